@@ -1,0 +1,67 @@
+package event
+
+// CallStarted says that a call reached us or was placed.
+type CallStarted struct {
+	CallID    string `json:"callId"`
+	OrgID     string `json:"organisationId"`
+	AgentID   string `json:"agentId,omitempty"`
+	AgentSlug string `json:"agentSlug,omitempty"`
+	Channel   string `json:"channel"`   // sip, webrtc, twilio
+	Direction string `json:"direction"` // inbound, outbound
+	From      string `json:"from"`
+	To        string `json:"to"`
+	StartedAt int64  `json:"startedAt"` // Unix milliseconds
+}
+
+// CallStatus says that a call changed state, or what its agent is doing now.
+type CallStatus struct {
+	CallID   string `json:"callId"`
+	Status   string `json:"status"`             // queued, ringing, in_progress, ended
+	Activity string `json:"activity,omitempty"` // listening, thinking, speaking, paused, tool
+	At       int64  `json:"at"`                 // Unix milliseconds
+}
+
+// CallTranscript is one item of the transcript. A partial item is replaced by the next one with its Seq.
+type CallTranscript struct {
+	CallID      string  `json:"callId"`
+	Seq         int     `json:"seq"`
+	Speaker     string  `json:"speaker"` // caller, agent, operator
+	Text        string  `json:"text"`
+	StartMS     int64   `json:"startMs"` // since the call was answered
+	EndMS       int64   `json:"endMs"`
+	Confidence  float64 `json:"confidence,omitempty"`
+	Final       bool    `json:"final"`
+	Interrupted bool    `json:"interrupted,omitempty"` // Text is only what was heard
+}
+
+// CallEnded says that a call is over.
+type CallEnded struct {
+	CallID     string `json:"callId"`
+	OrgID      string `json:"organisationId"`
+	EndedBy    string `json:"endedBy"`   // caller, agent, operator, system, carrier
+	EndReason  string `json:"endReason"` // normal, interrupted, vendor_failed, max_duration, idle, ...
+	DurationMS int64  `json:"durationMs"`
+	EndedAt    int64  `json:"endedAt"` // Unix milliseconds
+}
+
+// CallError says that something went wrong in a call that goes on or has ended by it.
+type CallError struct {
+	CallID  string `json:"callId"`
+	Code    string `json:"code"`
+	Message string `json:"message"`
+	At      int64  `json:"at"` // Unix milliseconds
+}
+
+// Type implements Fact.
+func (CallStarted) Type() string    { return "call.started" }
+func (CallStatus) Type() string     { return "call.status" }
+func (CallTranscript) Type() string { return "call.transcript" }
+func (CallEnded) Type() string      { return "call.ended" }
+func (CallError) Type() string      { return "call.error" }
+
+// Key implements Fact.
+func (e CallStarted) Key() string    { return e.CallID }
+func (e CallStatus) Key() string     { return e.CallID }
+func (e CallTranscript) Key() string { return e.CallID }
+func (e CallEnded) Key() string      { return e.CallID }
+func (e CallError) Key() string      { return e.CallID }
