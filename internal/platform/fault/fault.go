@@ -98,6 +98,34 @@ func StatusOf(c Code) int {
 	return http.StatusInternalServerError
 }
 
+// CodeFor gives the code that stands for an HTTP status.
+func CodeFor(httpStatus int) Code {
+	switch httpStatus {
+	case http.StatusUnauthorized:
+		return Unauthorized
+	case http.StatusForbidden:
+		return Forbidden
+	case http.StatusNotFound:
+		return NotFound
+	case http.StatusConflict:
+		return Conflict
+	case http.StatusRequestEntityTooLarge:
+		return TooLarge
+	case http.StatusTooManyRequests:
+		return RateLimited
+	case http.StatusServiceUnavailable:
+		return Unavailable
+	case http.StatusGatewayTimeout, http.StatusRequestTimeout:
+		return Timeout
+	case http.StatusBadGateway:
+		return Upstream
+	}
+	if httpStatus >= http.StatusInternalServerError {
+		return Internal
+	}
+	return Invalid
+}
+
 // CodeOf gives the code of err: Internal for errors that are not faults, "" for nil.
 func CodeOf(err error) Code {
 	if err == nil {

@@ -1,0 +1,109 @@
+# Parley: `make run` sets up and runs it, `make test` sets up and tests it. Everything else is a part of these.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+export CGO_ENABLED ?= 0
+GO       ?= go
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+BIN      := bin/parley
+WEB_SRC  := $(shell git ls-files -co --exclude-standard web 2>/dev/null | grep -v '^web/dist/' | grep -v '_test\.' )
+FUZZTIME ?= 20s
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+.PHONY: run
+run: speech build ## set up, build and run on 127.0.0.1:8080 and SIP 127.0.0.1:5060
+	exec $(BIN) serve
+
+.PHONY: build
+build: web/dist/index.html ## web UI and bin/parley
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/parley
+
+.PHONY: speech
+speech: ## offline speech programs, where they may be installed
+	@scripts/install.sh speech
+
+# A stamp per lock file: npm ci runs again only when the lock changed.
+web/node_modules/.installed: web/package-lock.json
+	cd web && npm ci --no-audit --no-fund
+	@touch $@
+
+web/dist/index.html: web/node_modules/.installed $(WEB_SRC)
+	cd web && npm run build
+	@touch $@
+
+.PHONY: test
+test: test-tools check generate-check web-test race e2e fuzz-short ## everything CI runs: installs peers, lint, unit, race, browser, fuzz
+	@echo "all tests passed"
+
+.PHONY: test-tools
+test-tools: ## the programs tests talk to: PostgreSQL, sipp, baresip, Chromium, ...
+	@scripts/install.sh test
+
+.PHONY: check
+check: vet lint ## fast: vet, format, lint, import rules
+	$(GO) test ./internal/deptest/...
+
+.PHONY: vet
+vet:
+	$(GO) vet ./...
+
+.PHONY: lint
+lint: web/node_modules/.installed ## gofmt, staticcheck, biome
+	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "not gofmt-formatted:"; echo "$$out"; exit 1; fi
+	$(GO) tool staticcheck ./...
+	cd web && npm run lint
+
+.PHONY: race
+race: web/dist/index.html test/peers/aimock/node_modules/.installed ## all Go tests under the race detector
+	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./...
+
+test/peers/aimock/node_modules/.installed: test/peers/aimock/package-lock.json
+	cd test/peers/aimock && npm ci --no-audit --no-fund
+	@touch $@
+
+.PHONY: web-test
+web-test: web/node_modules/.installed ## unit tests of the web UI
+	cd web && npm test
+
+test/e2e/node_modules/.installed: test/e2e/package-lock.json
+	cd test/e2e && npm ci --no-audit --no-fund
+	@touch $@
+
+.PHONY: e2e
+e2e: speech build test/e2e/node_modules/.installed ## the built binary, used in Chromium as a person would
+	cd test/e2e && npm test
+
+.PHONY: generate
+generate: ## everything made from the code: API document, typed client, settings and CLI reference
+	$(GO) run ./cmd/parley openapi > api/openapi.yaml.new && mv api/openapi.yaml.new api/openapi.yaml
+	$(GO) run ./cmd/parley reference > docs/configuration.md.new && mv docs/configuration.md.new docs/configuration.md
+	$(MAKE) web/node_modules/.installed
+	cd web && npm run generate
+
+.PHONY: generate-check
+generate-check: generate ## fails when what is generated is not what is committed, or the API broke
+	@git diff --exit-code -- api docs/configuration.md web/src/api || { echo "run 'make generate' and commit"; exit 1; }
+	@if git cat-file -e HEAD~1:api/openapi.yaml 2>/dev/null; then \
+	  git show HEAD~1:api/openapi.yaml > bin/openapi.before.yaml && $(GO) tool oasdiff breaking bin/openapi.before.yaml api/openapi.yaml --fail-on ERR; fi
+
+.PHONY: bench
+bench: build ## benchmarks and load figures as tables (docs/performance.md)
+	scripts/bench.sh
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (20s) each
+	scripts/fuzz.sh $(FUZZTIME)
+
+.PHONY: fuzz-short
+fuzz-short: ## every fuzz target for 3 s
+	scripts/fuzz.sh 3s
+
+.PHONY: clean
+clean: ## what was built, not the data
+	rm -rf bin web/dist/assets web/dist/index.html

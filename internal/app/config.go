@@ -1,0 +1,241 @@
+package app
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Config is every setting. Each is a flag (--http-addr), a variable (PARLEY_HTTP_ADDR) and a line of the
+// settings file (http-addr: ...), in that order of precedence. docs/configuration.md is made from it.
+type Config struct {
+	HTTPAddr   string `help:"Address of the web UI and the API." default:"127.0.0.1:8080" env:"PARLEY_HTTP_ADDR" group:"Network"`
+	PublicURL  string `help:"URL under which the outside reaches the HTTP address, for links and for carriers' signatures. Empty: http:// and the HTTP address." env:"PARLEY_PUBLIC_URL" group:"Network"`
+	SIPAddr    string `name:"sip-addr" help:"SIP address, UDP and TCP. 'off' turns SIP off." default:"127.0.0.1:5060" env:"PARLEY_SIP_ADDR" group:"Network"`
+	SIPDomain  string `name:"sip-domain" help:"Realm that phones register in." default:"parley" env:"PARLEY_SIP_DOMAIN" group:"Network"`
+	SIPTrust   string `name:"sip-trust" help:"Networks whose calls to an agent need no password, comma-separated CIDR. The default trusts this machine only." default:"127.0.0.0/8,::1/128" env:"PARLEY_SIP_TRUST" group:"Network"`
+	RTPPorts   string `name:"rtp-ports" help:"UDP ports for call audio, FIRST-LAST." default:"20000-23999" env:"PARLEY_RTP_PORTS" group:"Network"`
+	MediaIP    string `name:"media-ip" help:"IP address that callers send audio to, when it is not that of the SIP address (behind NAT, or when listening on 0.0.0.0)." env:"PARLEY_MEDIA_IP" group:"Network"`
+	WebRTCAddr string `name:"webrtc-addr" help:"UDP address of browser calls (one port). 'off' turns them off." default:"127.0.0.1:8081" env:"PARLEY_WEBRTC_ADDR" group:"Network"`
+
+	DataDir     string `help:"Folder for everything the embedded engines keep." default:"./data" env:"PARLEY_DATA_DIR" group:"Storage"`
+	DatabaseURL string `help:"postgres://... Empty: SQLite in the data folder." env:"PARLEY_DATABASE_URL" group:"Storage"`
+	NATSURL     string `name:"nats-url" help:"nats://... Empty: an embedded server." env:"PARLEY_NATS_URL" group:"Storage"`
+	BlobURL     string `help:"s3://bucket?... or file:///folder for recordings. Empty: a folder in the data folder." env:"PARLEY_BLOB_URL" group:"Storage"`
+	Key         string `help:"Master key: 32 bytes as hex or base64. Empty: a key file is made in the data folder." env:"PARLEY_KEY" group:"Storage"`
+
+	TwilioAccountSID string `name:"twilio-account-sid" help:"Twilio account whose calls are taken." env:"PARLEY_TWILIO_ACCOUNT_SID" group:"Carriers"`
+	TwilioAuthToken  string `name:"twilio-auth-token" help:"Twilio auth token: verifies that requests come from Twilio." env:"PARLEY_TWILIO_AUTH_TOKEN" group:"Carriers"`
+	TwilioAgent      string `name:"twilio-agent" help:"Agent that answers Twilio's calls." default:"front-desk" env:"PARLEY_TWILIO_AGENT" group:"Carriers"`
+
+	MaxCalls    int           `help:"Calls at once; more are refused as busy." default:"1000" env:"PARLEY_MAX_CALLS" group:"Limits"`
+	Drain       time.Duration `help:"How long running calls may go on after SIGTERM." default:"5m" env:"PARLEY_DRAIN" group:"Limits"`
+	SessionIdle time.Duration `help:"Web session ends after this long without use." default:"30m" env:"PARLEY_SESSION_IDLE" group:"Limits"`
+
+	LogLevel     string `help:"debug, info, warn or error." default:"info" env:"PARLEY_LOG_LEVEL" group:"Operations"`
+	LogFormat    string `help:"text or json." default:"text" env:"PARLEY_LOG_FORMAT" group:"Operations"`
+	OTLPEndpoint string `name:"otlp-endpoint" help:"URL of an OpenTelemetry collector (OTLP over HTTP). Empty: no traces." env:"PARLEY_OTLP_ENDPOINT" group:"Operations"`
+	MetricsToken string `help:"Bearer token that /metrics asks for. Empty: /metrics answers this machine only." env:"PARLEY_METRICS_TOKEN" group:"Operations"`
+}
+
+// SettingError names the setting, what is wrong with it and the remedy.
+type SettingError struct{ Setting, Problem, Remedy string }
+
+// Error implements error.
+func (e *SettingError) Error() string {
+	return fmt.Sprintf("%s: %s; %s", e.Setting, e.Problem, e.Remedy)
+}
+
+// off is the value that turns a listener off.
+const off = "off"
+
+// Check validates every setting that can be judged without starting, and gives all problems at once.
+func (c *Config) Check() error {
+	var problems []error
+	bad := func(setting, remedy, problem string, args ...any) {
+		env := "PARLEY_" + strings.ToUpper(strings.ReplaceAll(setting, "-", "_"))
+		problems = append(problems, &SettingError{Setting: "--" + setting + " (" + env + ")", Problem: fmt.Sprintf(problem, args...), Remedy: remedy})
+	}
+	c.checkNetwork(bad)
+	c.checkStorage(bad)
+	if c.MaxCalls < 1 || c.MaxCalls > 100_000 {
+		bad("max-calls", "give a number from 1 to 100000", "%d calls at once is out of range", c.MaxCalls)
+	}
+	if c.Drain < 0 || c.Drain > 24*time.Hour {
+		bad("drain", "give a time from 0s to 24h, such as 5m", "%s is out of range", c.Drain)
+	}
+	if c.SessionIdle < time.Minute || c.SessionIdle > 7*24*time.Hour {
+		bad("session-idle", "give a time from 1m to 168h, such as 30m", "%s is out of range", c.SessionIdle)
+	}
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel) {
+		bad("log-level", "use debug, info, warn or error", "%q is no level", c.LogLevel)
+	}
+	if !slices.Contains([]string{"text", "json"}, c.LogFormat) {
+		bad("log-format", "use text or json", "%q is no format", c.LogFormat)
+	}
+	if (c.TwilioAccountSID == "") != (c.TwilioAuthToken == "") {
+		bad("twilio-auth-token", "set both twilio-account-sid and twilio-auth-token, or neither", "the Twilio account and its auth token belong together")
+	}
+	if c.OTLPEndpoint != "" && !isURL(c.OTLPEndpoint, "http", "https") {
+		bad("otlp-endpoint", "use a URL such as http://127.0.0.1:4318", "%q is no http URL", c.OTLPEndpoint)
+	}
+	return errors.Join(problems...)
+}
+
+type complain func(setting, remedy, problem string, args ...any)
+
+func (c *Config) checkNetwork(bad complain) {
+	checkAddr(bad, "http-addr", c.HTTPAddr, "127.0.0.1:8080")
+	if c.SIPAddr != off {
+		checkAddr(bad, "sip-addr", c.SIPAddr, "127.0.0.1:5060")
+	}
+	if c.WebRTCAddr != off {
+		checkAddr(bad, "webrtc-addr", c.WebRTCAddr, "127.0.0.1:8081")
+	}
+	if c.SIPAddr != off && c.WebRTCAddr == c.SIPAddr && !strings.HasSuffix(c.SIPAddr, ":0") {
+		bad("webrtc-addr", "give browser calls a UDP port of their own", "%s is the SIP address too", c.WebRTCAddr)
+	}
+	if _, _, err := c.rtpPorts(); err != nil {
+		bad("rtp-ports", "give FIRST-LAST with at least 10 ports between 1024 and 65535, such as 20000-23999", "%v", err)
+	}
+	if _, err := c.trusted(); err != nil {
+		bad("sip-trust", "give networks such as 127.0.0.0/8,10.1.0.0/16, or leave it empty to trust nobody", "%v", err)
+	}
+	if c.MediaIP != "" {
+		if ip, err := netip.ParseAddr(c.MediaIP); err != nil || ip.IsUnspecified() {
+			bad("media-ip", "give the one address callers can reach, such as 203.0.113.7", "%q is no usable IP address", c.MediaIP)
+		}
+	} else if c.SIPAddr != off && unspecified(c.SIPAddr) {
+		bad("media-ip", "set it to the address callers can reach, or listen on that address", "SIP listens on all addresses, so audio has no address to be sent to")
+	}
+	if strings.TrimSpace(c.SIPDomain) == "" || strings.ContainsAny(c.SIPDomain, "\"\\ \r\n<>") {
+		bad("sip-domain", "use a name such as parley or example.com", "%q is no realm", c.SIPDomain)
+	}
+	if c.PublicURL != "" && !isURL(c.PublicURL, "http", "https") {
+		bad("public-url", "use a URL such as https://phone.example.com", "%q is no http or https URL", c.PublicURL)
+	}
+}
+
+func (c *Config) checkStorage(bad complain) {
+	if c.DataDir == "" {
+		bad("data-dir", "name a folder, such as ./data", "it is empty")
+	} else if err := writable(c.DataDir); err != nil {
+		bad("data-dir", "name a folder that the server's user may write", "%v", err)
+	}
+	if c.DatabaseURL != "" && !isURL(c.DatabaseURL, "postgres", "postgresql") {
+		bad("database-url", "use postgres://user:password@host:5432/name, or leave it empty for SQLite", "it is no PostgreSQL URL")
+	}
+	if c.NATSURL != "" && !isURL(c.NATSURL, "nats", "tls", "ws", "wss") {
+		bad("nats-url", "use nats://host:4222, or leave it empty for the embedded server", "it is no NATS URL")
+	}
+	if c.BlobURL != "" {
+		if u, err := url.Parse(c.BlobURL); err != nil || !slices.Contains([]string{"s3", "file"}, u.Scheme) {
+			bad("blob-url", "use s3://bucket?region=... or file:///folder, or leave it empty", "%q is no place for blobs", c.BlobURL)
+		}
+	}
+	if c.Key != "" {
+		if _, err := masterKey(c.Key); err != nil {
+			bad("key", "make one with: openssl rand -hex 32", "%v", err)
+		}
+	}
+}
+
+func checkAddr(bad complain, setting, value, example string) {
+	host, port, err := net.SplitHostPort(value)
+	if err != nil {
+		bad(setting, "use HOST:PORT, such as "+example, "%q is no address", value)
+		return
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		bad(setting, "use a port from 1 to 65535, or 0 for any free one", "%q is no port", port)
+	}
+	if host != "" && host != "localhost" {
+		if _, err := netip.ParseAddr(host); err != nil {
+			bad(setting, "use an IP address of this machine, or localhost", "%q is no IP address", host)
+		}
+	}
+}
+
+func unspecified(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "" || (err == nil && ip.IsUnspecified())
+}
+
+func isURL(s string, schemes ...string) bool {
+	u, err := url.Parse(s)
+	return err == nil && slices.Contains(schemes, u.Scheme) && u.Host != ""
+}
+
+func writable(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, ".write-test-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+func (c *Config) rtpPorts() (lo, hi int, err error) {
+	a, b, ok := strings.Cut(c.RTPPorts, "-")
+	lo, err1 := strconv.Atoi(strings.TrimSpace(a))
+	hi, err2 := strconv.Atoi(strings.TrimSpace(b))
+	if !ok || err1 != nil || err2 != nil {
+		return 0, 0, fmt.Errorf("%q is no range of ports", c.RTPPorts)
+	}
+	if lo < 1024 || hi > 65535 || hi-lo < 9 {
+		return 0, 0, fmt.Errorf("%q is too small or out of range", c.RTPPorts)
+	}
+	return lo, hi, nil
+}
+
+func (c *Config) trusted() ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for s := range strings.SplitSeq(c.SIPTrust, ",") {
+		if s = strings.TrimSpace(s); s == "" {
+			continue
+		}
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			return nil, fmt.Errorf("%q is no network", s)
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// publicURL is where the outside reaches us.
+func (c *Config) publicURL(httpAddr string) string {
+	if c.PublicURL != "" {
+		return strings.TrimRight(c.PublicURL, "/")
+	}
+	return "http://" + httpAddr
+}
+
+func (c *Config) dataPath(elem ...string) string {
+	return filepath.Join(append([]string{c.DataDir}, elem...)...)
+}
+
+func masterKey(s string) ([]byte, error) {
+	for _, decode := range []func(string) ([]byte, error){hex.DecodeString, base64.StdEncoding.DecodeString, base64.RawURLEncoding.DecodeString} {
+		if b, err := decode(strings.TrimSpace(s)); err == nil && len(b) == 32 {
+			return b, nil
+		}
+	}
+	return nil, errors.New("it is not 32 bytes as hex or base64")
+}

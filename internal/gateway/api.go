@@ -1,0 +1,182 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/parley-voice/parley/internal/identity"
+	"github.com/parley-voice/parley/internal/platform/fault"
+)
+
+// Authenticator finds out who is asking. Both forms give a fault of code Unauthorized when they do not know.
+type Authenticator interface {
+	Bearer(ctx context.Context, token, ip string) (identity.Principal, error)
+	Session(ctx context.Context, cookie string) (identity.Principal, error)
+}
+
+// SessionCookie names the cookie of a signed-in browser.
+const SessionCookie = identity.SessionCookie
+
+var problemOnce sync.Once
+
+// useProblems makes huma's own errors (validation, bad JSON) faults too. huma keeps the hook in a package
+// variable, so it is set once.
+func useProblems() {
+	problemOnce.Do(func() {
+		huma.NewError = func(status int, msg string, errs ...error) huma.StatusError {
+			return problem(status, msg, errs)
+		}
+		huma.NewErrorWithContext = func(_ huma.Context, status int, msg string, errs ...error) huma.StatusError {
+			return problem(status, msg, errs)
+		}
+	})
+}
+
+func problem(status int, msg string, errs []error) *fault.Error {
+	for _, err := range errs {
+		var f *fault.Error
+		if errors.As(err, &f) {
+			return f
+		}
+	}
+	e := fault.New(fault.CodeFor(status), "%s", msg)
+	e.Status, e.Title = status, http.StatusText(status)
+	if status >= http.StatusInternalServerError {
+		// What broke is for the log, never for the one who asked.
+		e.Message = "something went wrong on our side; it was logged, please try again"
+		return fault.Wrap(e.Code, errors.Join(errs...), "%s", e.Message)
+	}
+	for _, err := range errs {
+		var d *huma.ErrorDetail
+		if errors.As(err, &d) {
+			e.Details = append(e.Details, fault.Detail{Location: d.Location, Message: d.Message, Value: d.Value})
+		} else if err != nil {
+			e.Details = append(e.Details, fault.Detail{Message: err.Error()})
+		}
+	}
+	if len(e.Details) == 1 && e.Details[0].Location != "" {
+		e.Message = e.Details[0].Location + ": " + e.Details[0].Message
+	}
+	return e
+}
+
+// NewAPI makes the API on mux. Routes of the contexts are added to it; nothing is listened to yet, so the
+// document can be written without a server.
+func NewAPI(mux *http.ServeMux, version string, auth Authenticator, log *slog.Logger) huma.API {
+	useProblems()
+	c := huma.DefaultConfig("Parley", version)
+	c.Info.Description = "AI telephony and contact centre. Errors are problem+json (RFC 9457) with a stable `code`. " +
+		"Lists give `items` and `next`; pass `next` as `cursor` for the following page."
+	c.Info.License = &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"}
+	c.OpenAPIPath = "/api/openapi"
+	c.DocsPath = "" // docs.go serves it: huma's own page loads its script from another host
+	c.SchemasPath = ""
+	c.CreateHooks = nil
+	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"bearer":  {Type: "http", Scheme: "bearer", Description: "An API token: `Authorization: Bearer pk_...`"},
+		"session": {Type: "apiKey", In: "cookie", Name: SessionCookie, Description: "A signed-in browser"},
+	}
+	api := humago.New(mux, c)
+	api.UseMiddleware(recoverer(api, log), authorizer(api, auth))
+	api.OpenAPI().OnAddOperation = append(api.OpenAPI().OnAddOperation, declareSecurity)
+	return api
+}
+
+// declareSecurity puts into the document what the middleware enforces.
+func declareSecurity(_ *huma.OpenAPI, op *huma.Operation) {
+	perm, _ := op.Metadata["permission"].(string)
+	if perm == "public" {
+		return
+	}
+	op.Security = []map[string][]string{{"bearer": {}}, {"session": {}}}
+	if op.Extensions == nil {
+		op.Extensions = map[string]any{}
+	}
+	op.Extensions["x-permission"] = perm
+}
+
+func recoverer(api huma.API, log *slog.Logger) func(huma.Context, func(huma.Context)) {
+	return func(ctx huma.Context, next func(huma.Context)) {
+		defer func() {
+			if p := recover(); p != nil {
+				if p == http.ErrAbortHandler {
+					panic(p)
+				}
+				log.Error("request panicked", "operation", ctx.Operation().OperationID, "panic", p, "stack", stack())
+				_ = huma.WriteErr(api, ctx, http.StatusInternalServerError, "panic")
+			}
+		}()
+		next(ctx)
+	}
+}
+
+// authorizer lets a request through when the operation is public, or when whoever asks holds the
+// permission that the operation names.
+func authorizer(api huma.API, auth Authenticator) func(huma.Context, func(huma.Context)) {
+	return func(ctx huma.Context, next func(huma.Context)) {
+		perm, _ := ctx.Operation().Metadata["permission"].(string)
+		if perm == "public" {
+			next(ctx)
+			return
+		}
+		r, _ := humago.Unwrap(ctx)
+		p, err := Authenticate(r, auth)
+		if err == nil && (perm == "" || !p.May(perm)) {
+			err = fault.New(fault.Forbidden, "your role does not include %q; ask an administrator of your organisation", perm)
+		}
+		if err != nil {
+			var f *fault.Error
+			if !errors.As(err, &f) {
+				f = fault.Wrap(fault.Internal, err, "something went wrong on our side; it was logged, please try again")
+			}
+			if f.Status == http.StatusUnauthorized {
+				ctx.SetHeader("WWW-Authenticate", `Bearer realm="parley"`)
+			}
+			_ = huma.WriteErr(api, ctx, f.Status, f.Message, f)
+			return
+		}
+		next(huma.WithContext(ctx, identity.With(ctx.Context(), p)))
+	}
+}
+
+// Authenticate tells who sent r: by bearer token, or by session cookie. A cookie counts for a changing
+// request only when the browser says it comes from our own pages (CSRF).
+func Authenticate(r *http.Request, auth Authenticator) (identity.Principal, error) {
+	if h := r.Header.Get("Authorization"); h != "" {
+		scheme, token, ok := strings.Cut(h, " ")
+		if !ok || !strings.EqualFold(scheme, "Bearer") {
+			return identity.Principal{}, fault.New(fault.Unauthorized, "use Authorization: Bearer TOKEN")
+		}
+		return auth.Bearer(r.Context(), strings.TrimSpace(token), remoteIP(r))
+	}
+	c, err := r.Cookie(SessionCookie)
+	if err != nil {
+		return identity.Principal{}, fault.New(fault.Unauthorized, "sign in, or send an API token")
+	}
+	if err := sameOrigin(r); err != nil {
+		return identity.Principal{}, err
+	}
+	return auth.Session(r.Context(), c.Value)
+}
+
+// crossOrigin rejects what another site makes a browser send (Fetch metadata, with Origin as the older sign).
+var crossOrigin = http.NewCrossOriginProtection()
+
+func sameOrigin(r *http.Request) error {
+	if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+		// A WebSocket is a GET, which the check lets pass; its Origin decides.
+		r = r.Clone(r.Context())
+		r.Method = http.MethodPost
+	}
+	if err := crossOrigin.Check(r); err != nil {
+		return fault.Wrap(fault.Forbidden, err, "this request comes from another site; open Parley's own page")
+	}
+	return nil
+}

@@ -1,0 +1,346 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coder/quartz"
+	"github.com/coder/websocket"
+	"github.com/coder/websocket/wsjson"
+
+	"github.com/parley-voice/parley/internal/identity"
+	"github.com/parley-voice/parley/internal/platform/fault"
+)
+
+// Bounds of the realtime feed.
+const (
+	keptEvents    = 20_000 // of all organisations together; a client further behind gets "reset"
+	clientQueue   = 2_000  // events; a client slower than that is closed and resumes
+	maxBatch      = 100    // events in one WebSocket message
+	batchDelay    = 20 * time.Millisecond
+	maxRooms      = 200
+	writeTimeout  = 10 * time.Second
+	pingEvery     = 25 * time.Second
+	reauthEvery   = time.Minute
+	maxClientRead = 32 << 10
+)
+
+// Event is one message of the realtime feed. IDs rise and are the same on every instance.
+type Event struct {
+	ID   uint64          `json:"id"`
+	Type string          `json:"type"` // call:started, call:status, call:transcript, transcript:update, call:ended, call:error, agent:status, dashboard:metrics
+	Room string          `json:"room,omitempty"`
+	At   time.Time       `json:"at"`
+	Data json.RawMessage `json:"data"`
+
+	orgID string
+}
+
+// Hub keeps the last events and hands them to the WebSockets that asked for them.
+type Hub struct {
+	auth  Authenticator
+	clock quartz.Clock
+	log   *slog.Logger
+
+	mu      sync.Mutex
+	ring    []Event // oldest first once full: ring[next]
+	next    int
+	last    uint64
+	clients map[*client]struct{}
+	closed  bool
+}
+
+// NewHub makes a hub without events.
+func NewHub(auth Authenticator, clock quartz.Clock, log *slog.Logger) *Hub {
+	return &Hub{auth: auth, clock: clock, log: log, ring: make([]Event, 0, 1024), clients: map[*client]struct{}{}}
+}
+
+// Publish adds an event. Its id must be above the last one's; a repeated event is dropped.
+func (h *Hub) Publish(orgID string, e Event) {
+	e.orgID = orgID
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if e.ID <= h.last {
+		return
+	}
+	h.last = e.ID
+	if len(h.ring) < keptEvents {
+		h.ring = append(h.ring, e)
+	} else {
+		h.ring[h.next] = e
+		h.next = (h.next + 1) % keptEvents
+	}
+	for c := range h.clients {
+		c.offer(e)
+	}
+}
+
+// Close ends every WebSocket; their clients come back, here or elsewhere.
+func (h *Hub) Close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.closed = true
+	for c := range h.clients {
+		c.end()
+	}
+}
+
+// Clients is how many WebSockets are open.
+func (h *Hub) Clients() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.clients)
+}
+
+// since gives the kept events after id, and whether none is missing.
+func (h *Hub) since(id uint64) (out []Event, whole bool) {
+	n := len(h.ring)
+	if n == 0 || id >= h.last {
+		return nil, id <= h.last
+	}
+	oldest := h.ring[0]
+	if n == keptEvents {
+		oldest = h.ring[h.next]
+	}
+	for i := range n {
+		j := i
+		if n == keptEvents {
+			j = (h.next + i) % keptEvents
+		}
+		if h.ring[j].ID > id {
+			out = append(out, h.ring[j])
+		}
+	}
+	return out, oldest.ID <= id+1
+}
+
+// client is one WebSocket. Its rooms are guarded by the hub's lock.
+type client struct {
+	principal identity.Principal
+	rooms     []string
+	queue     chan Event
+	stop      chan struct{}
+	once      sync.Once
+	slow      bool
+}
+
+func (c *client) end() { c.once.Do(func() { close(c.stop) }) }
+
+func (c *client) offer(e Event) {
+	if !c.wants(e) {
+		return
+	}
+	select {
+	case c.queue <- e:
+	default:
+		// Nothing is lost: the client resumes from the last id it has.
+		c.slow = true
+		c.end()
+	}
+}
+
+func (c *client) wants(e Event) bool {
+	if e.orgID != c.principal.OrgID {
+		return false
+	}
+	for _, r := range c.rooms {
+		if r == e.Room {
+			return true
+		}
+		// The organisation's room, and that of one's own role, tell of every call but not what is said.
+		if (r == "org" || r == "role:"+c.principal.Role) && e.Type != "call:transcript" && e.Type != "transcript:update" {
+			return true
+		}
+	}
+	return false
+}
+
+type subscribeMessage struct {
+	Type  string   `json:"type"` // subscribe, unsubscribe, ping
+	Rooms []string `json:"rooms"`
+	After uint64   `json:"after"`
+}
+
+type controlMessage struct {
+	Type   string   `json:"type"` // subscribed, reset, pong, error
+	ID     uint64   `json:"id,omitempty"`
+	Rooms  []string `json:"rooms,omitempty"`
+	Detail string   `json:"detail,omitempty"`
+}
+
+// ServeHTTP is GET /api/v1/realtime. The client says {"type":"subscribe","rooms":["call:ID","org"],"after":N};
+// it is answered {"type":"subscribed","id":LAST} and gets events, several at a time as {"batch":[...]}. When
+// events after N are no longer kept, "reset" comes first: read the state again.
+func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p, err := Authenticate(r, h.auth)
+	if err == nil && !p.May("call:read") {
+		err = fault.New(fault.Forbidden, "your role does not include %q", "call:read")
+	}
+	if err != nil {
+		WriteProblem(w, err)
+		return
+	}
+	// Origin was compared by Authenticate for cookies; a bearer token needs no such proof.
+	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
+	if err != nil {
+		return
+	}
+	defer func() { _ = ws.CloseNow() }()
+	ws.SetReadLimit(maxClientRead)
+	c := &client{principal: p, queue: make(chan Event, clientQueue), stop: make(chan struct{})}
+	h.mu.Lock()
+	if h.closed {
+		h.mu.Unlock()
+		_ = ws.Close(websocket.StatusServiceRestart, "draining")
+		return
+	}
+	h.clients[c] = struct{}{}
+	h.mu.Unlock()
+	defer func() {
+		h.mu.Lock()
+		delete(h.clients, c)
+		h.mu.Unlock()
+	}()
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	control := make(chan controlMessage, 16)
+	go func() {
+		defer cancel()
+		h.read(ctx, ws, c, control)
+	}()
+	h.write(ctx, ws, r, c, control)
+}
+
+func (h *Hub) read(ctx context.Context, ws *websocket.Conn, c *client, control chan<- controlMessage) {
+	for {
+		var m subscribeMessage
+		if err := wsjson.Read(ctx, ws, &m); err != nil {
+			return
+		}
+		var reply controlMessage
+		switch m.Type {
+		case "subscribe":
+			reply = h.subscribe(c, m, control)
+		case "unsubscribe":
+			h.mu.Lock()
+			c.rooms = slices.DeleteFunc(slices.Clone(c.rooms), func(r string) bool { return slices.Contains(m.Rooms, r) })
+			h.mu.Unlock()
+			continue
+		case "ping":
+			reply = controlMessage{Type: "pong"}
+		default:
+			reply = controlMessage{Type: "error", Detail: "unknown type; use subscribe, unsubscribe or ping"}
+		}
+		select {
+		case control <- reply:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (h *Hub) subscribe(c *client, m subscribeMessage, control chan<- controlMessage) controlMessage {
+	for _, room := range m.Rooms {
+		kind, name, _ := strings.Cut(room, ":")
+		if room != "org" && (name == "" || (kind != "call" && kind != "role")) {
+			return controlMessage{Type: "error", Detail: "unknown room; use org, role:ROLE or call:ID"}
+		}
+		if kind == "role" && name != c.principal.Role {
+			return controlMessage{Type: "error", Detail: "that room belongs to another role"}
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, room := range m.Rooms {
+		if len(c.rooms) >= maxRooms {
+			return controlMessage{Type: "error", Detail: "too many rooms; unsubscribe from some"}
+		}
+		if !slices.Contains(c.rooms, room) {
+			c.rooms = append(c.rooms, room)
+		}
+	}
+	if m.After > 0 {
+		missed, whole := h.since(m.After)
+		if !whole {
+			select {
+			case control <- controlMessage{Type: "reset", ID: h.last}:
+			default:
+			}
+		}
+		for _, e := range missed {
+			c.offer(e)
+		}
+	}
+	return controlMessage{Type: "subscribed", ID: h.last, Rooms: c.rooms}
+}
+
+func (h *Hub) write(ctx context.Context, ws *websocket.Conn, r *http.Request, c *client, control <-chan controlMessage) {
+	ping := h.clock.NewTicker(pingEvery, "realtime", "ping")
+	defer ping.Stop()
+	reauth := h.clock.NewTicker(reauthEvery, "realtime", "reauth")
+	defer reauth.Stop()
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.stop:
+			reason := "draining"
+			if c.slow {
+				reason = "too slow; resume with the last id"
+			}
+			_ = ws.Close(websocket.StatusTryAgainLater, reason)
+			return
+		case <-ping.C:
+			err = withTimeout(ctx, ws.Ping)
+		case <-reauth.C:
+			if _, aerr := Authenticate(r, h.auth); aerr != nil {
+				_ = ws.Close(websocket.StatusPolicyViolation, "signed out")
+				return
+			}
+		case m := <-control:
+			err = withTimeout(ctx, func(ctx context.Context) error { return wsjson.Write(ctx, ws, m) })
+		case e := <-c.queue:
+			err = h.writeEvents(ctx, ws, c, e)
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// writeEvents sends e and what comes with it within batchDelay as one message.
+func (h *Hub) writeEvents(ctx context.Context, ws *websocket.Conn, c *client, e Event) error {
+	batch := []Event{e}
+	timer := h.clock.NewTimer(batchDelay, "realtime", "batch")
+	defer timer.Stop()
+collect:
+	for len(batch) < maxBatch {
+		select {
+		case more := <-c.queue:
+			batch = append(batch, more)
+		case <-timer.C:
+			break collect
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return withTimeout(ctx, func(ctx context.Context) error {
+		if len(batch) == 1 {
+			return wsjson.Write(ctx, ws, batch[0])
+		}
+		return wsjson.Write(ctx, ws, map[string][]Event{"batch": batch})
+	})
+}
+
+func withTimeout(ctx context.Context, fn func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	return fn(ctx)
+}
