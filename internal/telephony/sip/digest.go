@@ -1,0 +1,238 @@
+package sip
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/md5"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coder/quartz"
+	sipmsg "github.com/emiago/sipgo/sip"
+	"github.com/icholy/digest"
+)
+
+// Limits of digest authentication (RFC 8760 over RFC 3261 section 22).
+const (
+	nonceLife     = 5 * time.Minute
+	nonceMemory   = 8192 // nonces whose use count is remembered against replay
+	failureLimit  = 10   // wrong answers from one network address ...
+	failureWindow = 5 * time.Minute
+	failureMemory = 4096 // addresses remembered
+)
+
+// HA1 holds what is stored instead of a password: the digests of username:realm:password, in hex.
+type HA1 struct{ MD5, SHA256 string }
+
+// NewHA1 makes what is stored of a password.
+func NewHA1(username, realm, password string) HA1 {
+	a1 := username + ":" + realm + ":" + password
+	m, s := md5.Sum([]byte(a1)), sha256.Sum256([]byte(a1))
+	return HA1{MD5: hex.EncodeToString(m[:]), SHA256: hex.EncodeToString(s[:])}
+}
+
+// authenticator challenges requests and checks the answers.
+type authenticator struct {
+	realm  string
+	clock  quartz.Clock
+	random func(n int) []byte
+	secret []byte // signs nonces
+	phones Phones
+
+	mu       sync.Mutex
+	uses     map[string]use
+	failures map[netip.Addr]failure
+}
+
+type use struct {
+	count   int // highest nc seen
+	expires time.Time
+}
+
+type failure struct {
+	count int
+	until time.Time
+}
+
+func newAuthenticator(c Config, random func(int) []byte) *authenticator {
+	return &authenticator{realm: c.Realm, clock: c.Clock, random: random, secret: random(32), phones: c.Phones,
+		uses: map[string]use{}, failures: map[netip.Addr]failure{}}
+}
+
+// verify gives the user who sent req, or the problem to answer with: a challenge, or 403.
+func (a *authenticator) verify(ctx context.Context, req *sipmsg.Request, from netip.Addr) (string, *problem) {
+	if a.phones == nil {
+		return "", refuse(403, "no phones are known here")
+	}
+	from = network(from)
+	if a.blocked(from) {
+		return "", refuse(403, "too many wrong passwords from this address; try again later")
+	}
+	h := req.GetHeader("Authorization")
+	if h == nil {
+		return "", a.challenge(from, false)
+	}
+	cred, err := digest.ParseCredentials(h.Value())
+	if err != nil {
+		return "", refuse(400, "Authorization cannot be read")
+	}
+	switch fresh, err := a.checkNonce(cred.Nonce, from); {
+	case err != nil:
+		return "", a.challenge(from, false)
+	case !fresh:
+		return "", a.challenge(from, true)
+	}
+	ha1, found, err := a.phones.Secrets(ctx, cred.Username)
+	if err != nil {
+		return "", refuse(500, "the phone could not be looked up")
+	}
+	good := cred.Realm == a.realm && sameURI(cred.URI, req.Recipient) && matches(cred, ha1, string(req.Method))
+	if !found || !good {
+		a.failed(from)
+		return "", a.challenge(from, false)
+	}
+	if !a.first(cred.Nonce, cred.Nc) {
+		return "", a.challenge(from, true)
+	}
+	return cred.Username, nil
+}
+
+// challenge asks for credentials, SHA-256 first (RFC 8760 section 2.4).
+func (a *authenticator) challenge(from netip.Addr, stale bool) *problem {
+	nonce := a.nonce(from)
+	p := refuse(401, "credentials are needed")
+	for _, alg := range []string{"SHA-256", "MD5"} {
+		c := digest.Challenge{Realm: a.realm, Nonce: nonce, Algorithm: alg, QOP: []string{"auth"}, Stale: stale}
+		p.with("WWW-Authenticate", c.String())
+	}
+	return p
+}
+
+// nonce is time and randomness, signed and bound to the peer's address: we need not remember it.
+func (a *authenticator) nonce(from netip.Addr) string {
+	raw := make([]byte, 16, 32)
+	binary.BigEndian.PutUint64(raw, uint64(a.clock.Now().UnixMilli()))
+	copy(raw[8:], a.random(8))
+	return base64.RawURLEncoding.EncodeToString(append(raw, a.sign(raw, from)...))
+}
+
+func (a *authenticator) sign(raw []byte, from netip.Addr) []byte {
+	m := hmac.New(sha256.New, a.secret)
+	m.Write(raw)
+	m.Write(from.AsSlice())
+	return m.Sum(nil)[:16]
+}
+
+// checkNonce reports whether a nonce of ours is still fresh. It fails when it is not ours.
+func (a *authenticator) checkNonce(nonce string, from netip.Addr) (bool, error) {
+	raw, err := base64.RawURLEncoding.DecodeString(nonce)
+	if err != nil || len(raw) != 32 || !hmac.Equal(raw[16:], a.sign(raw[:16], from)) {
+		return false, fmt.Errorf("the nonce is not ours")
+	}
+	age := a.clock.Now().Sub(time.UnixMilli(int64(binary.BigEndian.Uint64(raw))))
+	return age >= 0 && age < nonceLife, nil
+}
+
+// first reports whether this use of a nonce is new (RFC 7616 section 3.4: nc counts up). A full memory
+// makes every nonce stale rather than open to replay.
+func (a *authenticator) first(nonce string, nc int) bool {
+	now := a.clock.Now()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if u, ok := a.uses[nonce]; ok && nc <= u.count {
+		return false
+	} else if !ok && len(a.uses) >= nonceMemory {
+		for n, u := range a.uses {
+			if now.After(u.expires) {
+				delete(a.uses, n)
+			}
+		}
+		if len(a.uses) >= nonceMemory {
+			return false
+		}
+	}
+	a.uses[nonce] = use{nc, now.Add(nonceLife)}
+	return true
+}
+
+// blocked reports whether an address gave too many wrong answers lately.
+func (a *authenticator) blocked(from netip.Addr) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	f, ok := a.failures[from]
+	if ok && a.clock.Now().After(f.until) {
+		delete(a.failures, from)
+		return false
+	}
+	return ok && f.count >= failureLimit
+}
+
+func (a *authenticator) failed(from netip.Addr) {
+	now := a.clock.Now()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	f, ok := a.failures[from]
+	if !ok && len(a.failures) >= failureMemory {
+		for addr, old := range a.failures {
+			if now.After(old.until) || len(a.failures) >= failureMemory {
+				delete(a.failures, addr) // map order is random: no address can hold its place
+			}
+		}
+	}
+	a.failures[from] = failure{f.count + 1, now.Add(failureWindow)}
+}
+
+// network is what failures are counted by: an IPv4 address, or the /64 an IPv6 host owns.
+func network(a netip.Addr) netip.Addr {
+	a = a.Unmap().WithZone("")
+	if a.Is6() {
+		if p, err := a.Prefix(64); err == nil {
+			return p.Addr()
+		}
+	}
+	return a
+}
+
+// sameURI compares the URI a digest was made over with the one the request asks for. Phones differ in
+// which parameters they put in, so only user and host count.
+func sameURI(text string, want sipmsg.Uri) bool {
+	var u sipmsg.Uri
+	if err := sipmsg.ParseUri(text, &u); err != nil {
+		return false
+	}
+	return u.User == want.User && strings.EqualFold(u.Host, want.Host)
+}
+
+// matches checks a digest response (RFC 7616 section 3.4.1) in constant time.
+func matches(c *digest.Credentials, ha1 HA1, method string) bool {
+	var h hash.Hash
+	a1 := ha1.MD5
+	switch strings.ToUpper(c.Algorithm) {
+	case "", "MD5":
+		h = md5.New()
+	case "SHA-256":
+		h, a1 = sha256.New(), ha1.SHA256
+	default:
+		return false
+	}
+	if c.QOP != "auth" || c.Cnonce == "" || c.Nc <= 0 {
+		return false // we always ask for qop=auth; without it a response could be replayed
+	}
+	sum := func(s string) string {
+		h.Reset()
+		h.Write([]byte(s))
+		return hex.EncodeToString(h.Sum(nil))
+	}
+	a2 := sum(method + ":" + c.URI)
+	want := sum(fmt.Sprintf("%s:%s:%08x:%s:%s:%s", a1, c.Nonce, c.Nc, c.Cnonce, c.QOP, a2))
+	return a1 != "" && subtle.ConstantTimeCompare([]byte(strings.ToLower(c.Response)), []byte(want)) == 1
+}

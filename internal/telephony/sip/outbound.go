@@ -1,0 +1,569 @@
+package sip
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/coder/quartz"
+	sipmsg "github.com/emiago/sipgo/sip"
+	"github.com/icholy/digest"
+
+	"github.com/parley-voice/parley/internal/media"
+	"github.com/parley-voice/parley/internal/platform/fault"
+)
+
+// Auth is what a server that challenges us is told.
+type Auth struct{ Username, Password string }
+
+// DialRequest says whom to call, and how.
+type DialRequest struct {
+	To       string            // SIP URI, or the user name of a registered phone
+	From     string            // user part of our From; default "parley"
+	FromName string            // display name
+	Auth     Auth              // for servers that challenge
+	Headers  map[string]string // more headers of the INVITE; names are X-...
+	Codecs   []string          // default: the server's
+	SRTP     bool              // offer RTP/SAVP
+	Ring     time.Duration     // how long it may ring; default 60 s
+}
+
+const (
+	ringDefault  = 60 * time.Second
+	maxTargets   = 10 // phones rung for one call, redirections included (RFC 3261 section 8.1.3.4)
+	maxAuthTries = 2  // the second is for a nonce that went stale
+)
+
+// attempt is a call of ours on its way: one or more INVITEs, of which the first answered wins. leg.mu
+// guards it.
+type attempt struct {
+	l        *leg
+	request  DialRequest
+	offer    []byte
+	branches []*branch
+	tried    map[string]bool
+	open     int // branches without a final answer
+	best     int // status of the most telling refusal (RFC 3261 section 16.7)
+	over     bool
+	won      *branch
+	err      error
+	cancelOf bool
+	done     chan struct{} // closed when it is over
+	timer    *quartz.Timer
+}
+
+// branch is one INVITE of an attempt.
+type branch struct {
+	a           *attempt
+	target      sipmsg.Uri
+	flow        flow
+	seq         uint32
+	req         *sipmsg.Request
+	tx          *clientTx
+	provisional bool
+	cancelSent  bool
+	finished    bool
+	auths       int
+	early       []byte // session description of a provisional answer
+	ack         []byte // of the answer that won, to repeat
+	tag         string // its To tag
+}
+
+// Dial places a call. It returns as soon as the INVITE is out; the leg's Answer waits for the far end.
+func (s *Server) Dial(ctx context.Context, r DialRequest) (media.Leg, error) {
+	if r.From == "" {
+		r.From = "parley"
+	}
+	if r.Ring <= 0 {
+		r.Ring = ringDefault
+	}
+	for _, c := range r.Codecs {
+		if _, ok := codecs[c]; !ok {
+			return nil, fault.Field("codecs", "codec %q is not known; use g722, pcmu, pcma or opus", c)
+		}
+	}
+	for name, value := range r.Headers {
+		if !strings.HasPrefix(strings.ToLower(name), "x-") || strings.ContainsAny(name+value, "\r\n\x00") || strings.ContainsAny(name, " :\t") {
+			return nil, fault.Field("headers", "header %q cannot be set; use names that begin with X- and values of one line", name)
+		}
+	}
+	if strings.ContainsAny(r.From+r.FromName, "\r\n\x00\"<>") {
+		return nil, fault.Field("from", "the caller's name may not hold quotes, brackets or line ends")
+	}
+	uri, hops, err := s.route(ctx, r.To)
+	if err != nil {
+		return nil, err
+	}
+	return s.place(r, uri, hops)
+}
+
+// hop is one place to send an INVITE to.
+type hop struct {
+	uri  sipmsg.Uri
+	flow flow
+}
+
+// route finds where a call to text goes: a registered phone's contacts, or the URI's own address.
+func (s *Server) route(ctx context.Context, text string) (sipmsg.Uri, []hop, error) {
+	uri, err := s.target(text)
+	if err != nil {
+		return uri, nil, err
+	}
+	if s.ours(uri) {
+		var hops []hop
+		for _, c := range s.registrar.contacts(uri.User) {
+			if h, ok := s.contactHop(ctx, c); ok {
+				hops = append(hops, h)
+			}
+		}
+		if len(hops) > 0 {
+			return uri, hops, nil
+		}
+		if uri.Port == 0 {
+			return uri, nil, fault.Field("to", "phone %q is not registered", uri.User)
+		}
+	}
+	f, err := s.resolve(ctx, uri)
+	if err != nil {
+		return uri, nil, fault.Wrap(fault.Upstream, err, "%s cannot be reached", uri.String())
+	}
+	return uri, []hop{{uri, f}}, nil
+}
+
+// contactHop is how a registered phone is reached: back where its registration came from, which works
+// through NAT too.
+func (s *Server) contactHop(ctx context.Context, c Contact) (hop, bool) {
+	var uri sipmsg.Uri
+	if err := sipmsg.ParseUri(c.URI, &uri); err != nil {
+		return hop{}, false
+	}
+	source, err := netip.ParseAddrPort(c.Source)
+	if err != nil {
+		return hop{}, false
+	}
+	if c.Transport == "tcp" {
+		if f, err := s.transport.dial(ctx, source); err == nil {
+			return hop{uri, f}, true
+		}
+		f, err := s.resolve(ctx, uri)
+		return hop{uri, f}, err == nil
+	}
+	return hop{uri, flow{remote: source}}, true
+}
+
+// ours reports whether a URI names a phone of this server.
+func (s *Server) ours(u sipmsg.Uri) bool {
+	own := s.Addr()
+	host := strings.ToLower(u.Host)
+	return u.User != "" && (u.Port == 0 || u.Port == int(own.Port())) &&
+		(host == strings.ToLower(s.config.Realm) || host == strings.ToLower(s.config.Host) || host == own.Addr().String() || host == "localhost")
+}
+
+// target reads a SIP URI, or the user name of a phone.
+func (s *Server) target(text string) (sipmsg.Uri, error) {
+	var uri sipmsg.Uri
+	text = strings.TrimSpace(text)
+	if strings.ContainsAny(text, "\r\n\x00<> ") || text == "" || len(text) > 512 {
+		return uri, fault.Field("to", "%q is not a SIP URI; write sip:name@host", clip(text, 100))
+	}
+	if !strings.Contains(text, ":") && !strings.Contains(text, "@") {
+		text = "sip:" + text + "@" + s.config.Realm
+	}
+	if !strings.Contains(text, ":") || (!strings.HasPrefix(text, "sip:") && strings.Contains(text, "@") && !strings.HasPrefix(text, "sips:")) {
+		text = "sip:" + text
+	}
+	if err := sipmsg.ParseUri(text, &uri); err != nil || uri.Host == "" || uri.Wildcard || uri.Scheme != "sip" {
+		return uri, fault.Field("to", "%q is not a SIP URI; write sip:name@host", clip(text, 100))
+	}
+	uri.Headers = nil // they would become headers of our INVITE (RFC 3261 section 19.1.5)
+	return uri, nil
+}
+
+// place makes the leg and sends the first INVITEs.
+func (s *Server) place(r DialRequest, to sipmsg.Uri, hops []hop) (media.Leg, error) {
+	l := newLeg(s, media.LegInfo{Direction: media.Outbound, From: r.From, FromName: r.FromName, To: to.User,
+		External: s.token() + "@" + s.advertised(hops[0].flow).host, Remote: remoteAddr(hops[0].flow), Params: map[string]string{}})
+	local := s.advertised(hops[0].flow)
+	l.state = calling
+	l.d = dialog{id: dialogID{l.info.External, s.token()}, remote: *to.Clone(),
+		local: sipmsg.Uri{Scheme: "sip", User: escape(r.From), Host: local.host}, localName: r.FromName}
+	if local.port != 5060 {
+		l.d.local.Port = local.port
+	}
+	if err := l.audio.open(hops[0].flow); err != nil {
+		return nil, fault.Wrap(fault.Unavailable, err, "no port is free for the call's media")
+	}
+	l.caps = l.audio.capability(1)
+	if len(r.Codecs) > 0 {
+		l.caps.codecs = r.Codecs
+	}
+	if r.SRTP {
+		l.caps.srtp = srtpRequire
+	}
+	l.sdp, l.localKey = offerSDP(l.caps, sendRecv)
+	a := &attempt{l: l, request: r, offer: l.sdp, tried: map[string]bool{}, done: make(chan struct{})}
+	l.attempt = a
+	s.mu.Lock()
+	full := s.stopped || s.draining.Load() || len(s.legs) >= s.config.MaxCalls
+	if !full {
+		s.legs[l.d.id] = l
+	}
+	s.mu.Unlock()
+	if full {
+		l.audio.end(media.LegEvent{Kind: media.LegEnded})
+		return nil, fault.New(fault.Unavailable, "no more calls are taken now; try again later")
+	}
+	s.count("call", "out")
+	l.mu.Lock()
+	a.timer = s.config.Clock.AfterFunc(r.Ring, a.rang, "sip", "ring")
+	l.mu.Unlock()
+	a.try(hops)
+	return l, nil
+}
+
+// try sends an INVITE to every hop that was not tried yet.
+func (a *attempt) try(hops []hop) {
+	l := a.l
+	var send []*branch
+	l.mu.Lock()
+	for _, h := range hops {
+		key := h.uri.String()
+		if a.over || a.tried[key] || len(a.tried) >= maxTargets {
+			continue
+		}
+		a.tried[key] = true
+		b := &branch{a: a, target: h.uri, flow: h.flow}
+		a.branches = append(a.branches, b)
+		a.open++
+		send = append(send, b)
+	}
+	l.mu.Unlock()
+	for _, b := range send {
+		b.invite("", "")
+	}
+	a.settled()
+}
+
+// invite sends the branch's INVITE, with credentials when it was challenged.
+func (b *branch) invite(header, credentials string) {
+	l := b.a.l
+	l.mu.Lock()
+	l.d.localSeq++
+	b.seq = l.d.localSeq
+	d := l.d
+	d.remoteTarget, d.remoteTag, d.routes = b.target, "", nil
+	req := d.requestSeq(sipmsg.INVITE, b.seq)
+	l.mu.Unlock()
+	if credentials != "" {
+		req.AppendHeader(sipmsg.NewHeader(header, credentials))
+	}
+	for name, value := range b.a.request.Headers {
+		req.AppendHeader(sipmsg.NewHeader(name, value))
+	}
+	req.AppendHeader(sipmsg.NewHeader("Session-Expires", fmt.Sprint(int(sessionDefault.Seconds()))))
+	req.AppendHeader(sipmsg.NewHeader("Content-Type", "application/sdp"))
+	req.SetBody(b.a.offer)
+	l.s.dress(req, b.flow, d.local.User)
+	tx := &clientTx{req: req, flow: b.flow, ladder: l}
+	tx.onResponse = b.answered
+	tx.onFail = func(error) { b.finish(408) }
+	l.mu.Lock()
+	b.req, b.tx, b.provisional, b.cancelSent = req, tx, false, false
+	l.mu.Unlock()
+	if err := l.s.tx.request(tx); err != nil {
+		l.s.log.Info("SIP call not sent", "to", b.target.String(), "error", err)
+		b.finish(503)
+	}
+}
+
+// answered takes a response to the branch's INVITE.
+func (b *branch) answered(res *sipmsg.Response) {
+	switch code := res.StatusCode; {
+	case code < 200:
+		b.ringing(res)
+	case code < 300:
+		b.accepted(res)
+	case code < 400:
+		b.redirected(res)
+	case code == 401 || code == 407:
+		b.challenged(res)
+	default:
+		b.finish(code)
+	}
+}
+
+func (b *branch) ringing(res *sipmsg.Response) {
+	l := b.a.l
+	l.mu.Lock()
+	b.provisional = true
+	if len(res.Body()) > 0 && contentType(res) == "application/sdp" {
+		b.early = res.Body()
+	}
+	over := b.a.over
+	l.mu.Unlock()
+	if over {
+		b.cancel()
+	}
+}
+
+// accepted takes a 2xx: the first wins, its repetitions are acknowledged again, every other one is
+// acknowledged and hung up (RFC 3261 section 13.2.2.4).
+func (b *branch) accepted(res *sipmsg.Response) {
+	a, l := b.a, b.a.l
+	tag, _ := res.To().Params.Get("tag")
+	l.mu.Lock()
+	if a.won == b && b.tag == tag {
+		ack := b.ack
+		l.mu.Unlock()
+		if ack != nil {
+			l.signal(true, ack, b.flow)
+			_ = l.s.send(ack, b.flow)
+		}
+		return
+	}
+	if a.over {
+		l.mu.Unlock()
+		b.spurn(res)
+		return
+	}
+	a.over, a.won, b.tag = true, b, tag
+	a.timer.Stop()
+	l.invite = b.req
+	l.d.confirm(res, b.flow)
+	l.allow = strings.Join(optionTags(res, "Allow"), " ")
+	ack := l.d.requestSeq(sipmsg.ACK, b.seq)
+	body := res.Body()
+	if len(body) == 0 {
+		body = b.early
+	}
+	got, err := acceptSDP(body, l.caps, l.localKey, false)
+	if err == nil {
+		err = l.settle(got)
+	}
+	l.state = up
+	l.followSession(res)
+	a.err = err
+	l.mu.Unlock()
+	l.s.background("answered", func(ctx context.Context) { b.confirm(ctx, ack, err) })
+}
+
+// confirm acknowledges the answer that won and calls off the other branches. An answer that cannot be
+// used is hung up.
+func (b *branch) confirm(ctx context.Context, ack *sipmsg.Request, bad error) {
+	a, l := b.a, b.a.l
+	if tx, err := l.prepare(ctx, ack); err == nil {
+		raw := []byte(ack.String())
+		l.mu.Lock()
+		b.ack = raw
+		l.mu.Unlock()
+		l.signal(true, raw, tx.flow)
+		_ = l.s.send(raw, tx.flow) // the 2xx comes again when it is lost
+	}
+	a.callOff(b)
+	if bad != nil {
+		_ = l.bye(ctx, media.Cause{Code: "not_acceptable", Text: bad.Error()})
+		l.end(media.Cause{By: "system", Code: "not_acceptable", Status: 488, Text: bad.Error()})
+	}
+	close(a.done)
+}
+
+// spurn acknowledges and ends a dialog we do not want.
+func (b *branch) spurn(res *sipmsg.Response) {
+	l := b.a.l
+	l.mu.Lock()
+	d := l.d
+	l.mu.Unlock()
+	d.confirm(res, b.flow)
+	d.localSeq = b.seq
+	ack, bye := d.requestSeq(sipmsg.ACK, b.seq), d.request(sipmsg.BYE)
+	l.s.background("spurn", func(ctx context.Context) {
+		f, err := d.hop(ctx, l.s)
+		if err != nil {
+			f = b.flow
+		}
+		l.s.dress(ack, f, d.local.User)
+		l.s.dress(bye, f, d.local.User)
+		_ = l.s.send([]byte(ack.String()), f)
+		// Nobody waits for the answer; the transaction repeats BYE until there is one.
+		_ = l.s.tx.request(&clientTx{req: bye, flow: f})
+	})
+}
+
+// redirected follows a 3xx (RFC 3261 section 8.1.3.4).
+func (b *branch) redirected(res *sipmsg.Response) {
+	l := b.a.l
+	var uris []sipmsg.Uri
+	for _, h := range res.GetHeaders("Contact") {
+		if c, ok := h.(*sipmsg.ContactHeader); ok && c.Address.Host != "" && (c.Address.Scheme == "sip" || c.Address.Scheme == "") {
+			u := *c.Address.Clone()
+			u.Headers = nil
+			uris = append(uris, u)
+		}
+	}
+	l.s.background("redirect", func(ctx context.Context) {
+		var hops []hop
+		for _, u := range uris[:min(len(uris), maxTargets)] {
+			if f, err := l.s.resolve(ctx, u); err == nil {
+				hops = append(hops, hop{u, f})
+			}
+		}
+		b.a.try(hops)
+		b.finish(480)
+	})
+}
+
+// challenged answers a 401 or 407 (RFC 3261 section 22).
+func (b *branch) challenged(res *sipmsg.Response) {
+	ask, reply := "WWW-Authenticate", "Authorization"
+	if res.StatusCode == 407 {
+		ask, reply = "Proxy-Authenticate", "Proxy-Authorization"
+	}
+	auth := b.a.request.Auth
+	chal := pickChallenge(res.GetHeaders(ask))
+	b.a.l.mu.Lock()
+	b.auths++
+	again := chal != nil && auth.Username != "" && !b.a.over && (b.auths == 1 || (chal.Stale && b.auths <= maxAuthTries))
+	b.a.l.mu.Unlock()
+	if !again {
+		b.finish(res.StatusCode)
+		return
+	}
+	cred, err := digest.Digest(chal, digest.Options{Method: "INVITE", URI: b.target.String(), Username: auth.Username, Password: auth.Password})
+	if err != nil {
+		b.finish(res.StatusCode)
+		return
+	}
+	b.invite(reply, cred.String())
+}
+
+// pickChallenge takes the strongest challenge we can answer (RFC 8760 section 2.4).
+func pickChallenge(hs []sipmsg.Header) *digest.Challenge {
+	var best *digest.Challenge
+	for _, h := range hs {
+		c, err := digest.ParseChallenge(h.Value())
+		if err != nil || !digest.CanDigest(c) {
+			continue
+		}
+		if best == nil || (strings.EqualFold(c.Algorithm, "SHA-256") && !strings.EqualFold(best.Algorithm, "SHA-256")) {
+			best = c
+		}
+	}
+	return best
+}
+
+// finish ends a branch that was not answered; with the last one the attempt fails.
+func (b *branch) finish(status int) {
+	a := b.a
+	a.l.mu.Lock()
+	if b.finished {
+		a.l.mu.Unlock()
+		return
+	}
+	b.finished = true
+	a.open--
+	// A 6xx speaks for all, else the lowest says most (RFC 3261 section 16.7 step 6).
+	if a.best == 0 || (status >= 600 && a.best < 600) || (a.best < 600 && status < a.best) {
+		a.best = status
+	}
+	a.l.mu.Unlock()
+	a.settled()
+}
+
+// settled fails the attempt when no branch is left.
+func (a *attempt) settled() {
+	l := a.l
+	l.mu.Lock()
+	if a.over || a.open > 0 {
+		l.mu.Unlock()
+		return
+	}
+	a.over = true
+	a.timer.Stop()
+	cause := causeOf(a.best, "carrier")
+	if a.best == 0 {
+		cause = causeOf(404, "carrier")
+	}
+	a.err = fault.New(fault.Upstream, "the call was not answered: %s (%d)", cause.Text, cause.Status)
+	l.mu.Unlock()
+	l.end(cause)
+	close(a.done)
+}
+
+// rang gives up a call that rang long enough.
+func (a *attempt) rang() {
+	a.cancel(media.Cause{By: "system", Code: "no_answer", Status: 408, Text: "nobody answered in time"})
+}
+
+// cancel calls the attempt off.
+func (a *attempt) cancel(cause media.Cause) {
+	a.l.mu.Lock()
+	if a.over {
+		a.l.mu.Unlock()
+		return
+	}
+	a.over = true
+	a.timer.Stop()
+	a.err = fault.New(fault.Upstream, "the call was called off: %s", cause.Text)
+	a.l.mu.Unlock()
+	a.callOff(nil)
+	a.l.end(cause)
+	close(a.done)
+}
+
+// callOff cancels every branch but one.
+func (a *attempt) callOff(but *branch) {
+	a.l.mu.Lock()
+	branches := append([]*branch(nil), a.branches...)
+	a.l.mu.Unlock()
+	for _, b := range branches {
+		if b != but {
+			b.cancel()
+		}
+	}
+}
+
+// cancel sends CANCEL, once, and only after a provisional answer (RFC 3261 section 9.1): before one, the
+// branch waits for it.
+func (b *branch) cancel() {
+	l := b.a.l
+	l.mu.Lock()
+	if !b.provisional || b.cancelSent || b.finished || b.tx == nil {
+		l.mu.Unlock()
+		return
+	}
+	b.cancelSent = true
+	invite, tx := b.req, b.tx
+	l.mu.Unlock()
+	req := sipmsg.NewRequest(sipmsg.CANCEL, *invite.Recipient.Clone())
+	req.AppendHeader(sipmsg.HeaderClone(invite.Via()))
+	sipmsg.CopyHeaders("Route", invite, req)
+	hops := sipmsg.MaxForwardsHeader(70)
+	req.AppendHeader(&hops)
+	req.AppendHeader(sipmsg.HeaderClone(invite.From()))
+	req.AppendHeader(sipmsg.HeaderClone(invite.To()))
+	req.AppendHeader(sipmsg.HeaderClone(invite.CallID()))
+	req.AppendHeader(&sipmsg.CSeqHeader{SeqNo: invite.CSeq().SeqNo, MethodName: sipmsg.CANCEL})
+	req.SetBody(nil)
+	if err := l.s.tx.request(&clientTx{req: req, flow: b.flow, ladder: l}); err != nil {
+		l.s.log.Debug("CANCEL not sent", "error", err)
+	}
+	// A peer that never ends the INVITE is given up after 64*T1 (section 9.1).
+	l.s.config.Clock.AfterFunc(txLife, func() { tx.fail(errTimeout) }, "sip", "cancel")
+}
+
+// awaitAnswer waits for the far end.
+func (l *leg) awaitAnswer(ctx context.Context) error {
+	select {
+	case <-l.attempt.done:
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.attempt.err
+	case <-ctx.Done():
+		return fault.Wrap(fault.Timeout, ctx.Err(), "the call was not answered yet")
+	}
+}
+
+// attemptOwner reports whether we own the Call-ID, which decides who waits longer after a collision.
+func (l *leg) attemptOwner() bool { return l.info.Direction == media.Outbound }

@@ -1,0 +1,457 @@
+package sip
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/pion/sdp/v3"
+)
+
+// direction is which way media flows, seen from us (RFC 3264 section 5.1): bit 0 we send, bit 1 we receive.
+type direction int
+
+const (
+	inactive direction = 0
+	sendOnly direction = 1
+	recvOnly direction = 2
+	sendRecv direction = 3
+)
+
+var directionNames = map[direction]string{inactive: "inactive", sendOnly: "sendonly", recvOnly: "recvonly", sendRecv: "sendrecv"}
+
+func (d direction) String() string { return directionNames[d] }
+
+// mirror is the same flow seen from the other side.
+func (d direction) mirror() direction { return d>>1&1 | d&1<<1 }
+
+// codec is one payload format we speak.
+type codec struct {
+	name  string // as in rtpmap, lower case
+	rate  int    // RTP clock
+	fixed int    // static payload type of RFC 3551, -1 when dynamic
+	fmtp  string
+}
+
+// rtpmap is the codec's a=rtpmap value after the payload type.
+func (c codec) rtpmap() string {
+	if c.name == "opus" {
+		return "opus/48000/2" // RFC 7587 section 7: always so
+	}
+	return strings.ToUpper(c.name) + "/" + strconv.Itoa(c.rate)
+}
+
+// The codecs, by name. G722 says 8000 though it samples at 16000 (RFC 3551 section 4.5.2).
+var codecs = map[string]codec{
+	"pcmu": {name: "pcmu", rate: 8000, fixed: 0},
+	"pcma": {name: "pcma", rate: 8000, fixed: 8},
+	"g722": {name: "g722", rate: 8000, fixed: 9},
+	"opus": {name: "opus", rate: 48000, fixed: -1, fmtp: "useinbandfec=1;stereo=0;sprop-stereo=0"},
+}
+
+// Limits of what an SDP may hold. They are far above what phones send.
+const (
+	maxSDP      = 16 << 10
+	maxMedia    = 16
+	maxFormats  = 64
+	framePtime  = 20
+	dynamicBase = 96
+)
+
+// capability is what we can offer or answer with in one call.
+type capability struct {
+	addr    netip.AddrPort // where we receive RTP; RTCP comes to the same port (RFC 5761) or the next
+	codecs  []string       // in our order of preference
+	srtp    srtpPolicy
+	session uint64 // o= line: id and version (RFC 3264 section 8)
+	version uint64
+	key     func(n int) string // fresh SDES master key and salt of n bytes, base64
+}
+
+// srtpPolicy says whether media is encrypted (RFC 4568).
+type srtpPolicy int
+
+const (
+	srtpAccept  srtpPolicy = iota // offered RTP/SAVP is taken, we offer RTP/AVP
+	srtpRequire                   // we offer RTP/SAVP and take nothing else
+)
+
+// agreed is what both sides settled on for the one audio stream.
+type agreed struct {
+	codec       codec
+	payload     uint8
+	dtmf        uint8 // payload type of telephone-event, 0 when there is none
+	dtmfRate    int
+	remote      netip.AddrPort
+	remoteRTCP  netip.AddrPort
+	mux         bool
+	dir         direction // seen from us
+	held        bool      // the peer holds us (RFC 3264 section 8.4)
+	suite       string    // SDES, "" without SRTP
+	localKey    string
+	remoteKey   string
+	remoteOwner string // the peer's o= line; equal to the last one: nothing changed (RFC 3264 section 8)
+}
+
+// parseSDP reads a session description.
+func parseSDP(body []byte) (*sdp.SessionDescription, error) {
+	if len(body) > maxSDP {
+		return nil, refuse(413, "an SDP of %d bytes is too large", len(body))
+	}
+	var s sdp.SessionDescription
+	if err := s.Unmarshal(body); err != nil {
+		return nil, refuse(400, "the SDP cannot be read: %v", err)
+	}
+	if len(s.MediaDescriptions) > maxMedia {
+		return nil, refuse(488, "%d media are too many", len(s.MediaDescriptions))
+	}
+	return &s, nil
+}
+
+// stream is one m= line, read.
+type stream struct {
+	m       *sdp.MediaDescription
+	secure  bool
+	usable  bool
+	addr    netip.AddrPort
+	rtcp    netip.AddrPort
+	mux     bool
+	dir     direction // seen from its sender
+	nulled  bool      // c= says 0.0.0.0: the old way to hold (RFC 3264 section 8.4)
+	formats []format
+}
+
+// format is one payload type of an m= line.
+type format struct {
+	payload uint8
+	name    string
+	rate    int
+	fmtp    string
+}
+
+// readStream understands an m= line as far as we can use it: unicast RTP audio.
+func readStream(s *sdp.SessionDescription, m *sdp.MediaDescription) stream {
+	st := stream{m: m, dir: sendRecv}
+	proto := strings.Join(m.MediaName.Protos, "/")
+	st.secure = proto == "RTP/SAVP"
+	if m.MediaName.Media != "audio" || m.MediaName.Port.Value <= 0 || m.MediaName.Port.Value > 65535 ||
+		(proto != "RTP/AVP" && !st.secure) || len(m.MediaName.Formats) > maxFormats {
+		return st
+	}
+	c := m.ConnectionInformation
+	if c == nil {
+		c = s.ConnectionInformation
+	}
+	if c == nil || c.Address == nil || c.NetworkType != "IN" {
+		return st
+	}
+	ip, err := netip.ParseAddr(c.Address.Address)
+	if err != nil || ip.IsMulticast() {
+		return st
+	}
+	ip = ip.Unmap()
+	st.nulled = ip.IsUnspecified()
+	st.addr = netip.AddrPortFrom(ip, uint16(m.MediaName.Port.Value))
+	st.dir = readDirection(s.Attributes, st.dir)
+	st.dir = readDirection(m.Attributes, st.dir)
+	_, st.mux = m.Attribute("rtcp-mux")
+	st.rtcp = rtcpAddr(m, st.addr, st.mux)
+	st.formats = readFormats(m)
+	st.usable = len(st.formats) > 0
+	return st
+}
+
+func readDirection(attrs []sdp.Attribute, d direction) direction {
+	for _, a := range attrs {
+		for dir, name := range directionNames {
+			if a.Key == name {
+				d = dir
+			}
+		}
+	}
+	return d
+}
+
+// rtcpAddr is where the peer takes RTCP: a=rtcp (RFC 3605), the RTP port itself, or the next one.
+func rtcpAddr(m *sdp.MediaDescription, rtp netip.AddrPort, mux bool) netip.AddrPort {
+	if mux {
+		return rtp
+	}
+	addr, port := rtp.Addr(), rtp.Port()+1
+	if v, ok := m.Attribute("rtcp"); ok {
+		f := strings.Fields(v)
+		if len(f) > 0 {
+			if p, err := strconv.ParseUint(f[0], 10, 16); err == nil && p > 0 {
+				port = uint16(p)
+			}
+		}
+		if len(f) == 4 {
+			if a, err := netip.ParseAddr(f[3]); err == nil && !a.IsUnspecified() && !a.IsMulticast() {
+				addr = a.Unmap()
+			}
+		}
+	}
+	if port == 0 {
+		port = rtp.Port()
+	}
+	return netip.AddrPortFrom(addr, port)
+}
+
+// staticPayloads are the payload types that need no rtpmap (RFC 3551 section 6) and that we know.
+var staticPayloads = map[uint8]string{0: "pcmu", 8: "pcma", 9: "g722"}
+
+func readFormats(m *sdp.MediaDescription) []format {
+	maps, params := map[string]string{}, map[string]string{}
+	for _, a := range m.Attributes {
+		pt, rest, _ := strings.Cut(a.Value, " ")
+		switch a.Key {
+		case "rtpmap":
+			maps[pt] = strings.ToLower(strings.TrimSpace(rest))
+		case "fmtp":
+			params[pt] = strings.TrimSpace(rest)
+		}
+	}
+	var out []format
+	for _, pt := range m.MediaName.Formats {
+		n, err := strconv.ParseUint(pt, 10, 7)
+		if err != nil {
+			continue
+		}
+		f := format{payload: uint8(n), fmtp: params[pt]}
+		if v, ok := maps[pt]; ok {
+			name, rest, _ := strings.Cut(v, "/")
+			rate, channels, _ := strings.Cut(rest, "/")
+			f.name = name
+			f.rate, _ = strconv.Atoi(rate)
+			if channels != "" && channels != "1" && name != "opus" {
+				continue // stereo G.711 exists, and is not ours
+			}
+		} else if name, ok := staticPayloads[f.payload]; ok {
+			f.name, f.rate = name, codecs[name].rate
+		}
+		if f.name != "" && f.rate > 0 {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// choose picks the first format of the list that we speak: the list is in its sender's order of
+// preference (RFC 3264 section 6.1).
+func (st *stream) choose(names []string) (codec, format, bool) {
+	for _, f := range st.formats {
+		c, known := codecs[f.name]
+		if known && c.rate == f.rate && slices.Contains(names, f.name) {
+			return c, f, true
+		}
+	}
+	return codec{}, format{}, false
+}
+
+// event finds telephone-event: its clock is the codec's (RFC 4733 section 2.1), or else 8000.
+func (st *stream) event(rate int) (format, bool) {
+	best, found := format{}, false
+	for _, f := range st.formats {
+		if f.name != "telephone-event" || f.payload == 0 {
+			continue
+		}
+		if f.rate == rate {
+			return f, true
+		}
+		if f.rate == 8000 {
+			best, found = f, true
+		}
+	}
+	return best, found
+}
+
+// answerSDP answers an offer (RFC 3264 section 6): the first audio stream we can speak is taken, every
+// other m= line is refused with port 0. hold says that we want the peer held.
+func answerSDP(body []byte, c capability, hold bool) ([]byte, agreed, error) {
+	s, err := parseSDP(body)
+	if err != nil {
+		return nil, agreed{}, err
+	}
+	var out strings.Builder
+	writeSession(&out, c)
+	var a agreed
+	found := false
+	why := "there is no audio in it"
+	for _, m := range s.MediaDescriptions {
+		if !found {
+			st := readStream(s, m)
+			if got, lines, err := answerStream(&st, c, hold); err == nil {
+				a, found = got, true
+				out.WriteString(lines)
+				continue
+			} else if m.MediaName.Media == "audio" {
+				why = err.Error()
+			}
+		}
+		fmt.Fprintf(&out, "m=%s 0 %s %s\r\n", m.MediaName.Media, strings.Join(m.MediaName.Protos, "/"),
+			cmp.Or(strings.Join(m.MediaName.Formats, " "), "0"))
+	}
+	if !found {
+		return nil, agreed{}, refuse(488, "the offer cannot be taken: %s", why)
+	}
+	a.remoteOwner = s.Origin.String()
+	return []byte(out.String()), a, nil
+}
+
+// answerStream settles one m= line and writes our side of it.
+func answerStream(st *stream, c capability, hold bool) (agreed, string, error) {
+	var a agreed
+	switch {
+	case !st.usable:
+		return a, "", fmt.Errorf("the audio is not unicast %s", "RTP/AVP or RTP/SAVP")
+	case !st.secure && c.srtp == srtpRequire:
+		return a, "", fmt.Errorf("RTP/SAVP is required here")
+	}
+	co, f, ok := st.choose(c.codecs)
+	if !ok {
+		return a, "", fmt.Errorf("no codec is spoken by both sides, here: %s", strings.Join(c.codecs, ", "))
+	}
+	var crypto cryptoLine
+	if st.secure {
+		if crypto, ok = pickCrypto(st.m); !ok {
+			return a, "", fmt.Errorf("no a=crypto line can be used")
+		}
+	}
+	a = settle(st, co, f, hold)
+	proto := "RTP/AVP"
+	if st.secure {
+		proto = "RTP/SAVP"
+		a.suite, a.remoteKey, a.localKey = crypto.suite, crypto.key, c.key(suites[crypto.suite])
+	}
+	var b strings.Builder
+	formats := strconv.Itoa(int(a.payload))
+	if a.dtmf != 0 {
+		formats += " " + strconv.Itoa(int(a.dtmf))
+	}
+	fmt.Fprintf(&b, "m=audio %d %s %s\r\n", c.addr.Port(), proto, formats)
+	writeFormat(&b, a.payload, co)
+	if a.dtmf != 0 {
+		writeEvent(&b, a.dtmf, a.dtmfRate)
+	}
+	if st.secure {
+		fmt.Fprintf(&b, "a=crypto:%s %s inline:%s\r\n", crypto.tag, a.suite, a.localKey)
+	}
+	if st.mux {
+		b.WriteString("a=rtcp-mux\r\n")
+	}
+	fmt.Fprintf(&b, "a=ptime:%d\r\na=%s\r\n", framePtime, a.dir)
+	return a, b.String(), nil
+}
+
+// settle fills in what follows from a stream and the codec chosen of it.
+func settle(st *stream, co codec, f format, hold bool) agreed {
+	a := agreed{codec: co, payload: f.payload, remote: st.addr, remoteRTCP: st.rtcp, mux: st.mux}
+	if ev, ok := st.event(co.rate); ok {
+		a.dtmf, a.dtmfRate = ev.payload, ev.rate
+	}
+	a.dir = st.dir.mirror()
+	a.held = st.dir&recvOnly == 0 || st.nulled
+	if st.nulled {
+		a.dir &^= sendOnly // there is nowhere to send to
+	}
+	if hold {
+		a.dir &^= recvOnly
+	}
+	return a
+}
+
+// offerSDP makes our offer.
+func offerSDP(c capability, dir direction) (body []byte, localKey string) {
+	var b strings.Builder
+	writeSession(&b, c)
+	proto := "RTP/AVP"
+	if c.srtp == srtpRequire {
+		proto = "RTP/SAVP"
+	}
+	var formats []string
+	var lines strings.Builder
+	next := uint8(dynamicBase)
+	rates := map[int]bool{}
+	for _, name := range c.codecs {
+		co := codecs[name]
+		pt := next
+		if co.fixed >= 0 {
+			pt = uint8(co.fixed)
+		} else {
+			next++
+		}
+		formats = append(formats, strconv.Itoa(int(pt)))
+		writeFormat(&lines, pt, co)
+		rates[co.rate] = true
+	}
+	for _, rate := range []int{8000, 48000} {
+		if rates[rate] {
+			// 101 is what nearly everybody uses for 8 kHz; some old phones insist.
+			pt := map[int]uint8{8000: 101, 48000: 102}[rate]
+			formats = append(formats, strconv.Itoa(int(pt)))
+			writeEvent(&lines, pt, rate)
+		}
+	}
+	fmt.Fprintf(&b, "m=audio %d %s %s\r\n%s", c.addr.Port(), proto, strings.Join(formats, " "), lines.String())
+	if c.srtp == srtpRequire {
+		localKey = c.key(suites[offeredSuite])
+		fmt.Fprintf(&b, "a=crypto:1 %s inline:%s\r\n", offeredSuite, localKey)
+	}
+	fmt.Fprintf(&b, "a=rtcp-mux\r\na=ptime:%d\r\na=%s\r\n", framePtime, dir)
+	return []byte(b.String()), localKey
+}
+
+// acceptSDP reads the answer to our offer.
+func acceptSDP(body []byte, c capability, localKey string, hold bool) (agreed, error) {
+	s, err := parseSDP(body)
+	if err != nil {
+		return agreed{}, err
+	}
+	if len(s.MediaDescriptions) == 0 {
+		return agreed{}, refuse(488, "the answer has no media")
+	}
+	st := readStream(s, s.MediaDescriptions[0])
+	switch {
+	case !st.usable:
+		return agreed{}, refuse(488, "the answer refuses the audio")
+	case st.secure != (c.srtp == srtpRequire):
+		return agreed{}, refuse(488, "the answer changes the profile to %s", strings.Join(st.m.MediaName.Protos, "/"))
+	}
+	co, f, ok := st.choose(c.codecs)
+	if !ok {
+		return agreed{}, refuse(488, "the answer names no codec of the offer")
+	}
+	a := settle(&st, co, f, hold)
+	if st.secure {
+		crypto, ok := pickCrypto(st.m)
+		if !ok || crypto.suite != offeredSuite {
+			return agreed{}, refuse(488, "the answer has no usable a=crypto line")
+		}
+		a.suite, a.remoteKey, a.localKey = crypto.suite, crypto.key, localKey
+	}
+	a.remoteOwner = s.Origin.String()
+	return a, nil
+}
+
+func writeSession(b *strings.Builder, c capability) {
+	family := "IP4"
+	if c.addr.Addr().Is6() {
+		family = "IP6"
+	}
+	fmt.Fprintf(b, "v=0\r\no=parley %d %d IN %s %s\r\ns=-\r\nc=IN %s %s\r\nt=0 0\r\n",
+		c.session, c.version, family, c.addr.Addr(), family, c.addr.Addr())
+}
+
+func writeFormat(b *strings.Builder, pt uint8, co codec) {
+	fmt.Fprintf(b, "a=rtpmap:%d %s\r\n", pt, co.rtpmap())
+	if co.fmtp != "" {
+		fmt.Fprintf(b, "a=fmtp:%d %s\r\n", pt, co.fmtp)
+	}
+}
+
+func writeEvent(b *strings.Builder, pt uint8, rate int) {
+	fmt.Fprintf(b, "a=rtpmap:%d telephone-event/%d\r\na=fmtp:%d 0-16\r\n", pt, rate, pt)
+}

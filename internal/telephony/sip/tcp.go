@@ -1,0 +1,180 @@
+package sip
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// tcpConn is one TCP connection: a goroutine that frames what comes in, one that writes what is queued.
+type tcpConn struct {
+	t      *transport
+	conn   *net.TCPConn
+	remote netip.AddrPort
+	out    chan []byte
+	done   chan struct{}
+	once   sync.Once
+}
+
+var errSlowPeer = errors.New("the peer reads too slowly: its connection was closed")
+
+func (c *tcpConn) send(raw []byte) error {
+	select {
+	case <-c.done:
+		return net.ErrClosed
+	default:
+	}
+	select {
+	case c.out <- raw:
+		return nil
+	default:
+		c.close()
+		return errSlowPeer
+	}
+}
+
+func (c *tcpConn) close() {
+	c.once.Do(func() {
+		close(c.done)
+		_ = c.conn.Close()
+		c.t.mu.Lock()
+		if c.t.conns[c.remote] == c {
+			delete(c.t.conns, c.remote)
+		}
+		c.t.mu.Unlock()
+	})
+}
+
+func (c *tcpConn) write() {
+	defer c.t.wg.Done()
+	defer c.close()
+	for {
+		select {
+		case <-c.done:
+			return
+		case raw := <-c.out:
+			_ = c.conn.SetWriteDeadline(time.Now().Add(connWrite)) // a socket deadline is wall time
+			if _, err := c.conn.Write(raw); err != nil {
+				return
+			}
+		}
+	}
+}
+
+func (c *tcpConn) read() {
+	defer c.t.wg.Done()
+	defer c.close()
+	r := bufio.NewReaderSize(c.conn, 4096)
+	f := flow{remote: c.remote, conn: c}
+	for {
+		_ = c.conn.SetReadDeadline(time.Now().Add(connIdle))
+		if err := c.keepAlives(r); err != nil {
+			return
+		}
+		_ = c.conn.SetReadDeadline(time.Now().Add(connMessage))
+		raw, err := readMessage(r)
+		if err != nil {
+			var bad *framingError
+			if errors.As(err, &bad) {
+				c.t.broken(raw, f, bad)
+			}
+			return
+		}
+		c.t.receive(raw, f)
+	}
+}
+
+// keepAlives eats the CRLFs before a message (RFC 3261 section 7.5) and answers a double one with a single
+// one (RFC 5626 section 3.5.1).
+func (c *tcpConn) keepAlives(r *bufio.Reader) error {
+	crlf := 0
+	for {
+		b, err := r.ReadByte()
+		if err != nil {
+			return err
+		}
+		switch b {
+		case '\r':
+		case '\n':
+			if crlf++; crlf == 2 {
+				crlf = 0
+				if err := c.send([]byte("\r\n")); err != nil {
+					return err
+				}
+			}
+		default:
+			return r.UnreadByte()
+		}
+	}
+}
+
+// framingError says that the end of a message in a stream cannot be known: the stream is lost.
+type framingError struct{ why string }
+
+func (e *framingError) Error() string { return e.why }
+
+// readMessage reads one message of a stream: headers up to the empty line, and as much body as
+// Content-Length says (RFC 3261 section 18.3). With a framingError it returns what it read so far.
+func readMessage(r *bufio.Reader) ([]byte, error) {
+	var raw []byte
+	length := -1
+	partial := false // the line before this piece had no end yet
+	for {
+		line, err := r.ReadSlice('\n')
+		if len(raw)+len(line) > maxMessage {
+			return raw, &framingError{"headers are too long"}
+		}
+		raw = append(raw, line...)
+		if errors.Is(err, bufio.ErrBufferFull) {
+			partial = true
+			continue
+		}
+		if err != nil {
+			return raw, err
+		}
+		if partial {
+			partial = false
+			continue
+		}
+		if len(bytes.TrimRight(line, "\r\n")) == 0 {
+			break
+		}
+		if n, ok := contentLength(line); ok {
+			length = n
+		}
+	}
+	if length < 0 {
+		return raw, &framingError{"Content-Length is missing or wrong, and a stream needs it"}
+	}
+	if len(raw)+length > maxMessage {
+		return raw, &framingError{fmt.Sprintf("a body of %d bytes is too large", length)}
+	}
+	head := len(raw)
+	raw = append(raw, make([]byte, length)...)
+	_, err := io.ReadFull(r, raw[head:])
+	return raw, err
+}
+
+// contentLength reads a Content-Length line, long or compact form.
+func contentLength(line []byte) (int, bool) {
+	name, value, ok := bytes.Cut(line, []byte(":"))
+	if !ok {
+		return 0, false
+	}
+	name = bytes.TrimSpace(name)
+	if !bytes.EqualFold(name, []byte("Content-Length")) && !bytes.EqualFold(name, []byte("l")) {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(string(bytes.TrimSpace(value)), 10, 24)
+	if err != nil {
+		return -1, true
+	}
+	return int(n), true
+}
