@@ -1,0 +1,81 @@
+// Command parley is the whole product: the server, and the tools that set it up, call it and load it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/parley-voice/parley/internal/app"
+)
+
+// version is set when linking.
+var version = "dev"
+
+type cli struct {
+	Config kong.ConfigFlag `help:"Settings file (YAML): one line a setting." placeholder:"FILE" env:"PARLEY_CONFIG"`
+
+	Serve     serveCmd     `cmd:"" default:"withargs" help:"Run the server."`
+	User      userCmd      `cmd:"" help:"People who sign in."`
+	Token     tokenCmd     `cmd:"" help:"API keys and media tokens."`
+	Call      callCmd      `cmd:"" help:"Place a call from the terminal: a softphone that plays a WAV file."`
+	Load      loadCmd      `cmd:"" help:"Load a server with calls and measure it."`
+	OpenAPI   openAPICmd   `cmd:"" name:"openapi" help:"Print the API's OpenAPI document."`
+	Reference referenceCmd `cmd:"" help:"Print the reference of settings and commands."`
+	Version   versionCmd   `cmd:"" help:"Print the version."`
+}
+
+// env is what commands share.
+type env struct {
+	ctx     context.Context
+	version string
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var c cli
+	parser, err := newParser(&c)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "parley:", err)
+		os.Exit(2)
+	}
+	k, err := parser.Parse(os.Args[1:])
+	parser.FatalIfErrorf(err)
+	if err := k.Run(&env{ctx: ctx, version: version}); err != nil {
+		report(err)
+		os.Exit(1)
+	}
+}
+
+func newParser(c *cli) (*kong.Kong, error) {
+	return kong.New(c, kong.Name("parley"),
+		kong.Description("AI telephony and contact-centre server: agents answer and place real phone calls."),
+		kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Configuration(app.SettingsFile))
+}
+
+// report prints every problem on a line of its own.
+func report(err error) {
+	var many interface{ Unwrap() []error }
+	if errors.As(err, &many) {
+		for _, e := range many.Unwrap() {
+			report(e)
+		}
+		return
+	}
+	fmt.Fprintln(os.Stderr, "parley:", err)
+}
+
+type versionCmd struct{}
+
+// Run prints the version.
+func (versionCmd) Run(e *env) error {
+	fmt.Println("parley", e.version)
+	return nil
+}

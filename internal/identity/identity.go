@@ -1,0 +1,96 @@
+// Package identity knows who is asking: organisations, people, roles, sessions and API tokens.
+//
+//	identity.go    Principal: who asks, in a context; roles and the permissions they expand to
+//	service.go     the first owner, signing in, sessions
+//	token.go       API tokens
+//	password.go    argon2id
+//	attempts.go    the limit on guessing passwords
+//	store.go       the tables
+//	http.go        operations
+//
+// Secrets (cookies, tokens, set-up links) are random and stored only as SHA-256; passwords as argon2id. No
+// account exists until the one-time set-up link, or the command line, makes the owner.
+package identity
+
+import (
+	"context"
+	"embed"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/parley-voice/parley/internal/platform/db"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// Migrations is the history of the tables.
+func Migrations() db.Migrations {
+	sub, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		panic(err) // the folder is embedded above
+	}
+	return db.Migrations{Context: "identity", FS: sub}
+}
+
+// SessionCookie names the cookie of a signed-in browser.
+const SessionCookie = "parley_session"
+
+// Principal is who asks: a person in one organisation, by session or by API token.
+type Principal struct {
+	UserID      string
+	OrgID       string
+	Role        string
+	Permissions []string // patterns such as "call:*"
+	SessionID   string   // "" for a token
+	TokenID     string   // "" for a session
+}
+
+type principalKey struct{}
+
+// With puts p into ctx.
+func With(ctx context.Context, p Principal) context.Context {
+	return context.WithValue(ctx, principalKey{}, p)
+}
+
+// From gives the principal of ctx, if one was put there.
+func From(ctx context.Context) (Principal, bool) {
+	p, ok := ctx.Value(principalKey{}).(Principal)
+	return p, ok
+}
+
+// May reports whether one of p's patterns covers the permission "area:verb". "*" covers everything,
+// "area:*" every verb of an area.
+func (p Principal) May(permission string) bool {
+	area, _, ok := strings.Cut(permission, ":")
+	if !ok || area == "" {
+		return false
+	}
+	return slices.Contains(p.Permissions, "*") || slices.Contains(p.Permissions, area+":*") ||
+		slices.Contains(p.Permissions, permission)
+}
+
+// The roles.
+const (
+	RoleOwner      = "owner"
+	RoleAdmin      = "admin"
+	RoleSupervisor = "supervisor"
+	RoleAgent      = "agent"
+	RoleViewer     = "viewer"
+)
+
+// permissionsOf gives what a role may do; nothing for a role that does not exist.
+func permissionsOf(role string) []string {
+	switch role {
+	case RoleOwner, RoleAdmin:
+		return []string{"*"}
+	case RoleSupervisor:
+		return []string{"call:*", "agent:*", "model:read", "phone:read", "team:read", "self:*"}
+	case RoleAgent:
+		return []string{"call:read", "call:update", "agent:read", "self:*"}
+	case RoleViewer:
+		return []string{"call:read", "agent:read", "model:read", "phone:read", "self:*"}
+	}
+	return nil
+}

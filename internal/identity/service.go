@@ -1,0 +1,414 @@
+package identity
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"io"
+	"log/slog"
+	"net/mail"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coder/quartz"
+	"github.com/google/uuid"
+	"github.com/maypok86/otter/v2"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/parley-voice/parley/internal/platform/db"
+	"github.com/parley-voice/parley/internal/platform/fault"
+)
+
+const (
+	sessionMax   = 7 * 24 * time.Hour // whatever the use
+	setupValid   = 24 * time.Hour
+	cacheFor     = time.Minute // how long another process may not notice a revocation
+	cacheSize    = 10_000
+	touchEvery   = time.Minute // how exact "last used" is
+	hashingLimit = 2           // passwords hashed at once: each takes 64 MiB
+	maxName      = 120
+)
+
+// Config is what New needs.
+type Config struct {
+	DB          *db.DB
+	Clock       quartz.Clock
+	Log         *slog.Logger
+	Random      io.Reader     // nil is crypto/rand
+	SessionIdle time.Duration // a session ends after this long without use
+	Secure      bool          // cookies only over https
+	// NewOrganisation is called when an organisation was made, to give it its first agents.
+	NewOrganisation func(ctx context.Context, orgID string) error
+}
+
+// Service is the context's behaviour. It is safe for concurrent use.
+type Service struct {
+	cfg      Config
+	attempts *attempts
+	hashing  *semaphore.Weighted
+	cache    *otter.Cache[string, Principal]
+
+	mu      sync.Mutex
+	touched map[string]time.Time // sessions and tokens, when their use was last written
+	dummy   func() string
+}
+
+// New makes the service.
+func New(c Config) (*Service, error) {
+	if c.Random == nil {
+		c.Random = rand.Reader
+	}
+	if c.SessionIdle <= 0 {
+		c.SessionIdle = 30 * time.Minute
+	}
+	cache, err := otter.New(&otter.Options[string, Principal]{
+		MaximumSize:      cacheSize,
+		ExpiryCalculator: otter.ExpiryWriting[string, Principal](cacheFor),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Service{
+		cfg: c, attempts: newAttempts(c.Clock), hashing: semaphore.NewWeighted(hashingLimit), cache: cache,
+		touched: map[string]time.Time{},
+		// An unknown address costs the same time as a wrong password.
+		dummy: sync.OnceValue(func() string { h, _ := hashPassword("nobody has this password"); return h }),
+	}, nil
+}
+
+// User is a person, as others see them.
+type User struct {
+	ID    string `json:"id"`
+	Email string `json:"email"`
+	Name  string `json:"name"`
+}
+
+// Organisation is a customer of the installation.
+type Organisation struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// Account is a person in an organisation.
+type Account struct {
+	User         User         `json:"user"`
+	Organisation Organisation `json:"organisation"`
+	Role         string       `json:"role"`
+	Permissions  []string     `json:"permissions"`
+}
+
+func (m *membership) account() Account {
+	return Account{
+		User:         User{ID: m.UserID, Email: m.Email, Name: m.Name},
+		Organisation: Organisation{ID: m.OrganisationID, Name: m.Organisation},
+		Role:         m.Role, Permissions: permissionsOf(m.Role),
+	}
+}
+
+// NeedsOwner reports whether nobody can sign in yet.
+func (s *Service) NeedsOwner(ctx context.Context) (bool, error) {
+	var none bool
+	err := s.cfg.DB.ReadSystem(ctx, "is there an owner", func(ctx context.Context, tx *db.Tx) error {
+		n, err := tx.NewSelect().Model((*membershipRow)(nil)).Where("role = ?", RoleOwner).Count(ctx)
+		none = n == 0
+		return err
+	})
+	return none, err
+}
+
+// SetupToken makes the one-time token with which the first owner is created. Earlier ones end.
+func (s *Service) SetupToken(ctx context.Context) (string, error) {
+	token, err := s.random()
+	if err != nil {
+		return "", err
+	}
+	now := s.cfg.Clock.Now()
+	err = s.cfg.DB.InSystem(ctx, "make the set-up link", func(ctx context.Context, tx *db.Tx) error {
+		if _, err := tx.NewDelete().Model((*setupRow)(nil)).Where("1 = 1").Exec(ctx); err != nil {
+			return err
+		}
+		row := &setupRow{Hash: hashSecret(token), CreatedAt: now.UnixMilli(), ExpiresAt: now.Add(setupValid).UnixMilli()}
+		_, err := tx.NewInsert().Model(row).Exec(ctx)
+		return err
+	})
+	return token, err
+}
+
+// NewOwner describes the first account.
+type NewOwner struct {
+	Email, Name, Password, Organisation string
+}
+
+// Setup creates the owner with the token of the set-up link, and signs them in. The token is used up in the
+// same transaction.
+func (s *Service) Setup(ctx context.Context, token string, o NewOwner) (Account, string, error) {
+	if token == "" {
+		return Account{}, "", fault.Field("body.token", "open the link that the terminal printed; it carries the token")
+	}
+	acc, err := s.createOwner(ctx, o, func(ctx context.Context, tx *db.Tx) error {
+		res, err := tx.NewDelete().Model((*setupRow)(nil)).Where("hash = ? AND expires_at > ?", hashSecret(token), s.cfg.Clock.Now().UnixMilli()).Exec(ctx)
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n != 1 {
+			return fault.New(fault.Forbidden, "this set-up link was used or has expired; restart the server to get a new one")
+		}
+		return nil
+	})
+	if err != nil {
+		return Account{}, "", err
+	}
+	cookie, err := s.newSession(ctx, acc.User.ID, acc.Organisation.ID)
+	return acc, cookie, err
+}
+
+// CreateOwner creates the first owner without a link: for the command line, whose user owns the data.
+func (s *Service) CreateOwner(ctx context.Context, o NewOwner) (Account, error) {
+	return s.createOwner(ctx, o, func(context.Context, *db.Tx) error { return nil })
+}
+
+func (s *Service) createOwner(ctx context.Context, o NewOwner, allowed func(context.Context, *db.Tx) error) (Account, error) {
+	email, err := normalEmail(o.Email)
+	if err != nil {
+		return Account{}, err
+	}
+	if o.Name, err = checkName("body.name", o.Name, email); err != nil {
+		return Account{}, err
+	}
+	if o.Organisation, err = checkName("body.organisationName", o.Organisation, "My organisation"); err != nil {
+		return Account{}, err
+	}
+	if err := CheckPassword(o.Password, email); err != nil {
+		return Account{}, err
+	}
+	hash, err := s.hash(ctx, o.Password)
+	if err != nil {
+		return Account{}, err
+	}
+	now := s.cfg.Clock.Now().UnixMilli()
+	org := &organisationRow{ID: newID(), Name: o.Organisation, CreatedAt: now}
+	user := &userRow{ID: newID(), Email: email, Name: o.Name, PasswordHash: hash, CreatedAt: now}
+	member := &membershipRow{UserID: user.ID, OrganisationID: org.ID, Role: RoleOwner, CreatedAt: now}
+	err = s.cfg.DB.InSystem(ctx, "create the owner", func(ctx context.Context, tx *db.Tx) error {
+		if err := allowed(ctx, tx); err != nil {
+			return err
+		}
+		n, err := tx.NewSelect().Model((*membershipRow)(nil)).Where("role = ?", RoleOwner).Count(ctx)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			return fault.New(fault.Conflict, "there is an owner already; sign in instead")
+		}
+		for _, row := range []any{org, user, member} {
+			if _, err := tx.NewInsert().Model(row).Exec(ctx); err != nil {
+				return err
+			}
+		}
+		_, err = tx.NewDelete().Model((*setupRow)(nil)).Where("1 = 1").Exec(ctx)
+		return err
+	})
+	if err != nil {
+		return Account{}, err
+	}
+	if s.cfg.NewOrganisation != nil {
+		if err := s.cfg.NewOrganisation(ctx, org.ID); err != nil {
+			return Account{}, err
+		}
+	}
+	m := membership{UserID: user.ID, Email: email, Name: user.Name, OrganisationID: org.ID, Organisation: org.Name, Role: RoleOwner}
+	return m.account(), nil
+}
+
+// errSignIn tells nobody whether the address exists.
+func errSignIn() error {
+	return fault.New(fault.Unauthorized, "the e-mail address or the password is wrong")
+}
+
+// SignIn checks a password and gives a session's cookie.
+func (s *Service) SignIn(ctx context.Context, email, password, ip string) (Account, string, error) {
+	email, err := normalEmail(email)
+	if err != nil {
+		return Account{}, "", err
+	}
+	keys := []string{"account " + email + " " + ip, "address " + ip}
+	if err := s.attempts.check(keys...); err != nil {
+		return Account{}, "", err
+	}
+	var m *membership
+	err = s.cfg.DB.ReadSystem(ctx, "sign in", func(ctx context.Context, tx *db.Tx) error {
+		m, err = membershipWhere(ctx, tx, "u.email = ?", email)
+		return err
+	})
+	if err != nil {
+		return Account{}, "", err
+	}
+	hash := s.dummy()
+	if m != nil {
+		hash = m.PasswordHash
+	}
+	ok, err := s.verify(ctx, hash, password)
+	if err != nil {
+		return Account{}, "", err
+	}
+	if m == nil || !ok {
+		s.attempts.failed(keys...)
+		return Account{}, "", errSignIn()
+	}
+	s.attempts.succeeded(keys...)
+	cookie, err := s.newSession(ctx, m.UserID, m.OrganisationID)
+	return m.account(), cookie, err
+}
+
+// Account gives the account of a principal.
+func (s *Service) Account(ctx context.Context, p Principal) (Account, error) {
+	var m *membership
+	err := s.cfg.DB.ReadSystem(ctx, "who am I", func(ctx context.Context, tx *db.Tx) (err error) {
+		m, err = membershipWhere(ctx, tx, "m.user_id = ? AND m.organisation_id = ?", p.UserID, p.OrgID)
+		return err
+	})
+	if err != nil {
+		return Account{}, err
+	}
+	if m == nil {
+		return Account{}, fault.New(fault.Unauthorized, "this account no longer belongs to the organisation; sign in again")
+	}
+	return m.account(), nil
+}
+
+func (s *Service) newSession(ctx context.Context, userID, orgID string) (string, error) {
+	cookie, err := s.random()
+	if err != nil {
+		return "", err
+	}
+	now := s.cfg.Clock.Now().UnixMilli()
+	row := &sessionRow{ID: hashSecret(cookie), UserID: userID, OrganisationID: orgID, CreatedAt: now, LastUsedAt: now}
+	err = s.cfg.DB.InSystem(ctx, "begin a session", func(ctx context.Context, tx *db.Tx) error {
+		oldest := s.cfg.Clock.Now().Add(-sessionMax).UnixMilli()
+		if _, err := tx.NewDelete().Model((*sessionRow)(nil)).Where("created_at < ?", oldest).Exec(ctx); err != nil {
+			return err
+		}
+		_, err := tx.NewInsert().Model(row).Exec(ctx)
+		return err
+	})
+	return cookie, err
+}
+
+// SignOut ends the session of a cookie. Ending one that is over is no error.
+func (s *Service) SignOut(ctx context.Context, cookie string) error {
+	id := hashSecret(cookie)
+	s.cache.Invalidate(id)
+	return s.cfg.DB.InSystem(ctx, "end a session", func(ctx context.Context, tx *db.Tx) error {
+		_, err := tx.NewDelete().Model((*sessionRow)(nil)).Where("id = ?", id).Exec(ctx)
+		return err
+	})
+}
+
+// Session tells who a cookie belongs to, and notes that it was used.
+func (s *Service) Session(ctx context.Context, cookie string) (Principal, error) {
+	expired := fault.New(fault.Unauthorized, "your session has ended; sign in again")
+	if cookie == "" {
+		return Principal{}, expired
+	}
+	id := hashSecret(cookie)
+	if p, ok := s.cache.GetIfPresent(id); ok {
+		return p, s.touch(ctx, (*sessionRow)(nil), id)
+	}
+	now := s.cfg.Clock.Now()
+	var m *membership
+	err := s.cfg.DB.ReadSystem(ctx, "whose session is it", func(ctx context.Context, tx *db.Tx) (err error) {
+		m, err = membershipWhere(ctx, tx,
+			"(m.user_id, m.organisation_id) IN (SELECT s.user_id, s.organisation_id FROM sessions AS s WHERE s.id = ? AND s.last_used_at > ? AND s.created_at > ?)",
+			id, now.Add(-s.cfg.SessionIdle).UnixMilli(), now.Add(-sessionMax).UnixMilli())
+		return err
+	})
+	if err != nil {
+		return Principal{}, err
+	}
+	if m == nil {
+		return Principal{}, expired
+	}
+	p := Principal{UserID: m.UserID, OrgID: m.OrganisationID, Role: m.Role, Permissions: permissionsOf(m.Role), SessionID: id}
+	s.cache.Set(id, p)
+	return p, s.touch(ctx, (*sessionRow)(nil), id)
+}
+
+// touch writes that a session or token was used, at most once a minute.
+func (s *Service) touch(ctx context.Context, model any, id string) error {
+	now := s.cfg.Clock.Now()
+	s.mu.Lock()
+	recent := now.Sub(s.touched[id]) < touchEvery
+	if !recent {
+		if len(s.touched) > cacheSize {
+			clear(s.touched)
+		}
+		s.touched[id] = now
+	}
+	s.mu.Unlock()
+	if recent {
+		return nil
+	}
+	return s.cfg.DB.InSystem(ctx, "note a use", func(ctx context.Context, tx *db.Tx) error {
+		_, err := tx.NewUpdate().Model(model).Set("last_used_at = ?", now.UnixMilli()).Where("id = ?", id).Exec(ctx)
+		return err
+	})
+}
+
+func (s *Service) hash(ctx context.Context, password string) (string, error) {
+	if err := s.hashing.Acquire(ctx, 1); err != nil {
+		return "", err
+	}
+	defer s.hashing.Release(1)
+	return hashPassword(password)
+}
+
+func (s *Service) verify(ctx context.Context, hash, password string) (bool, error) {
+	if len(password) > maxPassword {
+		return false, nil
+	}
+	if err := s.hashing.Acquire(ctx, 1); err != nil {
+		return false, err
+	}
+	defer s.hashing.Release(1)
+	return verifyPassword(hash, password), nil
+}
+
+// random makes a secret of 256 bits.
+func (s *Service) random() (string, error) {
+	b := make([]byte, 32)
+	if _, err := io.ReadFull(s.cfg.Random, b); err != nil {
+		return "", err
+	}
+	return base64.RawURLEncoding.EncodeToString(b), nil
+}
+
+// hashSecret needs no salt: what it hashes is random.
+func hashSecret(secret string) string {
+	sum := sha256.Sum256([]byte(secret))
+	return hex.EncodeToString(sum[:])
+}
+
+func normalEmail(email string) (string, error) {
+	email = strings.ToLower(strings.TrimSpace(email))
+	a, err := mail.ParseAddress(email)
+	if err != nil || a.Address != email || len(email) > 254 {
+		return "", fault.Field("body.email", "%q is no e-mail address; use one such as anna@example.com", email)
+	}
+	return email, nil
+}
+
+func checkName(location, name, fallback string) (string, error) {
+	name = strings.TrimSpace(name)
+	if name == "" {
+		name = fallback
+	}
+	if len(name) > maxName || strings.ContainsAny(name, "\x00\r\n") {
+		return "", fault.Field(location, "use at most %d characters on one line", maxName)
+	}
+	return name, nil
+}
+
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
