@@ -1,0 +1,33 @@
+// Package conversation keeps the record of every call: its state, legs, transcript, recording and event
+// log, written as the call goes on and readable while it does.
+//
+// A newcomer's map:
+//
+//	call.go        what a call is: states, legs, items, turns, and the questions one may ask
+//	service.go     Config, New, Start, Close, Begin
+//	live.go        *Call, the handle of a call that goes on; Append is the way into the event log
+//	lanes.go       Call.Frames, the hot path of the recording; law.go holds G.711
+//	derive.go      event log entries → transcript items, turns, alerts, outcome (pure)
+//	writer.go      goroutines that take what calls have gathered every 50 ms and write it to the spool
+//	saver.go       the one writer to the database: many calls in one transaction (group commit)
+//	store.go       rows and queries
+//	spool.go       encrypted files of calls that go on: <data>/spool/<call>.rec and <call>.log
+//	finish.go      moves the files of ended calls to the blob store, and indexes the text
+//	recover.go     what a killed process left behind is ended as "interrupted"
+//	recording.go   reading: WAV with seeking; peaks.go: the waveform
+//	eventlog.go    reading: entries page by page or as a stream
+//	vtt.go         the transcript as WebVTT and text
+//	http.go        operations of /api/v1
+//
+// # Who waits for whom
+//
+// The leg's goroutine calls Frames 50 times a second and the session's calls Append. Both copy into
+// memory that belongs to the call, bounded, and return. A writer takes it every 50 ms, derives
+// the transcript, and appends to the call's two files. Then it marks the call as changed; the saver
+// writes the rows of all changed calls in one transaction, with the facts they give rise to. A slow disk or
+// database therefore costs entries and frames (counted, and told in an alert) and never a late frame.
+//
+// What is true where: the spool is at most half a second behind the call, the database some 100 ms. The
+// event log is the truth, and everything in the database can be derived from it again: that is what
+// recovery does.
+package conversation
