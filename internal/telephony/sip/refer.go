@@ -38,11 +38,10 @@ func (l *leg) Transfer(ctx context.Context, target string) error {
 	if err != nil {
 		return err
 	}
-	l.mu.Lock()
-	if l.state != up {
-		l.mu.Unlock()
-		return fault.New(fault.NotPossible, "the call is not answered, or is over")
+	if err := l.confirmed(ctx); err != nil {
+		return err
 	}
+	l.mu.Lock()
 	if l.refer != nil {
 		l.mu.Unlock()
 		return fault.New(fault.NotPossible, "the call is being transferred already")

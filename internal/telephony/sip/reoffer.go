@@ -133,20 +133,10 @@ func (l *leg) pause(ctx context.Context) error {
 
 // reinviteOnce sends one re-INVITE and gives its status.
 func (l *leg) reinviteOnce(ctx context.Context, change func()) (int, error) {
-	l.mu.Lock()
-	if l.state != up {
-		wait := l.acks.done
-		l.mu.Unlock()
-		if wait == nil {
-			return 0, fault.New(fault.NotPossible, "the call is over")
-		}
-		select { // the call must be acknowledged before it can be changed
-		case <-wait:
-		case <-ctx.Done():
-			return 0, ctx.Err()
-		}
-		l.mu.Lock()
+	if err := l.confirmed(ctx); err != nil {
+		return 0, err
 	}
+	l.mu.Lock()
 	if l.state != up || l.busy {
 		state := l.state
 		l.mu.Unlock()
@@ -182,6 +172,27 @@ func (l *leg) reinviteOnce(ctx context.Context, change func()) (int, error) {
 		return 0, err
 	}
 	return res.StatusCode, nil
+}
+
+// confirmed waits until the call is up: a dialog must be acknowledged before it can be changed.
+func (l *leg) confirmed(ctx context.Context) error {
+	l.mu.Lock()
+	state, wait := l.state, l.acks.done
+	l.mu.Unlock()
+	if state == answered && wait != nil {
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		l.mu.Lock()
+		state = l.state
+		l.mu.Unlock()
+	}
+	if state != up {
+		return fault.New(fault.NotPossible, "the call is not answered, or is over")
+	}
+	return nil
 }
 
 // reofferCodecs puts the codec in use first: a hold must not change it. l.mu is held.

@@ -40,7 +40,7 @@ type Config struct {
 	MaxCalls int // at once; default 2000; more are answered 503
 
 	Accept media.Accept
-	Pacer  any
+	Pacer  *media.Pacer
 	Phones Phones // nil: nobody can register
 	Clock  quartz.Clock
 	Rand   io.Reader // default crypto/rand; tags, branches, nonces and SRTP keys come from it
@@ -505,6 +505,7 @@ func (s *Server) options(req *sipmsg.Request) *sipmsg.Response {
 // response makes a response with the headers every one of ours has.
 func (s *Server) response(req *sipmsg.Request, status int) *sipmsg.Response {
 	res := sipmsg.NewResponseFromRequest(req, status, reason(status), nil)
+	res.SipVersion = "SIP/2.0" // whatever the request said
 	if to := res.To(); to != nil && status > 100 {
 		if had, _ := req.To().Params.Get("tag"); had == "" {
 			to.Params.Add("tag", s.token())
@@ -561,7 +562,9 @@ func inviteOf(req *sipmsg.Request) inviteID {
 
 // known keeps a peer's inventions out of the metrics' labels.
 func known(m sipmsg.RequestMethod) string {
-	if strings.Contains(methods+", PRACK, SUBSCRIBE, PUBLISH, MESSAGE", string(m)) && m != "" {
+	switch m {
+	case sipmsg.INVITE, sipmsg.ACK, sipmsg.CANCEL, sipmsg.BYE, sipmsg.OPTIONS, sipmsg.INFO, sipmsg.UPDATE, sipmsg.REFER,
+		sipmsg.NOTIFY, sipmsg.REGISTER, sipmsg.PRACK, sipmsg.SUBSCRIBE, sipmsg.PUBLISH, sipmsg.MESSAGE:
 		return string(m)
 	}
 	return "other"

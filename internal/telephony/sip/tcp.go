@@ -52,6 +52,15 @@ func (c *tcpConn) close() {
 	})
 }
 
+// finish closes the connection after what is queued was written.
+func (c *tcpConn) finish() {
+	select {
+	case c.out <- nil:
+	default:
+		c.close()
+	}
+}
+
 func (c *tcpConn) write() {
 	defer c.t.wg.Done()
 	defer c.close()
@@ -60,6 +69,9 @@ func (c *tcpConn) write() {
 		case <-c.done:
 			return
 		case raw := <-c.out:
+			if raw == nil {
+				return
+			}
 			_ = c.conn.SetWriteDeadline(time.Now().Add(connWrite)) // a socket deadline is wall time
 			if _, err := c.conn.Write(raw); err != nil {
 				return
@@ -70,12 +82,12 @@ func (c *tcpConn) write() {
 
 func (c *tcpConn) read() {
 	defer c.t.wg.Done()
-	defer c.close()
 	r := bufio.NewReaderSize(c.conn, 4096)
 	f := flow{remote: c.remote, conn: c}
 	for {
 		_ = c.conn.SetReadDeadline(time.Now().Add(connIdle))
 		if err := c.keepAlives(r); err != nil {
+			c.close()
 			return
 		}
 		_ = c.conn.SetReadDeadline(time.Now().Add(connMessage))
@@ -84,7 +96,10 @@ func (c *tcpConn) read() {
 			var bad *framingError
 			if errors.As(err, &bad) {
 				c.t.broken(raw, f, bad)
+				c.finish()
+				return
 			}
+			c.close()
 			return
 		}
 		c.t.receive(raw, f)

@@ -1,0 +1,144 @@
+package telephony
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/parley-voice/parley/internal/identity"
+	"github.com/parley-voice/parley/internal/platform/fault"
+)
+
+type phoneBody struct{ Body Phone }
+
+// secretBody is a phone with its password, which is shown this once.
+type secretBody struct {
+	Body struct {
+		Phone
+		Password string `json:"password,omitempty" doc:"The password that was made. It is shown once and cannot be had later"`
+	}
+}
+
+type phonePath struct {
+	ID string `path:"id" doc:"The phone's id"`
+}
+
+type listInput struct {
+	Cursor string `query:"cursor" doc:"next of the page before"`
+	Limit  int    `query:"limit" default:"50" minimum:"1" maximum:"200"`
+}
+
+type listBody struct {
+	Body struct {
+		Items []Phone `json:"items"`
+		Next  *string `json:"next" doc:"Cursor of the next page, null at the end"`
+	}
+}
+
+type createInput struct {
+	Body struct {
+		Username    string `json:"username" minLength:"1" maxLength:"63" doc:"What the phone registers as; unique on the server"`
+		DisplayName string `json:"displayName,omitempty" maxLength:"100"`
+		Password    string `json:"password,omitempty" maxLength:"128" doc:"Left out, one is made"`
+	}
+}
+
+type updateInput struct {
+	phonePath
+	Body struct {
+		DisplayName *string `json:"displayName,omitempty" maxLength:"100"`
+		Password    *string `json:"password,omitempty" maxLength:"128" doc:"A new password; empty has one made. It ends the phone's registrations"`
+	}
+}
+
+// Routes adds the operations to api.
+func (s *Service) Routes(api huma.API) {
+	huma.Register(api, operation("list-phones", http.MethodGet, "/api/v1/phones", "List phones", "phone:read"), s.httpList)
+	create := operation("create-phone", http.MethodPost, "/api/v1/phones", "Add a phone", "phone:create")
+	create.DefaultStatus = http.StatusCreated
+	huma.Register(api, create, s.httpCreate)
+	huma.Register(api, operation("get-phone", http.MethodGet, "/api/v1/phones/{id}", "Get a phone", "phone:read"), s.httpGet)
+	huma.Register(api, operation("update-phone", http.MethodPatch, "/api/v1/phones/{id}", "Change a phone", "phone:update"), s.httpUpdate)
+	remove := operation("delete-phone", http.MethodDelete, "/api/v1/phones/{id}", "Delete a phone", "phone:delete")
+	remove.DefaultStatus = http.StatusNoContent
+	huma.Register(api, remove, s.httpDelete)
+}
+
+func operation(id, method, path, summary, permission string) huma.Operation {
+	return huma.Operation{OperationID: id, Method: method, Path: path, Summary: summary, Tags: []string{"phones"},
+		Metadata: map[string]any{"permission": permission}}
+}
+
+// organisation is whose phones these are.
+func organisation(ctx context.Context) (string, error) {
+	p, ok := identity.From(ctx)
+	if !ok {
+		return "", fault.New(fault.Unauthorized, "sign in first")
+	}
+	return p.OrgID, nil
+}
+
+func (s *Service) httpList(ctx context.Context, in *listInput) (*listBody, error) {
+	org, err := organisation(ctx)
+	if err != nil {
+		return nil, err
+	}
+	items, next, err := s.List(ctx, org, in.Cursor, in.Limit)
+	if err != nil {
+		return nil, err
+	}
+	out := &listBody{}
+	out.Body.Items = items
+	if next != "" {
+		out.Body.Next = &next
+	}
+	return out, nil
+}
+
+func (s *Service) httpCreate(ctx context.Context, in *createInput) (*secretBody, error) {
+	org, err := organisation(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p, made, err := s.Create(ctx, org, NewPhone{Username: in.Body.Username, DisplayName: in.Body.DisplayName, Password: in.Body.Password})
+	return withSecret(p, made, err)
+}
+
+func (s *Service) httpGet(ctx context.Context, in *phonePath) (*phoneBody, error) {
+	org, err := organisation(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p, err := s.Get(ctx, org, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &phoneBody{p}, nil
+}
+
+func (s *Service) httpUpdate(ctx context.Context, in *updateInput) (*secretBody, error) {
+	org, err := organisation(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p, made, err := s.Update(ctx, org, in.ID, Change{DisplayName: in.Body.DisplayName, Password: in.Body.Password})
+	return withSecret(p, made, err)
+}
+
+func (s *Service) httpDelete(ctx context.Context, in *phonePath) (*struct{}, error) {
+	org, err := organisation(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return nil, s.Delete(ctx, org, in.ID)
+}
+
+func withSecret(p Phone, made string, err error) (*secretBody, error) {
+	if err != nil {
+		return nil, err
+	}
+	out := &secretBody{}
+	out.Body.Phone, out.Body.Password = p, made
+	return out, nil
+}

@@ -1,0 +1,331 @@
+package telephony
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/coder/quartz"
+	"github.com/google/uuid"
+
+	"github.com/parley-voice/parley/internal/platform/db"
+	"github.com/parley-voice/parley/internal/platform/fault"
+	"github.com/parley-voice/parley/internal/telephony/sip"
+)
+
+// Sealer encrypts small secrets; platform/secret is one.
+type Sealer interface {
+	Seal(plain []byte) ([]byte, error)
+	Open(sealed []byte) ([]byte, error)
+}
+
+// Registrations tells where phones are registered now; a sip.Server is one.
+type Registrations interface {
+	Registrations() map[string][]sip.Contact
+	// Forget ends the registrations of a phone that was deleted or got a new password.
+	Forget(username string)
+}
+
+// Config is what a Service needs.
+type Config struct {
+	DB     *db.DB
+	Sealer Sealer
+	Realm  string    // the SIP server's; passwords are digested for it
+	Rand   io.Reader // default crypto/rand
+	Clock  quartz.Clock
+	Log    *slog.Logger
+	// Registrations gives the SIP server, or nil while there is none: a gateway without the media role shows
+	// what is stored instead.
+	Registrations func() Registrations
+}
+
+// Service manages phones.
+type Service struct{ c Config }
+
+// New makes a Service.
+func New(c Config) *Service {
+	if c.Rand == nil {
+		c.Rand = rand.Reader
+	}
+	if c.Clock == nil {
+		c.Clock = quartz.NewReal()
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Realm == "" {
+		c.Realm = "parley"
+	}
+	if c.Registrations == nil {
+		c.Registrations = func() Registrations { return nil }
+	}
+	return &Service{c}
+}
+
+// NewPhone is what a phone is made from.
+type NewPhone struct {
+	Username    string
+	DisplayName string
+	Password    string // "" has one made
+}
+
+// Create adds a phone. The password is returned when it was made here; it cannot be had later.
+func (s *Service) Create(ctx context.Context, orgID string, n NewPhone) (Phone, string, error) {
+	if err := checkUsername(n.Username); err != nil {
+		return Phone{}, "", err
+	}
+	if err := checkDisplayName(n.DisplayName); err != nil {
+		return Phone{}, "", err
+	}
+	made := ""
+	if n.Password == "" {
+		p, err := s.password()
+		if err != nil {
+			return Phone{}, "", err
+		}
+		n.Password, made = p, p
+	}
+	if err := checkPassword(n.Password); err != nil {
+		return Phone{}, "", err
+	}
+	sealed, err := s.seal(n.Username, n.Password)
+	if err != nil {
+		return Phone{}, "", err
+	}
+	now := s.c.Clock.Now().UnixMilli()
+	row := &phoneRow{ID: uuid.Must(uuid.NewV7()).String(), OrganisationID: orgID, Username: n.Username, DisplayName: n.DisplayName,
+		Secret: sealed, CreatedAt: now, UpdatedAt: now}
+	err = s.c.DB.InTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) error { return insertPhone(ctx, tx, row) })
+	if err != nil {
+		return Phone{}, "", err
+	}
+	return show(row, nil), made, nil
+}
+
+// List gives a page of phones, and the cursor of the next one ("" at the end).
+func (s *Service) List(ctx context.Context, orgID, cursor string, limit int) ([]Phone, string, error) {
+	if limit < 1 || limit > 200 {
+		return nil, "", fault.Field("query.limit", "limit is from 1 to 200")
+	}
+	var rows []phoneRow
+	where, err := s.registrations(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	err = s.c.DB.ReadTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) (err error) {
+		rows, err = listPhones(ctx, tx, cursor, limit+1)
+		return err
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	next := ""
+	if len(rows) > limit {
+		rows = rows[:limit]
+		next = rows[limit-1].ID
+	}
+	out := make([]Phone, 0, len(rows))
+	for i := range rows {
+		out = append(out, show(&rows[i], where[rows[i].Username]))
+	}
+	return out, next, nil
+}
+
+// Get gives one phone.
+func (s *Service) Get(ctx context.Context, orgID, id string) (Phone, error) {
+	var row *phoneRow
+	where, err := s.registrations(ctx)
+	if err != nil {
+		return Phone{}, err
+	}
+	err = s.c.DB.ReadTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) (err error) {
+		row, err = phoneByID(ctx, tx, id)
+		return err
+	})
+	if err != nil {
+		return Phone{}, err
+	}
+	return show(row, where[row.Username]), nil
+}
+
+// Change is what can be changed of a phone; nil leaves it. An empty password has one made.
+type Change struct {
+	DisplayName *string
+	Password    *string
+}
+
+// Update changes a phone. A new password ends its registrations.
+func (s *Service) Update(ctx context.Context, orgID, id string, c Change) (Phone, string, error) {
+	made := ""
+	if c.DisplayName != nil {
+		if err := checkDisplayName(*c.DisplayName); err != nil {
+			return Phone{}, "", err
+		}
+	}
+	if c.Password != nil && *c.Password == "" {
+		p, err := s.password()
+		if err != nil {
+			return Phone{}, "", err
+		}
+		c.Password, made = &p, p
+	}
+	if c.Password != nil {
+		if err := checkPassword(*c.Password); err != nil {
+			return Phone{}, "", err
+		}
+	}
+	var row *phoneRow
+	err := s.c.DB.InTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) (err error) {
+		if row, err = phoneByID(ctx, tx, id); err != nil {
+			return err
+		}
+		if c.DisplayName != nil {
+			row.DisplayName = *c.DisplayName
+		}
+		if c.Password != nil {
+			if row.Secret, err = s.seal(row.Username, *c.Password); err != nil {
+				return err
+			}
+			if err := deleteContacts(ctx, tx, orgID, row.Username); err != nil {
+				return err
+			}
+		}
+		row.UpdatedAt = s.c.Clock.Now().UnixMilli()
+		return updatePhone(ctx, tx, row)
+	})
+	if err != nil {
+		return Phone{}, "", err
+	}
+	if c.Password != nil {
+		s.forget(row.Username)
+	}
+	where, err := s.registrations(ctx)
+	if err != nil {
+		return Phone{}, "", err
+	}
+	return show(row, where[row.Username]), made, nil
+}
+
+// Delete removes a phone and ends its registrations.
+func (s *Service) Delete(ctx context.Context, orgID, id string) error {
+	var name string
+	err := s.c.DB.InTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) error {
+		row, err := phoneByID(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		name = row.Username
+		return deletePhone(ctx, tx, row)
+	})
+	if err != nil {
+		return err
+	}
+	s.forget(name)
+	return nil
+}
+
+func (s *Service) forget(username string) {
+	if r := s.c.Registrations(); r != nil {
+		r.Forget(username)
+	}
+}
+
+// registrations gives where phones are: from the SIP server in this process, else from the store.
+func (s *Service) registrations(ctx context.Context) (map[string][]sip.Contact, error) {
+	if r := s.c.Registrations(); r != nil {
+		return r.Registrations(), nil
+	}
+	return s.Contacts(ctx)
+}
+
+// show makes the API's view of a phone.
+func show(row *phoneRow, contacts []sip.Contact) Phone {
+	p := Phone{ID: row.ID, Username: row.Username, DisplayName: row.DisplayName, Contacts: []PhoneContact{},
+		CreatedAt: time.UnixMilli(row.CreatedAt).UTC(), Registered: len(contacts) > 0}
+	for _, c := range contacts {
+		p.Contacts = append(p.Contacts, PhoneContact{URI: c.URI, ExpiresAt: c.ExpiresAt.UTC(), UserAgent: c.UserAgent, Transport: c.Transport})
+	}
+	return p
+}
+
+// password makes one that can be typed on a desk phone: no letters that look like digits.
+func (s *Service) password() (string, error) {
+	const letters = "abcdefghjkmnpqrstuvwxyz23456789" // 31: the two bytes of each keep the bias below 0.05 %
+	raw := make([]byte, 32)
+	if _, err := io.ReadFull(s.c.Rand, raw); err != nil {
+		return "", fmt.Errorf("no randomness for a password: %w", err)
+	}
+	out := make([]byte, len(raw)/2)
+	for i := range out {
+		out[i] = letters[(int(raw[2*i])<<8|int(raw[2*i+1]))%len(letters)]
+	}
+	return string(out), nil
+}
+
+func (s *Service) seal(username, password string) ([]byte, error) {
+	plain, err := json.Marshal(sip.NewHA1(username, s.c.Realm, password))
+	if err != nil {
+		return nil, fmt.Errorf("encode a phone's secret: %w", err)
+	}
+	sealed, err := s.c.Sealer.Seal(plain)
+	if err != nil {
+		return nil, fmt.Errorf("seal a phone's secret: %w", err)
+	}
+	return sealed, nil
+}
+
+// Secrets implements sip.Phones.
+func (s *Service) Secrets(ctx context.Context, username string) (sip.HA1, bool, error) {
+	var ha1 sip.HA1
+	var row *phoneRow
+	found := false
+	if checkUsername(username) != nil {
+		return ha1, false, nil
+	}
+	err := s.c.DB.ReadSystem(ctx, "check a phone's password", func(ctx context.Context, tx *db.Tx) (err error) {
+		row, found, err = phoneByName(ctx, tx, username)
+		return err
+	})
+	if err != nil || !found {
+		return ha1, false, err
+	}
+	plain, err := s.c.Sealer.Open(row.Secret)
+	if err != nil {
+		return ha1, false, fmt.Errorf("open the secret of phone %s: %w", username, err)
+	}
+	if err := json.Unmarshal(plain, &ha1); err != nil {
+		return ha1, false, fmt.Errorf("decode the secret of phone %s: %w", username, err)
+	}
+	return ha1, true, nil
+}
+
+// SaveContacts implements sip.Phones.
+func (s *Service) SaveContacts(ctx context.Context, username string, contacts []sip.Contact) error {
+	return s.c.DB.InSystem(ctx, "store a phone's registration", func(ctx context.Context, tx *db.Tx) error {
+		row, found, err := phoneByName(ctx, tx, username)
+		if err != nil || !found {
+			return err // deleted meanwhile: nothing to remember
+		}
+		if err := deleteContacts(ctx, tx, row.OrganisationID, username); err != nil {
+			return err
+		}
+		return insertContacts(ctx, tx, row.OrganisationID, username, contacts)
+	})
+}
+
+// Contacts implements sip.Phones.
+func (s *Service) Contacts(ctx context.Context) (map[string][]sip.Contact, error) {
+	var out map[string][]sip.Contact
+	now := s.c.Clock.Now().UnixMilli()
+	err := s.c.DB.ReadSystem(ctx, "load the registrations of phones", func(ctx context.Context, tx *db.Tx) (err error) {
+		out, err = liveContacts(ctx, tx, now)
+		return err
+	})
+	return out, err
+}
+
+var _ sip.Phones = (*Service)(nil)

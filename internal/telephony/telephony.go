@@ -1,0 +1,23 @@
+// Package telephony owns the phones of an organisation: the SIP users that may register, call in from
+// anywhere with a password, and be called by name.
+//
+// phone.go is what a phone is and its rules, service.go what can be done with phones, store.go where they are
+// kept, http.go the operations under /api/v1/phones. The sub-package sip is the signalling itself; it knows
+// this package only as its interface sip.Phones, which Service implements.
+//
+// A phone's password is never stored: the store holds the digests that RFC 8760 needs (HA1 for MD5 and
+// SHA-256), sealed with the server's key. The user name is unique on the whole server, because a SIP request
+// names no organisation.
+package telephony
+
+import (
+	"embed"
+
+	"github.com/parley-voice/parley/internal/platform/db"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// Migrations is the history of this context's tables.
+func Migrations() db.Migrations { return db.MustMigrations("telephony", migrations) }
