@@ -395,3 +395,16 @@ func mockClock(t *testing.T) (*quartz.Mock, func(*Config)) {
 	m := quartz.NewMock(t)
 	return m, func(c *Config) { c.Clock = m }
 }
+
+// pass lets time pass, timer by timer.
+func pass(t *testing.T, clock *quartz.Mock, d time.Duration) {
+	t.Helper()
+	for d > 0 {
+		next, ok := clock.Peek()
+		if !ok || next > d {
+			next = d
+		}
+		clock.Advance(next).MustWait(t.Context())
+		d -= next
+	}
+}

@@ -279,7 +279,8 @@ func (l *leg) repeat() {
 		l.mu.Unlock()
 		return
 	}
-	if l.s.config.Clock.Since(l.acks.began) >= txLife {
+	left := txLife - l.s.config.Clock.Since(l.acks.began)
+	if left <= 0 {
 		l.acks.finish(errTimeout)
 		l.mu.Unlock()
 		l.s.background("no ack", func(ctx context.Context) {
@@ -291,7 +292,7 @@ func (l *leg) repeat() {
 	}
 	raw, f := l.acks.raw, l.acks.flow
 	l.acks.interval = min(2*l.acks.interval, t2)
-	l.acks.timer = l.s.config.Clock.AfterFunc(l.acks.interval, l.repeat, "sip", "2xx")
+	l.acks.timer = l.s.config.Clock.AfterFunc(min(l.acks.interval, left), l.repeat, "sip", "2xx")
 	l.mu.Unlock()
 	l.signal(true, raw, f)
 	_ = l.s.send(raw, f) // sent again when it is lost

@@ -160,7 +160,6 @@ func TestTheAnswerIsRepeatedUntilAcknowledged(t *testing.T) {
 	p := dialPeer(t, "udp", b.Addr())
 	p.send(p.request("INVITE", b.uri("agent"), plainOffer))
 	l := b.call(t)
-	began := clock.Now()
 	if err := l.Answer(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -169,10 +168,7 @@ func TestTheAnswerIsRepeatedUntilAcknowledged(t *testing.T) {
 	p.expect(200, "INVITE")
 	clock.Advance(2 * t1).MustWait(t.Context())
 	p.expect(200, "INVITE")
-	for clock.Since(began) < txLife {
-		_, w := clock.AdvanceNext()
-		w.MustWait(t.Context())
-	}
+	pass(t, clock, txLife)
 	bye := p.asked("BYE")
 	p.respond(bye, 200, "")
 	if c := over(t, l); c.Code != "unreachable" {
@@ -369,11 +365,7 @@ func TestSessionTimer(t *testing.T) {
 	d.ack("")
 	d.send(d.within("UPDATE", "", "Session-Expires: 100;refresher=uac", "Supported: timer"))
 	d.expect(200, "UPDATE")
-	began := clock.Now()
-	for clock.Since(began) < 69*time.Second {
-		_, w := clock.AdvanceNext()
-		w.MustWait(t.Context())
-	}
+	pass(t, clock, 69*time.Second)
 	d.respond(d.asked("BYE"), 200, "", "To-Tag: peer")
 	if c := over(t, l); c.Code != "unreachable" {
 		t.Errorf("cause: %+v", c)
