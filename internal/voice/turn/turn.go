@@ -402,3 +402,6 @@ func (m *machine) disarm(ts ...timer) {
 		m.s.timers[t] = 0
 	}
 }
+
+// Utterance is the id of the caller's last utterance.
+func (s *State) Utterance() int { return s.utterance }
