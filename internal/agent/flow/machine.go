@@ -85,11 +85,8 @@ type Deps struct {
 
 // Machine holds one conversation. It is used by one goroutine at a time.
 type Machine struct {
-	def   *Definition
-	nodes map[string]*Node
-	edges map[string]map[string]string // source → condition → target
-	deps  Deps
-	loc   *time.Location
+	*Program
+	deps Deps
 
 	vars  map[string]string
 	node  *Node
@@ -108,28 +105,51 @@ type Machine struct {
 	before    *Machine // as it was before the last step
 }
 
-// New makes a machine for a definition that Validate finds no error in.
-func New(def *Definition, d Deps) (*Machine, error) {
+// Program is a definition made ready. It does not change, and serves any number of calls at once.
+type Program struct {
+	def   *Definition
+	nodes map[string]*Node
+	edges map[string]map[string]string // source → condition → target
+	loc   *time.Location
+}
+
+// Compile makes a definition ready. It refuses one that Validate finds an error in; def must not be changed
+// afterwards.
+func Compile(def *Definition) (*Program, error) {
 	for _, p := range Validate(def) {
 		if p.Severity == SeverityError {
 			return nil, fmt.Errorf("flow: %s: %s", p.Location, p.Message)
 		}
 	}
+	c := &Program{def: def, loc: def.Data.location(),
+		nodes: make(map[string]*Node, len(def.Nodes)), edges: map[string]map[string]string{}}
+	for i := range def.Nodes {
+		c.nodes[def.Nodes[i].ID] = &def.Nodes[i]
+	}
+	for _, e := range def.Edges {
+		if c.edges[e.Source] == nil {
+			c.edges[e.Source] = map[string]string{}
+		}
+		c.edges[e.Source][condition(e.Condition)] = e.Target
+	}
+	return c, nil
+}
+
+// New makes a machine for one conversation.
+func (p *Program) New(d Deps) (*Machine, error) {
 	if d.Now == nil {
 		return nil, errors.New("flow: a machine needs to know the time: set Deps.Now")
 	}
-	m := &Machine{def: def, deps: d, loc: def.Data.location(), vars: map[string]string{},
-		nodes: make(map[string]*Node, len(def.Nodes)), edges: map[string]map[string]string{}}
-	for i := range def.Nodes {
-		m.nodes[def.Nodes[i].ID] = &def.Nodes[i]
+	return &Machine{Program: p, deps: d, vars: map[string]string{}}, nil
+}
+
+// New compiles a definition and makes a machine for one conversation.
+func New(def *Definition, d Deps) (*Machine, error) {
+	p, err := Compile(def)
+	if err != nil {
+		return nil, err
 	}
-	for _, e := range def.Edges {
-		if m.edges[e.Source] == nil {
-			m.edges[e.Source] = map[string]string{}
-		}
-		m.edges[e.Source][condition(e.Condition)] = e.Target
-	}
-	return m, nil
+	return p.New(d)
 }
 
 func condition(c string) string {

@@ -107,7 +107,7 @@ func score(said []string, phrase []string) float64 {
 	recall, precision := float64(shared)/float64(len(p)), float64(shared)/float64(len(s))
 	f1 := 2 * recall * precision / (recall + precision)
 	if recall == 1 {
-		return max(0.7, 0.89*f1)
+		return max(0.6+0.05*float64(min(len(p), 3)), 0.89*f1)
 	}
 	return 0.8 * f1
 }

@@ -53,7 +53,7 @@ func parseWhen(toks []string, now time.Time, want hearing) mention {
 			p.at++
 		}
 	}
-	if p.out.clock == nil && len(p.out.days) == 0 && len(toks) > 0 {
+	if p.out.empty() && !p.week {
 		p.loneNumber()
 	}
 	p.settle()
