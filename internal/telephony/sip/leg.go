@@ -39,15 +39,13 @@ const (
 const (
 	byeWithin      = 2 * time.Second  // we wait for the answer to BYE; the call is over for us before
 	transferWithin = 60 * time.Second // from REFER to the last NOTIFY
-	mediaSilence   = 60 * time.Second // without a packet, and the call ends as media_timeout
 	ringAfter      = 200 * time.Millisecond
 )
 
 // leg is one SIP call. It implements media.Leg.
 //
-// Locks: mu guards the call; sigMu guards only the ladder and comes after mu, after a transaction's lock,
-// and after nothing else. No callback, no send and no transaction call that can call back is made under mu
-// with the exception of serverTx.respond, which calls nothing but signal.
+// Locks: mu guards the call. A transaction's lock and the audio's event queue may be taken under it; the
+// server's tables and whatever calls back may not.
 type leg struct {
 	s      *Server
 	info   media.LegInfo
@@ -73,8 +71,7 @@ type leg struct {
 	attempt  *attempt // outbound, until answered
 	cause    media.Cause
 
-	sigMu sync.Mutex
-	done  chan struct{}
+	done chan struct{}
 }
 
 // ackWait is the 200 of ours that waits for its ACK (RFC 3261 section 13.3.1.4).
@@ -306,8 +303,6 @@ func (a *ackWait) finish(err error) {
 func (l *leg) signal(sent bool, raw []byte, f flow) {
 	ev := media.LegEvent{Kind: media.LegSignal, At: l.s.config.Clock.Now(), Signal: media.Signal{
 		Sent: sent, Summary: summarise(raw), Raw: redact(raw), Peer: f.String()}}
-	l.sigMu.Lock()
-	defer l.sigMu.Unlock()
 	l.audio.event(ev)
 }
 

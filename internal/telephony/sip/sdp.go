@@ -36,12 +36,20 @@ type codec struct {
 	fmtp  string
 }
 
+// sdpName is the name as SDP writes it.
+func (c codec) sdpName() string {
+	if c.name == "opus" {
+		return c.name
+	}
+	return strings.ToUpper(c.name)
+}
+
 // rtpmap is the codec's a=rtpmap value after the payload type.
 func (c codec) rtpmap() string {
 	if c.name == "opus" {
 		return "opus/48000/2" // RFC 7587 section 7: always so
 	}
-	return strings.ToUpper(c.name) + "/" + strconv.Itoa(c.rate)
+	return c.sdpName() + "/" + strconv.Itoa(c.rate)
 }
 
 // The codecs, by name. G722 says 8000 though it samples at 16000 (RFC 3551 section 4.5.2).
@@ -82,8 +90,11 @@ const (
 // agreed is what both sides settled on for the one audio stream.
 type agreed struct {
 	codec       codec
-	payload     uint8
-	dtmf        uint8 // payload type of telephone-event, 0 when there is none
+	payload     uint8      // in what we send; recv in what we receive
+	recv        uint8      //
+	also        []numbered // further codecs the peer may send
+	dtmf        uint8      // payload type of telephone-event, 0 when there is none; dtmfRecv in what we receive
+	dtmfRecv    uint8
 	dtmfRate    int
 	remote      netip.AddrPort
 	remoteRTCP  netip.AddrPort
@@ -94,6 +105,12 @@ type agreed struct {
 	localKey    string
 	remoteKey   string
 	remoteOwner string // the peer's o= line; equal to the last one: nothing changed (RFC 3264 section 8)
+}
+
+// numbered is a codec with its payload types.
+type numbered struct {
+	codec         codec
+	payload, recv uint8
 }
 
 // parseSDP reads a session description.
@@ -348,9 +365,9 @@ func answerStream(st *stream, c capability, hold bool) (agreed, string, error) {
 
 // settle fills in what follows from a stream and the codec chosen of it.
 func settle(st *stream, co codec, f format, hold bool) agreed {
-	a := agreed{codec: co, payload: f.payload, remote: st.addr, remoteRTCP: st.rtcp, mux: st.mux}
+	a := agreed{codec: co, payload: f.payload, recv: f.payload, remote: st.addr, remoteRTCP: st.rtcp, mux: st.mux}
 	if ev, ok := st.event(co.rate); ok {
-		a.dtmf, a.dtmfRate = ev.payload, ev.rate
+		a.dtmf, a.dtmfRecv, a.dtmfRate = ev.payload, ev.payload, ev.rate
 	}
 	a.dir = st.dir.mirror()
 	a.held = st.dir&recvOnly == 0 || st.nulled
@@ -389,8 +406,7 @@ func offerSDP(c capability, dir direction) (body []byte, localKey string) {
 	}
 	for _, rate := range []int{8000, 48000} {
 		if rates[rate] {
-			// 101 is what nearly everybody uses for 8 kHz; some old phones insist.
-			pt := map[int]uint8{8000: 101, 48000: 102}[rate]
+			pt := eventPayloads[rate]
 			formats = append(formats, strconv.Itoa(int(pt)))
 			writeEvent(&lines, pt, rate)
 		}
@@ -425,6 +441,7 @@ func acceptSDP(body []byte, c capability, localKey string, hold bool) (agreed, e
 		return agreed{}, refuse(488, "the answer names no codec of the offer")
 	}
 	a := settle(&st, co, f, hold)
+	a.number(&st, c.codecs)
 	if st.secure {
 		crypto, ok := pickCrypto(st.m)
 		if !ok || crypto.suite != offeredSuite {
@@ -435,6 +452,34 @@ func acceptSDP(body []byte, c capability, localKey string, hold bool) (agreed, e
 	a.remoteOwner = s.Origin.String()
 	return a, nil
 }
+
+// number finds the payload types of our offer, which the peer sends with, and which other codecs of it the
+// peer kept: it may change among them at any time (RFC 3264 section 7).
+func (a *agreed) number(st *stream, names []string) {
+	ours, next := map[string]uint8{}, uint8(dynamicBase)
+	for _, name := range names {
+		if co := codecs[name]; co.fixed >= 0 {
+			ours[name] = uint8(co.fixed)
+		} else {
+			ours[name] = next
+			next++
+		}
+	}
+	a.recv = ours[a.codec.name]
+	a.dtmfRecv = eventPayloads[a.dtmfRate]
+	for _, f := range st.formats {
+		co, known := codecs[f.name]
+		pt, offered := ours[f.name]
+		if known && offered && co.rate == f.rate && f.name != a.codec.name {
+			a.also = append(a.also, numbered{co, f.payload, pt})
+			delete(ours, f.name)
+		}
+	}
+}
+
+// eventPayloads are the payload types we offer telephone-event with, by clock. 101 is what nearly everybody
+// uses for 8 kHz; some old phones insist.
+var eventPayloads = map[int]uint8{8000: 101, 48000: 102}
 
 func writeSession(b *strings.Builder, c capability) {
 	family := "IP4"

@@ -23,17 +23,18 @@ import (
 	sipmsg "github.com/emiago/sipgo/sip"
 
 	"github.com/parley-voice/parley/internal/media"
+	"github.com/parley-voice/parley/internal/media/rtp"
 )
 
 // Config says how a Server runs. Only Accept and Pacer are needed by every server.
 type Config struct {
-	Addr     string   // host:port for UDP and TCP; default 127.0.0.1:5060; port 0 takes a free one
-	Host     string   // what we call ourselves in Via, Contact and SDP; default: the address the peer reaches
-	Realm    string   // of digest authentication; stored passwords depend on it; default "parley"
-	Agent    string   // our Server and User-Agent header; default "Parley"
-	RTPPorts [2]int   // first and last port for media, both included; default: free ports
-	Codecs   []string // in order of preference: g722, pcmu, pcma, opus; default all, in this order
-	SRTP     bool     // refuse calls without SRTP
+	Addr   string     // host:port for UDP and TCP; default 127.0.0.1:5060; port 0 takes a free one
+	Host   string     // what we call ourselves in Via, Contact and SDP; default: the address the peer reaches
+	Realm  string     // of digest authentication; stored passwords depend on it; default "parley"
+	Agent  string     // our Server and User-Agent header; default "Parley"
+	Ports  *rtp.Ports // local ports for media; default: free ones
+	Codecs []string   // in order of preference: g722, pcmu, pcma, opus; default all, in this order
+	SRTP   bool       // refuse calls without SRTP
 	// Open lists the networks whose calls need no credentials. The default is the machine itself: a softphone
 	// on it may call, and nobody else without being registered as a phone. Add a trunk's addresses here.
 	Open     []netip.Prefix
@@ -131,6 +132,12 @@ func New(c Config) (*Server, error) {
 	}
 	if c.Pacer == nil || c.Accept == nil {
 		return nil, errors.New("a SIP server needs a Pacer and an Accept")
+	}
+	if c.Ports == nil {
+		var err error
+		if c.Ports, err = rtp.NewPorts(rtp.PortsConfig{Clock: c.Clock}); err != nil {
+			return nil, err
+		}
 	}
 	if c.Open == nil {
 		c.Open = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
