@@ -23,9 +23,9 @@ func (s *Session) step(e turn.Event) {
 	if s.playout.mute(s.state.Muted()) {
 		s.kick()
 	}
-	if p := s.state.Phase(); p != s.phase {
-		s.phase = p
-		s.note(event.EntryActivity, activity(p), nil)
+	if a := activity(s.state.Phase()); a != s.activity {
+		s.activity = a
+		s.note(event.EntryActivity, a, nil)
 	}
 	s.setTimer(now)
 }

@@ -79,7 +79,6 @@ type Limits struct {
 	ReplyTimeout time.Duration // from a turn to the first audio [15 s]
 	STTTimeout   time.Duration // from the end of speech to the final result [5 s]
 	FillerAfter  time.Duration // a filler when no audio has come by then [1.2 s]; negative: never
-	ToneOnly     bool          // never speak filler or apology, only the tone
 }
 
 // Interruption tunes turn-taking. Zero values mean the default in brackets.
@@ -88,7 +87,7 @@ type Interruption struct {
 	Endpoint     time.Duration // silence that ends a turn [550 ms]
 	MinSpeech    time.Duration // shorter sounds are noise [80 ms]
 	MaxUtterance time.Duration // longer turns are cut off [30 s]
-	CutAfter     time.Duration // speech this long interrupts for good [450 ms]
+	CutAfter     time.Duration // speech this long interrupts for good [400 ms]
 	Backchannels []string      // words that do not interrupt [by language]
 }
 

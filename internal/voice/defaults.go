@@ -3,6 +3,7 @@ package voice
 import (
 	"time"
 
+	"github.com/parley-voice/parley/internal/media"
 	"github.com/parley-voice/parley/internal/voice/turn"
 )
 
@@ -52,7 +53,7 @@ func (c *Config) fill() {
 	i.Endpoint = orDuration(i.Endpoint, 550*time.Millisecond)
 	i.MinSpeech = orDuration(i.MinSpeech, 80*time.Millisecond)
 	i.MaxUtterance = orDuration(i.MaxUtterance, 30*time.Second)
-	i.CutAfter = orDuration(i.CutAfter, 450*time.Millisecond)
+	i.CutAfter = orDuration(i.CutAfter, 400*time.Millisecond)
 	t := &c.Texts
 	t.Fillers = orTexts(t.Fillers, []string{"One moment, please.", "I am still looking into it.", "Thank you for waiting."})
 	t.Apology = orText(t.Apology, "I am sorry, something is not working on our side. Please call again later. Goodbye.")
@@ -83,6 +84,7 @@ func (c *Config) machine() turn.Config {
 		PauseEndpoint: 300 * time.Millisecond,
 		MaxUtterance:  c.Interruption.MaxUtterance,
 		CutAfter:      c.Interruption.CutAfter,
+		Hang:          hangFrames * media.FrameDuration,
 		Confirm:       time.Second,
 		UnclearAfter:  400 * time.Millisecond,
 		STTTimeout:    c.Limits.STTTimeout,

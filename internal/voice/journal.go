@@ -100,7 +100,7 @@ func (s *Session) collect(end bool) {
 		if h.kind == spanFiller {
 			continue
 		}
-		s.entryAt(h.to, event.Entry{Kind: event.EntryAgentSaid, Gen: r.gen, Text: h.text, Data: map[string]any{
+		s.entry(event.Entry{Kind: event.EntryAgentSaid, Gen: r.gen, Text: h.text, Data: map[string]any{
 			"startMs": s.millis(h.from), "endMs": s.millis(h.to), "interrupted": h.cut,
 		}})
 		if h.kind == spanAnswer {

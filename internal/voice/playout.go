@@ -27,6 +27,7 @@ type span struct {
 	made     int64 // frames synthesised so far
 	sent     int64 // frames sent
 	whole    bool  // made is final
+	broken   bool  // the voice failed before the end of text
 	reported bool
 	from, to time.Time // of the first and the last frame sent
 }
@@ -130,8 +131,13 @@ func (p *playout) put(id int, frame []int16) {
 func (p *playout) interject(gen int, text string, pcm []int16) (kick, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if gen != p.gen || p.closed || len(p.spans) > 0 && p.spans[len(p.spans)-1].kind != spanFiller || p.count > 0 {
+	if gen != p.gen || p.closed || p.count > 0 {
 		return false, false
+	}
+	for _, sp := range p.spans {
+		if sp.kind != spanFiller && sp.made > 0 {
+			return false, false
+		}
 	}
 	p.spans = append(p.spans, span{text: text, kind: spanFiller, first: -1, whole: true})
 	for ; len(pcm) >= p.frame && p.count < playoutFrames; pcm = pcm[p.frame:] {
@@ -140,11 +146,20 @@ func (p *playout) interject(gen int, text string, pcm []int16) (kick, ok bool) {
 	return p.count > 0 && p.silent && !p.muted, true
 }
 
-// seal says that a span's audio is complete.
-func (p *playout) seal(gen, id int) {
+// seal says that a span's audio has ended; broken that it should have gone on.
+func (p *playout) seal(gen, id int, broken bool) {
 	p.mu.Lock()
 	if gen == p.gen {
-		p.spans[id].whole = true
+		p.spans[id].whole, p.spans[id].broken = true, broken
+	}
+	p.mu.Unlock()
+}
+
+// wordless says that a span's sound is not its text.
+func (p *playout) wordless(gen, id int) {
+	p.mu.Lock()
+	if gen == p.gen {
+		p.spans[id].text = ""
 	}
 	p.mu.Unlock()
 }
@@ -259,33 +274,29 @@ func (p *playout) collect(gen int, end bool) (heard []said, all bool) {
 	if gen != p.gen {
 		return nil, false
 	}
-	over := p.done
-	all = true
+	all = p.closed
 	for i := range p.spans {
 		sp := &p.spans[i]
-		switch {
-		case sp.reported:
-		case sp.heardAll(p.played) || over && sp.whole && sp.sent == sp.made:
-			sp.reported = true
-			heard = append(heard, said{text: sp.text, kind: sp.kind, from: sp.from, to: sp.to})
-		case end:
-			sp.reported = true
-			if text := sp.heard(p.played); text != "" {
-				heard = append(heard, said{text: text, kind: sp.kind, from: sp.from, to: sp.to, cut: true})
-			}
-			if sp.kind != spanFiller {
-				all = false
-			}
-		default:
-			if sp.kind != spanFiller {
-				all = false
-			}
+		played := sp.heardAll(p.played) || p.done && sp.whole && sp.sent == sp.made
+		if !played || sp.broken {
+			all = all && sp.kind == spanFiller
+		}
+		if sp.reported || !played && !end {
+			continue
+		}
+		sp.reported = true
+		text, cut := sp.text, false
+		if !played || sp.broken {
+			text, cut = sp.heard(p.played), true
+		}
+		if text != "" {
+			heard = append(heard, said{text: text, kind: sp.kind, from: sp.from, to: sp.to, cut: cut})
 		}
 	}
-	return heard, all && p.closed
+	return heard, all
 }
 
-// wordFrames is how long a character takes when nothing better is known: 60 ms.
+// charFrames is how long a character takes when nothing better is known: 60 ms.
 const charFrames = 3
 
 // heard is the part of the text that was played, to the last whole word.
@@ -295,7 +306,7 @@ func (s *span) heard(played int64) string {
 	}
 	n := min(max(played-s.first, 0), s.sent)
 	total := s.made
-	if !s.whole {
+	if !s.whole || s.broken {
 		total = max(total, int64(len([]rune(s.text)))*charFrames)
 	}
 	if total == 0 || n == 0 {

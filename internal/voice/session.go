@@ -48,26 +48,26 @@ type Session struct {
 	droppedEvents, droppedSignals, droppedAudio atomic.Int64
 
 	// Owned by Run.
-	machine turn.Config
-	state   turn.State
-	actions []turn.Action
-	zero    time.Time
-	begun   time.Time
-	timer   *quartz.Timer
-	wakeAt  time.Duration
-	reply   reply
-	heard   []heardItem
-	asked   time.Time // the end of speech was decided
-	timed   bool      // asked counts: no first frame since
-	expect  provider.Expect
-	speech  [8]utterance
-	vadAt   int64
-	phase   turn.Phase
-	seq     int64
-	live    bool
-	ending  bool
-	cause   media.Cause
-	out     Outcome
+	machine  turn.Config
+	state    turn.State
+	actions  []turn.Action
+	zero     time.Time
+	begun    time.Time
+	timer    *quartz.Timer
+	wakeAt   time.Duration
+	reply    reply
+	heard    []heardItem
+	asked    time.Time // the end of speech was decided
+	timed    bool      // asked counts: no first frame since
+	expect   provider.Expect
+	speech   [8]utterance
+	vadAt    int64
+	activity string
+	seq      int64
+	live     bool
+	ending   bool
+	cause    media.Cause
+	out      Outcome
 }
 
 // reply is the generation alive.
@@ -93,7 +93,7 @@ func New(c Config) (*Session, error) {
 	c.fill()
 	s := &Session{
 		cfg: c, rate: c.Leg.Rate(), log: c.Log, inbox: make(chan msg, inboxSize), over: make(chan struct{}),
-		machine: c.machine(), live: c.Leg.Info().Kind == media.KindWebRTC, phase: turn.PhaseNew,
+		machine: c.machine(), live: c.Leg.Info().Kind == media.KindWebRTC,
 	}
 	if c.Detector == nil {
 		d, err := newDetector(s.rate)

@@ -89,7 +89,7 @@ func (sp *speaker) do(c chunk) {
 }
 
 // speak says one sentence, with one more try when nothing of it was heard.
-func (sp *speaker) speak(c chunk) error {
+func (sp *speaker) speak(c chunk) (err error) {
 	if !speakable(c.text) {
 		return nil
 	}
@@ -97,7 +97,7 @@ func (sp *speaker) speak(c chunk) error {
 	if !ok {
 		return context.Canceled
 	}
-	defer sp.s.playout.seal(c.gen, id)
+	defer func() { sp.s.playout.seal(c.gen, id, err != nil) }()
 	put := func(pcm []int16) error { return sp.put(c, id, pcm) }
 	if c.kind != spanAnswer {
 		if pcm, ok := sp.s.cfg.Prompts.get(sp.s.promptKey(c.text)); ok {
@@ -105,9 +105,10 @@ func (sp *speaker) speak(c chunk) error {
 		}
 	}
 	if c.dire {
-		return sp.dire(c, put)
+		return sp.dire(c, id, put)
 	}
-	err, wrote := sp.synth.run(c.ctx, sp.s.cfg.TTS, c.text, put)
+	wrote := false
+	err, wrote = sp.synth.run(c.ctx, sp.s.cfg.TTS, c.text, put)
 	if err == nil || wrote || c.ctx.Err() != nil || provider.IsFatal(err) {
 		return err
 	}
@@ -117,9 +118,9 @@ func (sp *speaker) speak(c chunk) error {
 }
 
 // dire says the apology by whatever still speaks.
-func (sp *speaker) dire(c chunk, put func([]int16) error) error {
-	for _, tts := range []provider.TTS{sp.s.cfg.TTS, sp.s.cfg.FallbackTTS} {
-		if tts == nil || tts == sp.s.cfg.TTS && sp.dead {
+func (sp *speaker) dire(c chunk, id int, put func([]int16) error) error {
+	for i, tts := range []provider.TTS{sp.s.cfg.TTS, sp.s.cfg.FallbackTTS} {
+		if tts == nil || i == 0 && sp.dead {
 			continue
 		}
 		err, wrote := sp.synth.run(c.ctx, tts, c.text, put)
@@ -128,6 +129,7 @@ func (sp *speaker) dire(c chunk, put func([]int16) error) error {
 		}
 		sp.s.send(msg{kind: msgRetry, gen: c.gen, err: err, service: provider.ServiceTTS})
 	}
+	sp.s.playout.wordless(c.gen, id)
 	return put(failureTone(sp.s.rate))
 }
 

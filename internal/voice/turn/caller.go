@@ -33,18 +33,21 @@ func (m *machine) speechStart(e Event) {
 	}
 }
 
-// armDecide sets when a paused reply is judged: after CutAfter of speech, and at the latest after three
-// times that, however it is broken up.
+// armDecide sets when a paused reply is judged: when CutAfter of speech is certain, and at the latest after
+// maxPause, however the speech is broken up.
 func (m *machine) armDecide() {
 	if !m.s.Paused {
 		return
 	}
-	latest := m.s.pausedAt + 3*m.c.CutAfter - m.now
-	m.arm(tDecide, max(0, min(m.s.speechAt+m.c.CutAfter-m.now, latest)))
-	if m.s.timers[tDecide] <= m.now {
-		m.s.timers[tDecide] = m.now + min(m.c.CutAfter/4, max(latest, 1))
+	at := m.s.speechAt + m.c.CutAfter + m.c.Hang
+	if at <= m.now { // judged once, and still a backchannel: look again
+		at = m.now + m.c.CutAfter
 	}
+	m.s.timers[tDecide] = max(min(at, m.s.pausedAt+m.maxPause()), m.now+1)
 }
+
+// maxPause is how long a reply waits at most while the caller makes sounds.
+func (m *machine) maxPause() time.Duration { return 3*m.c.CutAfter + m.c.Hang }
 
 // speechEnd: the VAD hears no more; whether the turn is over, the endpoint timer says.
 func (m *machine) speechEnd(e Event) {
@@ -155,7 +158,7 @@ func (m *machine) final(e Event) {
 		}
 		s.text, s.conf = join(s.text, e.Text), min(s.conf, e.Confidence)
 	}
-	s.failures = 0
+	s.deaf = 0
 	if judged {
 		m.cut()
 	}
@@ -179,8 +182,8 @@ func (m *machine) notRecognised() {
 	if s.Paused && s.Caller == CallerQuiet {
 		m.resume()
 	}
-	s.failures++
-	if s.failures > 1 {
+	s.deaf++
+	if s.deaf > 1 {
 		m.apologise()
 		return
 	}

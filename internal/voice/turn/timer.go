@@ -76,7 +76,7 @@ func (m *machine) decide() {
 	}
 	switch s.Caller {
 	case CallerTalking:
-		long := m.now >= s.pausedAt+3*m.c.CutAfter
+		long := m.now >= s.pausedAt+m.maxPause()
 		if s.partial != "" && isBackchannel(m.c.Backchannels, s.partial) && !long {
 			m.armDecide()
 			return

@@ -31,6 +31,7 @@ type Config struct {
 	PauseEndpoint time.Duration // the same while a reply waits, paused
 	MaxUtterance  time.Duration // a longer turn is ended
 	CutAfter      time.Duration // speech this long cuts a reply
+	Hang          time.Duration // the VAD's delay in noticing silence: it judges CutAfter that much later
 	Confirm       time.Duration // how long a paused reply waits for the words of a short sound
 	UnclearAfter  time.Duration // speech this long without words is asked about, shorter is noise
 	STTTimeout    time.Duration // end of speech → final result
@@ -243,7 +244,8 @@ type State struct {
 	broken   bool // the reply failed midway; what it had said plays on
 	input    Input
 	retried  bool
-	failures int // in a row
+	failures int // of replies, in a row
+	deaf     int // of recognitions, in a row
 	after    After
 	target   string // transfer
 	code     string // why the call ends

@@ -27,7 +27,7 @@ type STTConfig struct {
 
 const (
 	loud      = 200 // rms of a frame that may be speech
-	minLoud   = 4   // of them make an utterance
+	minLoud   = 6   // of them make an utterance
 	resultCap = 64  // results waiting to be read; the oldest partials go first
 )
 
