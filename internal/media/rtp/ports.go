@@ -95,15 +95,29 @@ func (p *Ports) Free() int {
 	return n
 }
 
-// sockets are a leg's two sockets.
+// Conn is what carries a Session's packets: a UDP socket, or something that stands in for one. Reads fail
+// with net.ErrClosed after Close. The buffers are the Session's again when a call returns.
+type Conn interface {
+	ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error)
+	WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error)
+	LocalAddr() net.Addr
+	Close() error
+}
+
+// sockets are a leg's two sockets. rtcp is nil where one Conn carries both.
 type sockets struct {
-	rtp, rtcp *net.UDPConn
+	rtp, rtcp Conn
 	release   func()
 }
 
 func (s sockets) close() error {
-	err := errors.Join(s.rtp.Close(), s.rtcp.Close())
-	s.release()
+	err := s.rtp.Close()
+	if s.rtcp != nil {
+		err = errors.Join(err, s.rtcp.Close())
+	}
+	if s.release != nil {
+		s.release()
+	}
 	return err
 }
 

@@ -92,7 +92,7 @@ func (l *latch) trust(a netip.AddrPort) int {
 const maxReadErrors = 100
 
 // read is the goroutine of one socket.
-func (s *Session) read(c *net.UDPConn, handle func([]byte, []byte, netip.AddrPort, time.Time)) {
+func (s *Session) read(c Conn, handle func([]byte, []byte, netip.AddrPort, time.Time)) {
 	buf, plain := make([]byte, maxPacket), make([]byte, 0, maxPacket)
 	failed := 0
 	for {

@@ -18,8 +18,11 @@ import (
 
 // Config is what a Session needs.
 type Config struct {
-	Local netip.Addr   // the address to bind; the unspecified address for all
-	Ports *Ports       // where the sockets come from
+	Local netip.Addr // the address to bind; the unspecified address for all
+	Ports *Ports     // where the sockets come from
+	// Conn, when set, carries RTP and RTCP in place of sockets from Ports (RFC 5761): a WebRTC peer connection.
+	// Remote.Mux must then be true and Remote.SRTP nil: who lends the Conn encrypts. Close closes it.
+	Conn  Conn
 	Pacer *media.Pacer // what drives the session
 	Clock quartz.Clock // nil: the real clock
 	Log   *slog.Logger // nil: discarded
@@ -72,8 +75,8 @@ type Session struct {
 
 // New binds the sockets and begins to read. The session is silent until SetRemote and Start.
 func New(c Config) (*Session, error) {
-	if c.Ports == nil || c.Pacer == nil {
-		return nil, errors.New("rtp: Config needs Ports and a Pacer")
+	if c.Ports == nil && c.Conn == nil || c.Pacer == nil {
+		return nil, errors.New("rtp: Config needs Ports or a Conn, and a Pacer")
 	}
 	if c.Clock == nil {
 		c.Clock = quartz.NewReal()
@@ -93,9 +96,12 @@ func New(c Config) (*Session, error) {
 	if !c.Local.IsValid() {
 		c.Local = netip.IPv4Unspecified()
 	}
-	socks, err := c.Ports.open(c.Local)
-	if err != nil {
-		return nil, err
+	socks := sockets{rtp: c.Conn}
+	if c.Conn == nil {
+		var err error
+		if socks, err = c.Ports.open(c.Local); err != nil {
+			return nil, err
+		}
 	}
 	s := &Session{config: c, socks: socks, done: make(chan struct{})}
 	s.out = outbound{
@@ -105,12 +111,19 @@ func New(c Config) (*Session, error) {
 		started: c.Clock.Now(),
 	}
 	s.wg.Go(func() { s.read(socks.rtp, s.datagram) })
-	s.wg.Go(func() { s.read(socks.rtcp, s.control) })
+	if socks.rtcp != nil {
+		s.wg.Go(func() { s.read(socks.rtcp, s.control) })
+	}
 	return s, nil
 }
 
-// LocalPort is the port to write into SDP; RTCP is on the next one.
-func (s *Session) LocalPort() int { return s.socks.rtp.LocalAddr().(*net.UDPAddr).Port }
+// LocalPort is the port to write into SDP; RTCP is on the next one. It is 0 on a Conn that is no socket.
+func (s *Session) LocalPort() int {
+	if a, ok := s.socks.rtp.LocalAddr().(*net.UDPAddr); ok {
+		return a.Port
+	}
+	return 0
+}
 
 // Rate is the sample rate of the frames, from the first SetRemote on; 0 before it.
 func (s *Session) Rate() int {
@@ -156,9 +169,13 @@ func (s *Session) Kick() {
 	s.runKick()
 }
 
-// runKick serves a kick unless somebody holds mu, who then does it in unlock.
+// runKick serves a kick unless somebody holds mu, who then does it in unlock. Twice, for one that came in
+// between, and no more: an endpoint that kicks in each Tick must not hold up the pacer.
 func (s *Session) runKick() {
-	for s.kicked.Load() && s.mu.TryLock() {
+	for range 2 {
+		if !s.kicked.Load() || !s.mu.TryLock() {
+			return
+		}
 		s.kickLocked()
 	}
 }
