@@ -1,0 +1,175 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/uptrace/bun"
+
+	"github.com/parley-voice/parley/internal/platform/db"
+)
+
+const (
+	relayBatch = 500
+	// relayPoll finds facts of other processes, and after an error tries again.
+	relayPoll = time.Second
+	// relayLock is the number of the advisory lock that makes one relay of all the processes' active, so that facts
+	// leave in order.
+	relayLock = 0x7061726c6579 // "parley"
+)
+
+// Relay moves facts from the outbox to the bus. A fact whose row could not be deleted after it was published goes out
+// again under the same id, which the streams know for some minutes and consumers by themselves.
+type Relay struct {
+	db   *db.DB
+	bus  *Bus
+	log  *slog.Logger
+	mu   sync.Mutex
+	stop context.CancelFunc
+	done chan struct{}
+}
+
+// NewRelay makes a relay that does not run yet.
+func NewRelay(d *db.DB, b *Bus) *Relay {
+	return &Relay{db: d, bus: b, log: b.c.Log.With("part", "relay")}
+}
+
+// Start runs the relay until Stop. A second Start changes nothing.
+func (r *Relay) Start(ctx context.Context) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stop != nil {
+		return
+	}
+	ctx, r.stop = context.WithCancel(context.WithoutCancel(ctx))
+	r.done = make(chan struct{})
+	go r.run(ctx, r.done)
+}
+
+// Stop ends the relay after the batch it is at. It is safe before Start, and twice.
+func (r *Relay) Stop() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stop == nil {
+		return
+	}
+	r.stop()
+	<-r.done
+	r.stop = nil
+}
+
+func (r *Relay) run(ctx context.Context, done chan struct{}) {
+	defer close(done)
+	tick := r.bus.c.Clock.NewTicker(relayPoll, "relay")
+	defer tick.Stop()
+	failed := false
+	for {
+		n, err := r.Flush(ctx)
+		if err != nil && ctx.Err() == nil && !failed {
+			r.log.Error("facts wait in the outbox", "error", err)
+		} else if failed && err == nil {
+			r.log.Info("facts go out again")
+		}
+		failed = err != nil
+		if n == relayBatch && !failed && ctx.Err() == nil {
+			continue
+		}
+		wake := r.db.OutboxSignal()
+		if failed {
+			wake = nil // not at the speed of the writers
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-wake:
+		case <-tick.C:
+		}
+	}
+}
+
+// Flush publishes one batch and gives how many facts went out. It is short, and finishes though ctx ends: a batch
+// that is published and not deleted would go out again.
+func (r *Relay) Flush(ctx context.Context) (int, error) {
+	ctx = context.WithoutCancel(ctx)
+	if r.db.Dialect() == db.Postgres {
+		return r.flushLocked(ctx)
+	}
+	var rows []db.OutboxRow
+	err := r.db.ReadSystem(ctx, "relay: read the outbox", func(ctx context.Context, tx *db.Tx) (err error) {
+		rows, err = batch(ctx, tx)
+		return err
+	})
+	if err != nil || len(rows) == 0 {
+		return 0, err
+	}
+	// SQLite has one process and one relay, so no lock; and its one writer is not held while the bus is waited for.
+	sent, pubErr := r.publish(ctx, rows)
+	err = r.db.InSystem(ctx, "relay: delete what was published", func(ctx context.Context, tx *db.Tx) error {
+		return remove(ctx, tx, sent)
+	})
+	return len(sent), errors.Join(pubErr, err)
+}
+
+// flushLocked does it in one transaction under a lock, because other processes have relays too.
+func (r *Relay) flushLocked(ctx context.Context) (int, error) {
+	n := 0
+	var pubErr error
+	err := r.db.InSystem(ctx, "relay: publish the outbox", func(ctx context.Context, tx *db.Tx) error {
+		var mine bool
+		if err := tx.NewRaw("SELECT pg_try_advisory_xact_lock(?)", int64(relayLock)).Scan(ctx, &mine); err != nil || !mine {
+			return err
+		}
+		rows, err := batch(ctx, tx)
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		var sent []int64
+		sent, pubErr = r.publish(ctx, rows)
+		n = len(sent)
+		return remove(ctx, tx, sent)
+	})
+	return n, errors.Join(pubErr, err)
+}
+
+func batch(ctx context.Context, tx *db.Tx) (rows []db.OutboxRow, err error) {
+	if err := tx.NewSelect().Model(&rows).Order("seq").Limit(relayBatch).Scan(ctx); err != nil {
+		return nil, fmt.Errorf("read the outbox: %w", err)
+	}
+	return rows, nil
+}
+
+// publish gives the rows that are safe on the bus, from the first on, and those that never can be.
+func (r *Relay) publish(ctx context.Context, rows []db.OutboxRow) ([]int64, error) {
+	msgs := make([]*nats.Msg, 0, len(rows))
+	var seqs, bad []int64
+	for _, row := range rows {
+		m, err := envelope(row.OrganisationID, row.ID, row.Type, row.Key, time.UnixMilli(row.CreatedAt), []byte(row.Data))
+		if err == nil && len(row.Data) > maxPayload/2 {
+			err = fmt.Errorf("%d bytes are too many", len(row.Data))
+		}
+		if err != nil { // it would stop all that follow
+			r.log.Error("fact dropped", "type", row.Type, "key", row.Key, "id", row.ID, "error", err)
+			bad = append(bad, row.Seq)
+			continue
+		}
+		msgs, seqs = append(msgs, m), append(seqs, row.Seq)
+	}
+	n, err := r.bus.publishAll(ctx, msgs)
+	return append(seqs[:n], bad...), err
+}
+
+func remove(ctx context.Context, tx *db.Tx, seqs []int64) error {
+	if len(seqs) == 0 {
+		return nil
+	}
+	_, err := tx.NewDelete().Model((*db.OutboxRow)(nil)).Where("seq IN (?)", bun.List(seqs)).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("delete from the outbox: %w", err)
+	}
+	return nil
+}
