@@ -1,0 +1,115 @@
+package conversation
+
+import (
+	"fmt"
+
+	"github.com/parley-voice/parley/internal/event"
+)
+
+// writeSound appends what the lanes have gathered to the recording. When that fails the recording stops and
+// an alert says so; the call goes on.
+func (sh *shard) writeSound(c *Call, entries []event.Entry, ended bool) []event.Entry {
+	f := &c.files
+	l := c.lanes.layoutNow()
+	for _, ch := range sh.chunks {
+		if !f.recBroken {
+			if err := sh.writeChunk(c, l, ch); err != nil {
+				entries = sh.stopRecording(c, entries, ended, err)
+			}
+		}
+		c.lanes.give(ch.data)
+	}
+	clear(sh.chunks)
+	return entries
+}
+
+func (sh *shard) writeChunk(c *Call, l layout, ch chunk) error {
+	f := &c.files
+	if err := f.openRec(sh.s, c, l); err != nil {
+		return err
+	}
+	// Lost chunks become silence: every chunk but the last has the same size, so that its place is known.
+	for f.recFrames < ch.first {
+		if cap(sh.dense) < l.chunkBytes() {
+			sh.dense = make([]byte, l.chunkBytes())
+		}
+		quiet := sh.dense[:l.chunkBytes()]
+		fill(quiet, l.format.silence())
+		if err := sh.appendSound(c, l, quiet); err != nil {
+			return err
+		}
+	}
+	return sh.appendSound(c, l, ch.data)
+}
+
+func (sh *shard) appendSound(c *Call, l layout, data []byte) error {
+	f := &c.files
+	before := f.rec.size
+	if err := f.rec.append(data); err != nil {
+		return err
+	}
+	f.recFrames += int64(len(data) / l.frameBytes())
+	sh.s.metrics.recBytes.Add(float64(f.rec.size - before))
+	c.state.mu.Lock()
+	c.state.peaks.addChunk(l, data)
+	c.state.row.RecDurationMs = f.recFrames * 20
+	c.state.row.RecBytes = f.rec.size
+	c.state.mu.Unlock()
+	return nil
+}
+
+func (sh *shard) stopRecording(c *Call, entries []event.Entry, ended bool, err error) []event.Entry {
+	c.recording.Store(false)
+	c.lanes.stop()
+	c.files.recBroken = true
+	sh.s.metrics.recFailures.Inc()
+	sh.log.Error("a recording stopped", "call", c.id, "error", err)
+	at := c.files.recFrames / 50
+	if isDiskFull(err) {
+		return sh.alert(c, entries, ended, codeDiskFull,
+			fmt.Sprintf("The recording stopped after %d s: the disk is full. The call goes on. Make room in the data directory.", at))
+	}
+	return sh.alert(c, entries, ended, codeRecordStop,
+		fmt.Sprintf("The recording stopped after %d s: its file could not be written. The call goes on; the log says why.", at))
+}
+
+// finish closes the files of a call that has ended, and leaves the rest to the saver and the finisher.
+func (sh *shard) finish(c *Call) {
+	f := &c.files
+	for _, sf := range []*spoolFile{f.log, f.rec} {
+		if sf == nil {
+			continue
+		}
+		if err := sf.close(); err != nil {
+			sh.log.Error("a call's file could not be closed", "call", c.id, "error", err)
+		}
+	}
+	if f.backlogCount > 0 {
+		sh.s.metrics.entriesDropped.Add(float64(f.backlogCount))
+	}
+	f.closed = true
+	c.state.mu.Lock()
+	st := &c.state
+	st.row.end(*st.ending)
+	st.turns = append(st.turns, st.derived.openTurns()...)
+	st.derived.open = nil
+	st.partial = nil
+	st.derived.activity = ""
+	if f.rec == nil {
+		st.row.RecState = string(RecordingNone)
+		if f.recBroken {
+			st.row.RecState = string(RecordingFailed)
+		}
+	}
+	st.final = true
+	st.facts = append(st.facts, st.row.endFact())
+	at := *st.row.EndedAt
+	c.state.mu.Unlock()
+	sh.s.metrics.ended.Inc()
+	sh.s.live.PublishLive(c.org, event.CallStatus{CallID: c.id, Status: string(StatusEnded), At: at})
+}
+
+func (r *callRow) endFact() event.CallEnded {
+	return event.CallEnded{CallID: r.ID, OrgID: r.OrganisationID, EndedBy: r.EndedBy, EndReason: r.EndReason,
+		DurationMS: r.DurationMs, EndedAt: *r.EndedAt}
+}
