@@ -1,30 +1,41 @@
 package voice
 
-// converter brings a vendor's audio to the leg's rate.
+import "github.com/parley-voice/parley/internal/media/audio"
+
+// converter brings a vendor's audio to the leg's rate; the same rate passes through.
 type converter struct {
-	from, to int
-	last     int16
-	pos      int
+	from int
+	res  *audio.Resampler // nil: nothing to do
+	tail []int16          // silence that pushes the end of a sentence out of the filter
 }
 
-func newConverter(from, to int) *converter { return &converter{from: from, to: to} }
+func newConverter(from, to int) (*converter, error) {
+	c := &converter{from: from}
+	if from == to {
+		return c, nil
+	}
+	var err error
+	if c.res, err = audio.NewResampler(from, to); err != nil {
+		return nil, err
+	}
+	c.tail = make([]int16, c.res.Delay())
+	return c, nil
+}
 
-func (c *converter) reset() { c.last, c.pos = 0, 0 }
+// reset forgets the sentence before.
+func (c *converter) reset() {
+	if c.res != nil {
+		c.res.Reset()
+	}
+}
 
 // add appends the converted pcm to dst.
 func (c *converter) add(dst, pcm []int16) []int16 {
-	if c.from == c.to {
+	if c.res == nil {
 		return append(dst, pcm...)
 	}
-	for _, v := range pcm {
-		for ; c.pos < c.to; c.pos += c.from {
-			dst = append(dst, c.last+int16((int(v)-int(c.last))*c.pos/c.to))
-		}
-		c.pos -= c.to
-		c.last = v
-	}
-	return dst
+	return c.res.Process(dst, pcm)
 }
 
 // flush appends what the filter still holds.
-func (c *converter) flush(dst []int16) []int16 { return dst }
+func (c *converter) flush(dst []int16) []int16 { return c.add(dst, c.tail) }

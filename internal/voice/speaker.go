@@ -193,7 +193,10 @@ func (y *synth) run(ctx context.Context, tts provider.TTS, text string, put func
 		return y.bad("audio of an impossible sample rate"), false
 	}
 	if y.conv == nil || y.conv.from != rate {
-		y.conv = newConverter(rate, y.s.rate)
+		if y.conv, err = newConverter(rate, y.s.rate); err != nil {
+			y.conv = nil
+			return y.bad("audio of a sample rate that does not convert: " + err.Error()), false
+		}
 		y.in = make([]int16, rate/50)
 	}
 	y.conv.reset()
@@ -228,12 +231,12 @@ func (y *synth) run(ctx context.Context, tts provider.TTS, text string, put func
 }
 
 func (y *synth) finish(put func([]int16) error, wrote bool) (error, bool) {
+	if !wrote && len(y.out) == 0 {
+		return y.bad("no audio"), false
+	}
 	y.out = y.conv.flush(y.out)
 	if len(y.out) > 0 {
 		return put(y.out), true
-	}
-	if !wrote {
-		return y.bad("no audio"), false
 	}
 	return nil, true
 }
