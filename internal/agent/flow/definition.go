@@ -43,8 +43,8 @@ func Types() []NodeType {
 		TypeRoute, TypeRepeat, TypeHangup}
 }
 
-// Definition is a whole flow, as saved and as drawn.
-type Definition struct {
+// Graph is a whole flow, as saved and as drawn.
+type Graph struct {
 	Data  Data   `json:"data" doc:"What the flow knows of the place it speaks for"`
 	Nodes []Node `json:"nodes" doc:"Steps of the conversation"`
 	Edges []Edge `json:"edges" doc:"Ways from one step to the next"`
@@ -136,11 +136,11 @@ type Reception struct {
 
 // Parse reads a definition and refuses what is no definition at all. Whether it makes sense is for
 // Validate to say.
-func Parse(raw []byte) (*Definition, error) {
+func Parse(raw []byte) (*Graph, error) {
 	if len(raw) > MaxBytes {
 		return nil, fmt.Errorf("flow: the definition has %d bytes; at most %d are allowed", len(raw), MaxBytes)
 	}
-	var d Definition
+	var d Graph
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	if err := dec.Decode(&d); err != nil {
 		return nil, fmt.Errorf("flow: the definition is not valid JSON of a flow: %w", err)

@@ -180,7 +180,7 @@ func TestFrontDeskIsSound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, d := range []*flow.Definition{def, flow.Blank()} {
+	for _, d := range []*flow.Graph{def, flow.Blank()} {
 		if p := flow.Validate(d); len(p) > 0 {
 			t.Fatalf("problems: %v", p)
 		}

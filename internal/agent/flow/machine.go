@@ -107,7 +107,7 @@ type Machine struct {
 
 // Program is a definition made ready. It does not change, and serves any number of calls at once.
 type Program struct {
-	def   *Definition
+	def   *Graph
 	nodes map[string]*Node
 	edges map[string]map[string]string // source → condition → target
 	loc   *time.Location
@@ -115,7 +115,7 @@ type Program struct {
 
 // Compile makes a definition ready. It refuses one that Validate finds an error in; def must not be changed
 // afterwards.
-func Compile(def *Definition) (*Program, error) {
+func Compile(def *Graph) (*Program, error) {
 	for _, p := range Validate(def) {
 		if p.Severity == SeverityError {
 			return nil, fmt.Errorf("flow: %s: %s", p.Location, p.Message)
@@ -144,7 +144,7 @@ func (p *Program) New(d Deps) (*Machine, error) {
 }
 
 // New compiles a definition and makes a machine for one conversation.
-func New(def *Definition, d Deps) (*Machine, error) {
+func New(def *Graph, d Deps) (*Machine, error) {
 	p, err := Compile(def)
 	if err != nil {
 		return nil, err

@@ -9,7 +9,7 @@ import (
 var templates embed.FS
 
 // FrontDesk is a clinic's front desk: opening hours, address, appointments and departments.
-func FrontDesk() (*Definition, error) {
+func FrontDesk() (*Graph, error) {
 	raw, err := templates.ReadFile("templates/front-desk.json")
 	if err != nil {
 		return nil, fmt.Errorf("flow: read the front-desk template: %w", err)
@@ -18,8 +18,8 @@ func FrontDesk() (*Definition, error) {
 }
 
 // Blank is the smallest flow that works.
-func Blank() *Definition {
-	return &Definition{
+func Blank() *Graph {
+	return &Graph{
 		Data: Data{Name: "our company", TimeZone: "UTC"},
 		Nodes: []Node{
 			{ID: "start", Type: TypeStart, Position: Position{X: 200}, Data: NodeData{Text: "Welcome to {name}."}},

@@ -22,7 +22,7 @@ type Problem struct {
 }
 
 // Validate tells everything that is wrong with a definition, at most 100 things.
-func Validate(d *Definition) []Problem {
+func Validate(d *Graph) []Problem {
 	v := validator{def: d, nodes: map[string]*Node{}}
 	v.data()
 	v.graph()
@@ -35,7 +35,7 @@ func Validate(d *Definition) []Problem {
 }
 
 type validator struct {
-	def      *Definition
+	def      *Graph
 	nodes    map[string]*Node
 	next     map[string]map[string]string
 	problems []Problem

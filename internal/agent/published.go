@@ -1,0 +1,151 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/coder/quartz"
+
+	"github.com/parley-voice/parley/internal/agent/flow"
+	"github.com/parley-voice/parley/internal/platform/db"
+	"github.com/parley-voice/parley/internal/platform/fault"
+)
+
+const (
+	// fresh is how long a snapshot is used without asking the database again: another process may have
+	// published meanwhile. This process forgets at once.
+	fresh = 3 * time.Second
+	// maxCached bounds the snapshots in memory; when it is reached all are forgotten.
+	maxCached = 2000
+)
+
+// cache holds what calls start from. A call costs a map read; the database is asked once in fresh.
+type cache struct {
+	clock quartz.Clock
+
+	mu      sync.RWMutex
+	entries map[cacheKey]cacheEntry
+	epoch   uint64 // raised by forget: a read that began before must not be kept
+}
+
+type cacheKey struct{ org, name string }
+
+type cacheEntry struct {
+	snap  *Snapshot
+	until time.Time
+}
+
+func newCache(clock quartz.Clock) *cache {
+	return &cache{clock: clock, entries: map[cacheKey]cacheEntry{}}
+}
+
+func (c *cache) get(k cacheKey) (*Snapshot, uint64) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	e, ok := c.entries[k]
+	if !ok || !c.clock.Now().Before(e.until) {
+		return nil, c.epoch
+	}
+	return e.snap, c.epoch
+}
+
+func (c *cache) put(k cacheKey, s *Snapshot, epoch uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.epoch != epoch {
+		return
+	}
+	if len(c.entries) >= maxCached {
+		clear(c.entries)
+	}
+	c.entries[k] = cacheEntry{snap: s, until: c.clock.Now().Add(fresh)}
+}
+
+// forget drops an organisation's snapshots, and those found across organisations.
+func (c *cache) forget(org string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.epoch++
+	for k := range c.entries {
+		if k.org == org || k.org == "" {
+			delete(c.entries, k)
+		}
+	}
+}
+
+// Forget drops what is cached of an organisation's agents, as when another process has changed them.
+func (s *Service) Forget(orgID string) { s.cache.forget(orgID) }
+
+// Published gives the version of an agent that calls use, by slug or id. It is cached: cheap enough for every
+// call set-up.
+func (s *Service) Published(ctx context.Context, orgID, name string) (*Snapshot, error) {
+	k := cacheKey{orgID, name}
+	snap, epoch := s.cache.get(k)
+	if snap != nil {
+		return snap, nil
+	}
+	err := s.c.DB.ReadTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) error {
+		r, err := agentByName(ctx, tx, name)
+		if err != nil {
+			return err
+		}
+		if r.PublishedVersion == nil {
+			return fault.New(fault.NotPossible, "agent %q is a draft; publish a version of it first", r.Slug)
+		}
+		v, err := versionOf(ctx, tx, r.ID, *r.PublishedVersion)
+		if err != nil {
+			return err
+		}
+		snap, err = snapshot(r, v)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.cache.put(k, snap, epoch)
+	return snap, nil
+}
+
+func snapshot(r *agentRow, v *versionRow) (*Snapshot, error) {
+	d, err := parseDefinition(v.Definition)
+	if err != nil {
+		return nil, fmt.Errorf("version %d of agent %s: %w", v.Number, r.ID, err)
+	}
+	snap := &Snapshot{OrgID: r.OrganisationID, AgentID: r.ID, Slug: r.Slug, Name: r.Name, Version: v.Number, Definition: d}
+	if d.Flow != nil && d.Kind == KindFlow {
+		if snap.Flow, err = flow.Compile(d.Flow); err != nil {
+			return nil, fmt.Errorf("version %d of agent %s: %w", v.Number, r.ID, err)
+		}
+	}
+	return snap, nil
+}
+
+// ResolveSlug finds the published agent a caller named without naming an organisation, as in sip:SLUG@host.
+// It is an error when two organisations have one of that name.
+func (s *Service) ResolveSlug(ctx context.Context, slug string) (*Snapshot, error) {
+	k := cacheKey{"", slug}
+	snap, epoch := s.cache.get(k)
+	if snap != nil {
+		return snap, nil
+	}
+	var rows []agentRow
+	err := s.c.DB.ReadSystem(ctx, "resolve a called agent", func(ctx context.Context, tx *db.Tx) error {
+		return tx.NewSelect().Model(&rows).Where("slug = ?", slug).Where("published_version IS NOT NULL").Limit(2).Scan(ctx)
+	})
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("resolve agent: %w", err)
+	case len(rows) == 0:
+		return nil, fault.New(fault.NotFound, "there is no published agent %q", slug)
+	case len(rows) > 1:
+		return nil, fault.New(fault.Conflict, "several organisations have an agent %q; call it by a number of its own", slug)
+	}
+	snap, err = s.Published(ctx, rows[0].OrganisationID, rows[0].ID)
+	if err != nil {
+		return nil, err
+	}
+	s.cache.put(k, snap, epoch)
+	return snap, nil
+}
