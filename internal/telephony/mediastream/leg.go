@@ -29,6 +29,8 @@ type leg struct {
 	s       *Server
 	info    media.LegInfo
 	account string
+	ctx     context.Context // for the owner; cancelled when the leg has ended
+	cancel  context.CancelFunc
 	conn    *websocket.Conn
 	in      inbox
 	out     *outbox
@@ -38,6 +40,8 @@ type leg struct {
 	lastMedia  atomic.Int64 // Unix nanoseconds
 	writeSince atomic.Int64 // Unix nanoseconds since which a write is under way, 0 when none is
 	closing    sync.Once
+	shut       chan struct{} // closed when the closing hand-shake is over
+	kicked     atomic.Bool
 
 	packetsIn, lost, late, duplicate, malformed atomic.Uint64
 	framesIn, concealed                         atomic.Uint64
@@ -87,7 +91,7 @@ func (l *leg) Answer(context.Context) error {
 func (l *leg) Start(e media.Endpoint) error {
 	l.tickMu.Lock()
 	if l.finished || l.e != nil {
-		l.tickMu.Unlock()
+		l.unlock()
 		return fault.New(fault.NotPossible, "the stream has ended, or was started before")
 	}
 	l.e = e
@@ -95,7 +99,7 @@ func (l *leg) Start(e media.Endpoint) error {
 		e.Event(ev)
 	}
 	l.pending = nil
-	l.tickMu.Unlock()
+	l.unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.ended {
@@ -112,7 +116,7 @@ func (l *leg) panicked(err error) {
 // Tick implements media.Paced.
 func (l *leg) Tick(b media.Beat) {
 	l.tickMu.Lock()
-	defer l.tickMu.Unlock()
+	defer l.unlock()
 	if l.finished {
 		return
 	}
@@ -162,10 +166,29 @@ func (l *leg) speak(now time.Time, speech bool) {
 }
 
 // Kick implements media.Kicker: the carrier buffers, so the frame goes out now and the ticks keep their
-// phase.
+// phase. It never waits: whoever holds tickMu serves the kick when letting go, so that it may be called from
+// Tick.
 func (l *leg) Kick() {
-	l.tickMu.Lock()
-	defer l.tickMu.Unlock()
+	l.kicked.Store(true)
+	l.serveKick()
+}
+
+func (l *leg) serveKick() {
+	for l.kicked.Load() && l.tickMu.TryLock() {
+		if l.kicked.Swap(false) {
+			l.early()
+		}
+		l.tickMu.Unlock()
+	}
+}
+
+func (l *leg) unlock() {
+	l.tickMu.Unlock()
+	l.serveKick()
+}
+
+// early takes and sends a frame between two ticks. tickMu is held.
+func (l *leg) early() {
 	if l.e == nil || l.finished || l.speaking || l.ahead+l.skip > l.s.lead {
 		return
 	}
@@ -199,7 +222,7 @@ func (l *leg) watch(now time.Time) {
 // emit tells the endpoint, or keeps the event until there is one.
 func (l *leg) emit(ev media.LegEvent) {
 	l.tickMu.Lock()
-	defer l.tickMu.Unlock()
+	defer l.unlock()
 	l.deliver(ev)
 }
 
@@ -337,6 +360,7 @@ func (l *leg) end(cause media.Cause, code websocket.StatusCode, reason string) (
 	l.mu.Unlock()
 	l.closing.Do(func() {
 		l.s.wg.Go(func() {
+			defer close(l.shut)
 			// Close waits for the far end; a peer that does not answer is cut off.
 			cut := l.s.cfg.Clock.AfterFunc(closeWithin, func() { _ = l.conn.CloseNow() }, "close")
 			defer cut.Stop()
@@ -357,6 +381,7 @@ func (l *leg) finish(cause media.Cause) {
 	l.tickMu.Lock()
 	l.deliver(media.LegEvent{Kind: media.LegEnded, Cause: cause})
 	l.finished = true
-	l.tickMu.Unlock()
+	l.unlock()
 	close(l.done)
+	l.cancel()
 }

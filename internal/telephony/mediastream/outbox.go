@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/coder/quartz"
+
 	"github.com/parley-voice/parley/internal/media"
 	"github.com/parley-voice/parley/internal/media/audio"
 )
@@ -189,7 +191,7 @@ func (o *outbox) signal() {
 }
 
 // drain writes everything that waits and reports the first error. It is the writer goroutine's.
-func (o *outbox) drain(now func() time.Time) error {
+func (o *outbox) drain(clock quartz.Clock) error {
 	for {
 		var s slot
 		o.mu.Lock()
@@ -206,7 +208,7 @@ func (o *outbox) drain(now func() time.Time) error {
 			return err
 		}
 		if s.kind == slotMedia {
-			o.wrote(&s, now())
+			o.wrote(&s, clock.Now())
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/coder/quartz"
+	"github.com/coder/websocket"
 
 	"github.com/parley-voice/parley/internal/media"
 	"github.com/parley-voice/parley/internal/platform/fault"
@@ -91,6 +92,9 @@ type Server struct {
 	closed  atomic.Bool
 	wg      sync.WaitGroup
 
+	base   context.Context // cancelled by Close
+	cancel context.CancelFunc
+
 	mu   sync.Mutex
 	legs map[*leg]struct{}
 }
@@ -131,8 +135,32 @@ func New(c Config) (*Server, error) {
 	}
 	s.lead = int(min(max(c.Lead, 0), 100*time.Millisecond) / media.FrameDuration)
 	s.cfg = c
+	s.base, s.cancel = context.WithCancel(context.Background())
 	return s, nil
 }
+
+// enter counts a stream in, unless the server is stopping.
+func (s *Server) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed.Load() {
+		return false
+	}
+	s.wg.Add(1)
+	return true
+}
+
+// join makes the leg known to Close.
+func (s *Server) join(l *leg) {
+	s.mu.Lock()
+	s.legs[l] = struct{}{}
+	s.mu.Unlock()
+	if s.base.Err() != nil {
+		l.end(shutdown, websocket.StatusGoingAway, "shutting down")
+	}
+}
+
+var shutdown = media.Cause{By: "system", Code: "shutdown", Text: "The server is stopping."}
 
 func (s *Server) count(event string) {
 	if s.cfg.Count != nil {
@@ -148,10 +176,11 @@ func (s *Server) Drain() { s.closed.Store(true) }
 
 // Close ends every stream and waits until they are gone, or for ctx.
 func (s *Server) Close(ctx context.Context) error {
-	s.Drain()
 	s.mu.Lock()
+	s.closed.Store(true)
+	s.cancel()
 	for l := range s.legs {
-		l.end(media.Cause{By: "system", Code: "shutdown", Text: "The server is stopping."}, 1001, "shutting down")
+		l.end(shutdown, websocket.StatusGoingAway, "shutting down")
 	}
 	s.mu.Unlock()
 	done := make(chan struct{})

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
-	"time"
 
 	"github.com/coder/websocket"
 	"github.com/google/uuid"
@@ -31,17 +30,16 @@ const (
 // Media takes the carrier's stream (GET /carriers/twilio/media, a WebSocket).
 func (s *Server) Media() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.closed.Load() {
+		if !s.enter() {
 			s.refuse(w, r, fault.New(fault.Unavailable, "the server is stopping"))
 			return
 		}
+		defer s.wg.Done()
 		defer s.streams.Add(-1)
 		if s.streams.Add(1) > int64(s.cfg.MaxStreams) {
 			s.refuse(w, r, fault.New(fault.Unavailable, "there are %d streams already", s.cfg.MaxStreams))
 			return
 		}
-		s.wg.Add(1)
-		defer s.wg.Done()
 		conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled})
 		if err != nil {
 			s.count("bad_handshake")
@@ -74,9 +72,7 @@ func (s *Server) serve(conn *websocket.Conn, remote string) {
 		}
 		return
 	}
-	s.mu.Lock()
-	s.legs[l] = struct{}{}
-	s.mu.Unlock()
+	s.join(l)
 	cause := media.Cause{By: "system", Code: "error", Text: "The stream broke."}
 	defer func() {
 		if p := recover(); p != nil {
@@ -87,6 +83,7 @@ func (s *Server) serve(conn *websocket.Conn, remote string) {
 		s.mu.Lock()
 		delete(s.legs, l)
 		s.mu.Unlock()
+		<-l.shut // or the socket would close before the far end was told why
 	}()
 	s.wg.Go(l.writer)
 	s.wg.Go(func() { s.accept(l) })
@@ -95,8 +92,6 @@ func (s *Server) serve(conn *websocket.Conn, remote string) {
 
 // accept hands the leg over. A panic of its owner ends this call only.
 func (s *Server) accept(l *leg) {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
 	defer func() {
 		if p := recover(); p != nil {
 			s.count("panic")
@@ -104,21 +99,12 @@ func (s *Server) accept(l *leg) {
 			l.end(media.Cause{By: "system", Code: "error", Text: "Something went wrong on our side."}, websocket.StatusInternalError, "internal error")
 		}
 	}()
-	stop := context.AfterFunc(ctx, func() {})
-	defer stop()
-	go func() {
-		select {
-		case <-l.done:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	s.cfg.Accept(ctx, l)
+	s.cfg.Accept(l.ctx, l)
 }
 
 // begin waits for connected and start, and makes the leg of it.
 func (s *Server) begin(in *reader, remote string) (*leg, error) {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(s.base)
 	defer cancel()
 	timer := s.cfg.Clock.AfterFunc(s.cfg.StartTimeout, cancel, "start")
 	defer timer.Stop()
@@ -193,8 +179,9 @@ func (s *Server) newLeg(st *start, c Claims, remote string, conn *websocket.Conn
 	if to == "" {
 		to = c.Agent
 	}
+	ctx, cancel := context.WithCancel(s.base)
 	l := &leg{
-		s: s, account: st.AccountSid, conn: conn, done: make(chan struct{}), stop: make(chan struct{}),
+		s: s, ctx: ctx, cancel: cancel, account: st.AccountSid, conn: conn, done: make(chan struct{}), shut: make(chan struct{}), stop: make(chan struct{}),
 		info: media.LegInfo{
 			ID: uuid.Must(uuid.NewV7()).String(), Kind: media.KindTwilio, Direction: media.Inbound,
 			From: c.From, To: to, External: st.CallSid, Remote: remote, Params: params,
@@ -222,7 +209,7 @@ func (l *leg) writer() {
 			return
 		case <-l.out.wake:
 		}
-		if err := l.out.drain(l.s.cfg.Clock.Now); err != nil {
+		if err := l.out.drain(l.s.cfg.Clock); err != nil {
 			l.end(media.Cause{By: "carrier", Code: "unreachable", Text: "The stream could not be written to."}, websocket.StatusInternalError, "write failed")
 			return
 		}
@@ -375,5 +362,3 @@ func clip(s string, n int) string {
 	}
 	return s
 }
-
-var _ = time.Second
