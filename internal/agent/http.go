@@ -43,8 +43,8 @@ type path struct {
 }
 
 type versionPath struct {
-	path
-	Number int `path:"number" minimum:"1" doc:"The version's number"`
+	ID     string `path:"id" maxLength:"100" doc:"The id"`
+	Number int    `path:"number" minimum:"1" doc:"The version's number"`
 }
 
 type createAgent struct {
@@ -57,7 +57,7 @@ type createAgent struct {
 }
 
 type changeAgent struct {
-	path
+	ID   string `path:"id" maxLength:"100" doc:"The id"`
 	Body struct {
 		Name *string `json:"name,omitempty"`
 		Slug *string `json:"slug,omitempty"`
@@ -65,7 +65,7 @@ type changeAgent struct {
 }
 
 type createVersion struct {
-	path
+	ID   string `path:"id" maxLength:"100" doc:"The id"`
 	Body struct {
 		Definition *Definition `json:"definition"`
 		Note       string      `json:"note,omitempty" maxLength:"500"`
@@ -73,8 +73,9 @@ type createVersion struct {
 }
 
 type listVersions struct {
-	path
-	page
+	ID     string `path:"id" maxLength:"100" doc:"The id"`
+	Cursor string `query:"cursor" maxLength:"100" doc:"next of the page before"`
+	Limit  int    `query:"limit" default:"50" minimum:"1" maximum:"200"`
 }
 
 type validateInput struct {

@@ -12,7 +12,7 @@ import (
 type modelInput struct{ Body ModelInput }
 
 type changeModel struct {
-	path
+	ID   string `path:"id" maxLength:"100" doc:"The id"`
 	Body ModelInput
 }
 
