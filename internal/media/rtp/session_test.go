@@ -79,8 +79,9 @@ type bench struct {
 
 func newBench(t testing.TB, r Remote, change func(*Config)) *bench {
 	t.Helper()
-	clock := quartz.NewMock(t)
-	pacer := media.NewPacer(media.PacerConfig{Clock: quartz.NewMock(t)}) // never advanced: the test ticks
+	clock := quartz.NewMock(t).WithLogger(noLog{})
+	pacer := media.NewPacer(media.PacerConfig{})
+	pacer.Close() // the test ticks
 	ports, err := NewPorts(PortsConfig{Clock: clock})
 	if err != nil {
 		t.Fatal(err)
@@ -107,10 +108,15 @@ func newBench(t testing.TB, r Remote, change func(*Config)) *bench {
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
-		pacer.Close()
 	})
 	return b
 }
+
+// noLog keeps the mock clock quiet, which logs every call.
+type noLog struct{}
+
+func (noLog) Log(...any)          {}
+func (noLog) Logf(string, ...any) {}
 
 func socket(t testing.TB) *net.UDPConn {
 	t.Helper()
@@ -556,7 +562,7 @@ func TestReportsAgainstPion(t *testing.T) {
 	}
 	packets, err := pionrtcp.Unmarshal(buf[:n])
 	if err != nil || len(packets) != 2 {
-		t.Fatalf("%d packets: %v", len(packets), err)
+		t.Fatalf("%d packets in %x: %v", len(packets), buf[:n], err)
 	}
 	got, ok := packets[0].(*pionrtcp.SenderReport)
 	if !ok || len(got.Reports) != 1 || got.PacketCount != 30 || got.OctetCount != 30*160 || got.NTPTime != ntp(now) {
@@ -835,7 +841,7 @@ func BenchmarkSessionTick(b *testing.B) {
 
 // benchmarkTick counts a call's 20 ms: one packet in through the kernel, one tick, one packet out.
 func benchmarkTick(b *testing.B, codec string, keys *Keys) {
-	n := newBench(b, Remote{Format: Format{Codec: codec}, SRTP: keys}, nil)
+	n := newBench(b, Remote{Format: Format{Codec: codec}, SRTP: keys}, func(c *Config) { c.Clock = quartz.NewReal() })
 	n.start(&loud{done: func() {}})
 	c, err := audio.NewCodec(codec)
 	if err != nil {
