@@ -197,18 +197,18 @@ func (y *synth) run(ctx context.Context, tts provider.TTS, text string, put func
 			y.conv = nil
 			return y.bad("audio of a sample rate that does not convert: " + err.Error()), false
 		}
-		y.in = make([]int16, rate/50)
+		y.in = make([]int16, rate/10)
 	}
 	y.conv.reset()
 	y.out = y.out[:0]
 	// Nobody takes more than a third of a second for a character: rubbish that never ends is cut off.
 	budget := rate * (10 + len(text)/3)
-	for {
-		n, rerr := stream.Read(y.in)
+	for buf := y.in[:rate/50]; ; buf = y.in { // one frame first: it is waited for
+		n, rerr := stream.Read(buf)
 		if n > 0 {
 			watch.Stop()
 			budget -= n
-			y.out = y.conv.add(y.out, y.in[:n])
+			y.out = y.conv.add(y.out, buf[:n])
 			if whole := len(y.out) - len(y.out)%y.frame; whole > 0 {
 				wrote = true
 				if err := put(y.out[:whole]); err != nil {
