@@ -25,6 +25,7 @@ type ear struct {
 	digest hash.Hash
 	summed int
 	bytes  []byte
+	sha    [sha256.Size]byte
 
 	mu     sync.Mutex
 	frame  int     // samples
@@ -74,19 +75,19 @@ func (e *ear) rouse() {
 	}
 }
 
-// sum adds a frame to the digest and reports true when a digest is due.
-func (e *ear) sum(in []int16) (frames int, sha [sha256.Size]byte, due bool) {
+// sum adds a frame to the digest and reports true when one is due: it is in sha then.
+func (e *ear) sum(in []int16) (frames int, due bool) {
 	for i, v := range in {
 		binary.LittleEndian.PutUint16(e.bytes[2*i:], uint16(v))
 	}
 	_, _ = e.digest.Write(e.bytes[:2*len(in)])
 	if e.summed++; e.summed < digestFrames {
-		return 0, sha, false
+		return 0, false
 	}
-	e.digest.Sum(sha[:0])
+	e.digest.Sum(e.sha[:0])
 	e.digest.Reset()
 	frames, e.summed = e.summed, 0
-	return frames, sha, true
+	return frames, true
 }
 
 // listen says whether the listener wants to be woken.

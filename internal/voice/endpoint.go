@@ -57,8 +57,8 @@ func (e *endpoint) input(in []int16) {
 	case edgeEnd:
 		s.offer(msg{kind: msgVADEnd, frame: at, lag: lag})
 	}
-	if frames, sha, due := s.ear.sum(in); due {
-		s.offer(msg{kind: msgDigest, frame: int64(frames), sha: sha})
+	if frames, due := s.ear.sum(in); due {
+		s.offer(msg{kind: msgDigest, frame: int64(frames), sha: s.ear.sha})
 	}
 }
 

@@ -31,6 +31,7 @@ type fakeLeg struct {
 	noPlay  bool  // the far end never says what it played
 	refuse  error // of Transfer
 	deadEnd bool  // Hangup does nothing
+	forget  bool  // do not keep what was sent
 
 	mu        sync.Mutex
 	e         media.Endpoint
@@ -148,7 +149,9 @@ func (l *fakeLeg) take(in []int16) {
 	} else {
 		l.sent++
 	}
-	l.out = append(l.out, out...)
+	if !l.forget {
+		l.out = append(l.out, out...)
+	}
 	if !l.noPlay {
 		l.e.Played(max(l.sent-l.buffer, 0))
 	}
@@ -260,10 +263,13 @@ func (r *rig) speak(d time.Duration) {
 	r.wait(d)
 }
 
-func (r *rig) play(pcm []int16) {
-	r.leg.mu.Lock()
-	defer r.leg.mu.Unlock()
-	r.leg.in = append(r.leg.in, pcm...)
+func (r *rig) play(pcm []int16) { r.leg.say(pcm) }
+
+// say queues sound of the caller's.
+func (l *fakeLeg) say(pcm []int16) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.in = append(l.in, pcm...)
 }
 
 // sent is how many frames of speech the caller got.
