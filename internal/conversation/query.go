@@ -307,8 +307,7 @@ func (v *Overview) sums(ctx context.Context, tx *db.Tx, org string, midnight, no
 		return err
 	}
 	err = tx.NewRaw(`SELECT count(*), count(answered_at),
-		coalesce(sum(CASE WHEN answered_at IS NOT NULL AND ended_at IS NOT NULL THEN duration_ms END)
-		/ nullif(count(CASE WHEN answered_at IS NOT NULL AND ended_at IS NOT NULL THEN 1 END), 0), 0)
+		CAST(coalesce(avg(CASE WHEN answered_at IS NOT NULL AND ended_at IS NOT NULL THEN duration_ms END), 0) AS BIGINT)
 		FROM calls WHERE organisation_id = ? AND started_at >= ?`, org, midnight.UnixMilli()).
 		Scan(ctx, &v.Today.Calls, &v.Today.Answered, &v.Today.AvgDurationMs)
 	if err != nil {

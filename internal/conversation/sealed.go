@@ -132,7 +132,7 @@ func (u *unsealer) read() ([]byte, error) {
 	}
 	var ad [8]byte
 	binary.LittleEndian.PutUint64(ad[:], u.next)
-	plain, err := u.aead.Open(b[12:12], nil, b, ad[:])
+	plain, err := u.aead.Open(b[:0], nil, b, ad[:])
 	if err != nil {
 		return nil, fmt.Errorf("%w (chunk %d)", errForged, u.next)
 	}
