@@ -43,6 +43,7 @@ func NewHA1(username, realm, password string) HA1 {
 // authenticator challenges requests and checks the answers.
 type authenticator struct {
 	realm  string
+	offer  []string // algorithms
 	clock  quartz.Clock
 	random func(n int) []byte
 	secret []byte // signs nonces
@@ -64,7 +65,7 @@ type failure struct {
 }
 
 func newAuthenticator(c Config, random func(int) []byte) *authenticator {
-	return &authenticator{realm: c.Realm, clock: c.Clock, random: random, secret: random(32), phones: c.Phones,
+	return &authenticator{realm: c.Realm, offer: c.Digest, clock: c.Clock, random: random, secret: random(32), phones: c.Phones,
 		uses: map[string]use{}, failures: map[netip.Addr]failure{}}
 }
 
@@ -106,11 +107,12 @@ func (a *authenticator) verify(ctx context.Context, req *sipmsg.Request, from ne
 	return cred.Username, nil
 }
 
-// challenge asks for credentials, SHA-256 first (RFC 8760 section 2.4).
+// challenge asks for credentials, the strongest algorithm first (RFC 8760 section 2.4). A phone that reads
+// only the first challenge and knows only MD5 needs a server that offers MD5 alone.
 func (a *authenticator) challenge(from netip.Addr, stale bool) *problem {
 	nonce := a.nonce(from)
 	p := refuse(401, "credentials are needed")
-	for _, alg := range []string{"SHA-256", "MD5"} {
+	for _, alg := range a.offer {
 		c := digest.Challenge{Realm: a.realm, Nonce: nonce, Algorithm: alg, QOP: []string{"auth"}, Stale: stale}
 		p.with("WWW-Authenticate", c.String())
 	}

@@ -31,6 +31,7 @@ type Config struct {
 	Addr   string     // host:port for UDP and TCP; default 127.0.0.1:5060; port 0 takes a free one
 	Host   string     // what we call ourselves in Via, Contact and SDP; default: the address the peer reaches
 	Realm  string     // of digest authentication; stored passwords depend on it; default "parley"
+	Digest []string   // algorithms offered to phones, strongest first; default SHA-256 and MD5
 	Agent  string     // our Server and User-Agent header; default "Parley"
 	Ports  *rtp.Ports // local ports for media; default: free ones
 	Codecs []string   // in order of preference: g722, pcmu, pcma, opus; default all, in this order
@@ -124,6 +125,9 @@ func New(c Config) (*Server, error) {
 	}
 	if len(c.Codecs) == 0 {
 		c.Codecs = []string{"g722", "pcmu", "pcma", "opus"}
+	}
+	if len(c.Digest) == 0 {
+		c.Digest = []string{"SHA-256", "MD5"}
 	}
 	for _, name := range c.Codecs {
 		if _, ok := codecs[name]; !ok {
