@@ -224,7 +224,7 @@ func TestPanicEndsThisCallOnly(t *testing.T) {
 
 type panicking struct{}
 
-func (panicking) Process([]int16) bool    { panic("detector") }
+func (panicking) Speech([]int16) bool     { panic("detector") }
 func (panicking) Frames(_, agent []int16) { panic("recorder") }
 
 func TestLiveTranscriptForClientsThatShowIt(t *testing.T) {

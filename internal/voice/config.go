@@ -25,7 +25,7 @@ type Recorder interface {
 
 // Detector tells speech from everything else, 20 ms at a time. It allocates nothing.
 type Detector interface {
-	Process(frame []int16) bool
+	Speech(frame []int16) bool
 }
 
 // Config is everything a Session needs.

@@ -64,7 +64,7 @@ func (e *ear) hear(in []int16) (ed edge, at int64, lag time.Duration) {
 	if wake {
 		e.rouse()
 	}
-	ed, lag = e.gate.step(e.vad.Process(in))
+	ed, lag = e.gate.step(e.vad.Speech(in))
 	return ed, at, lag
 }
 
