@@ -197,6 +197,10 @@ func TestRecovery(t *testing.T) {
 		unknown := r.begin(orgB, "unknown")
 		talk(unknown)
 		ended := r.begin(orgA, "ended")
+		ended.Note(event.EntryHold, "", nil)
+		for _, sh := range r.shards {
+			must(t, sh.drainNow(ctx))
+		}
 		ended.End(Ending{By: "caller", Reason: "normal", Text: "Bye."})
 		for _, sh := range r.shards {
 			must(t, sh.drainNow(ctx))
@@ -225,7 +229,7 @@ func TestRecovery(t *testing.T) {
 			reason  string
 			entries int
 			soundMs int64
-		}{{torn, orgA, ReasonInterrupted, 13, 1000}, {unknown, orgB, ReasonInterrupted, 13, 0}, {ended, orgA, "normal", 1, 0},
+		}{{torn, orgA, ReasonInterrupted, 13, 1000}, {unknown, orgB, ReasonInterrupted, 13, 0}, {ended, orgA, "normal", 2, 0},
 			{silent, orgA, ReasonInterrupted, 0, 0}} {
 			d, err := r.Get(ctx, c.org, c.call.ID())
 			must(t, err)

@@ -1,6 +1,7 @@
 package conversation
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -114,9 +115,12 @@ func (f *finisher) work(ctx context.Context) error {
 		byOrg := map[string][]finished{}
 		for _, c := range calls {
 			c.state.mu.Lock()
-			row := c.state.row
+			row, small := c.state.row, c.state.small
 			c.state.mu.Unlock()
-			done, err := f.move(ctx, row)
+			done, err := f.move(ctx, row, small)
+			if err != nil {
+				f.keep(ctx, row.ID, small)
+			}
 			if err != nil && first == nil {
 				first = err
 			}
@@ -177,16 +181,16 @@ func blobKey(r *callRow, suffix string) string {
 }
 
 // move copies a call's files to the blob store, encrypted as they are.
-func (f *finisher) move(ctx context.Context, row callRow) (stored, error) {
+func (f *finisher) move(ctx context.Context, row callRow, small smallFiles) (stored, error) {
 	ctx, cancel := context.WithTimeout(ctx, moveTimeout)
 	defer cancel()
 	done := stored{recState: row.RecState, recKey: row.RecKey, logKey: row.LogKey, recBytes: row.RecBytes}
-	if key, size, err := f.copy(ctx, &row, logSuffix); err != nil {
+	if key, size, err := f.copy(ctx, &row, logSuffix, small.log); err != nil {
 		return done, f.failed(ctx, row.ID, err)
 	} else if size > 0 {
 		done.logKey = key
 	}
-	switch key, size, err := f.copy(ctx, &row, recSuffix); {
+	switch key, size, err := f.copy(ctx, &row, recSuffix, small.rec); {
 	case err != nil:
 		return done, f.failed(ctx, row.ID, err)
 	case size > 0:
@@ -204,7 +208,30 @@ func (f *finisher) failed(ctx context.Context, id string, err error) error {
 	return err
 }
 
-func (f *finisher) copy(ctx context.Context, row *callRow, suffix string) (string, int64, error) {
+// keep writes what is in memory only to the spool, where the sweep finds it.
+func (f *finisher) keep(ctx context.Context, id string, small smallFiles) {
+	for _, suffix := range []string{recSuffix, logSuffix} {
+		b := small.get(suffix)
+		if b == nil {
+			continue
+		}
+		s := &spoolFile{mem: b}
+		err := s.settle(f.s.files, f.s.spoolPath(id, suffix))
+		if err == nil {
+			err = s.close()
+		}
+		if err != nil {
+			f.s.metrics.logFailures.Inc()
+			f.s.log.ErrorContext(ctx, "a short call's file is lost: neither the blob store nor the spool takes it", "call", id, "error", err)
+		}
+	}
+}
+
+func (f *finisher) copy(ctx context.Context, row *callRow, suffix string, small []byte) (string, int64, error) {
+	key := blobKey(row, suffix)
+	if small != nil {
+		return key, int64(len(small)), f.s.blobs.Put(ctx, key, bytes.NewReader(small))
+	}
 	file, err := os.Open(f.s.spoolPath(row.ID, suffix))
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", 0, nil
@@ -217,7 +244,6 @@ func (f *finisher) copy(ctx context.Context, row *callRow, suffix string) (strin
 	if err != nil {
 		return "", 0, err
 	}
-	key := blobKey(row, suffix)
 	return key, info.Size(), f.s.blobs.Put(ctx, key, file)
 }
 
@@ -251,7 +277,7 @@ func (f *finisher) sweepOne(ctx context.Context, id string) error {
 	if row == nil { // deleted meanwhile, or never saved and not readable: recovery has looked
 		return nil
 	}
-	done, err := f.move(ctx, *row)
+	done, err := f.move(ctx, *row, smallFiles{})
 	if err != nil {
 		return err
 	}

@@ -116,8 +116,8 @@ func TestHTTPReads(t *testing.T) {
 		"/calls/" + id + "/turns?limit=1":               `"next":"0"`,
 		"/calls/" + id + "/signals":                     `"summary":"INVITE"`,
 		"/calls/" + id + "/recording/peaks?buckets=3":   `"durationMs":600`,
-		"/overview":                                     `"answered":1`,
-		"/overview?timeZone=Asia/Kathmandu":             `+05:45`,
+		"/overview":                         `"answered":1`,
+		"/overview?timeZone=Asia/Kathmandu": `+05:45`,
 	} {
 		if a := ask(t, "GET", base+path, ""); a.status != 200 || !strings.Contains(a.body, want) || !strings.HasPrefix(a.header.Get("Content-Type"), "application/json") {
 			t.Errorf("%s: %d %s", path, a.status, a.body)

@@ -63,9 +63,10 @@ type state struct {
 	items   []TranscriptItem // not yet saved
 	turns   []CallTurn       // closed, not yet saved
 	facts   []event.Fact     // not yet published
-	final   bool             // the files are closed, the row will not change but by the finisher
-	stored  bool             // taken by the finisher
-	failing int              // times the call could not be saved while others could
+	small   smallFiles
+	final   bool // the files are closed, the row will not change but by the finisher
+	stored  bool // taken by the finisher
+	failing int  // times the call could not be saved while others could
 }
 
 // ID is the call's id.

@@ -204,7 +204,7 @@ func TestOrganisationsSeeOnlyTheirOwn(t *testing.T) {
 	})
 }
 
-func second[T any](_ T, err error) error      { return err }
+func second[T any](_ T, err error) error        { return err }
 func third[T, U any](_ T, _ U, err error) error { return err }
 
 func TestListFiltersAndPages(t *testing.T) {

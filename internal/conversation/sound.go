@@ -13,7 +13,7 @@ func (sh *shard) writeSound(c *Call, entries []event.Entry, ended bool) []event.
 	l := c.lanes.layoutNow()
 	for _, ch := range sh.chunks {
 		if !f.recBroken {
-			if err := sh.writeChunk(c, l, ch); err != nil {
+			if err := sh.writeChunk(c, l, ch, ended); err != nil {
 				entries = sh.stopRecording(c, entries, ended, err)
 			}
 		}
@@ -23,10 +23,15 @@ func (sh *shard) writeSound(c *Call, entries []event.Entry, ended bool) []event.
 	return entries
 }
 
-func (sh *shard) writeChunk(c *Call, l layout, ch chunk) error {
+func (sh *shard) writeChunk(c *Call, l layout, ch chunk, ended bool) error {
 	f := &c.files
 	if err := f.openRec(sh.s, c, l); err != nil {
 		return err
+	}
+	if !ended || f.recFrames > 0 { // a call of less than a chunk needs no file
+		if err := f.rec.settle(sh.s.files, sh.s.spoolPath(c.id, recSuffix)); err != nil {
+			return err
+		}
 	}
 	// Lost chunks become silence: every chunk but the last has the same size, so that its place is known.
 	for f.recFrames < ch.first {
@@ -95,7 +100,8 @@ func (sh *shard) finish(c *Call) {
 	st.derived.open = nil
 	st.partial = nil
 	st.derived.activity = ""
-	if f.rec == nil {
+	st.small = smallFiles{f.log.small(), f.rec.small()}
+	if f.recFrames == 0 {
 		st.row.RecState = string(RecordingNone)
 		if f.recBroken {
 			st.row.RecState = string(RecordingFailed)
@@ -112,4 +118,22 @@ func (sh *shard) finish(c *Call) {
 func (r *callRow) endFact() event.CallEnded {
 	return event.CallEnded{CallID: r.ID, OrgID: r.OrganisationID, EndedBy: r.EndedBy, EndReason: r.EndReason,
 		DurationMS: r.DurationMs, EndedAt: *r.EndedAt}
+}
+
+// smallFiles are the files of a call that was over before they were on disk.
+type smallFiles struct{ log, rec []byte }
+
+func (s smallFiles) get(suffix string) []byte {
+	if suffix == recSuffix {
+		return s.rec
+	}
+	return s.log
+}
+
+// small gives the file's content, nil when it is on disk or holds nothing.
+func (s *spoolFile) small() []byte {
+	if s == nil || s.f != nil || s.seal.index < 2 {
+		return nil
+	}
+	return s.mem
 }

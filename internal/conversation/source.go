@@ -1,6 +1,7 @@
 package conversation
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -35,6 +36,9 @@ func (s *Service) openFile(ctx context.Context, org, id, suffix string) (*callRo
 		if !errors.Is(err, fs.ErrNotExist) {
 			return nil, nil, wrapFile(err)
 		}
+		if b := s.smallFile(org, id, suffix); b != nil {
+			return &row, &source{ReaderAt: bytes.NewReader(b), size: int64(len(b)), close: func() {}}, nil
+		}
 		key := row.LogKey
 		if suffix == recSuffix {
 			key = row.RecKey
@@ -52,6 +56,17 @@ func (s *Service) openFile(ctx context.Context, org, id, suffix string) (*callRo
 		b := &blobReader{ctx: ctx, blobs: s.blobs, key: key, size: size}
 		return &row, &source{ReaderAt: b, size: size, close: func() {}}, nil
 	}
+}
+
+// smallFile gives a file that is in memory only.
+func (s *Service) smallFile(org, id, suffix string) []byte {
+	c := s.find(org, id)
+	if c == nil {
+		return nil
+	}
+	c.state.mu.Lock()
+	defer c.state.mu.Unlock()
+	return c.state.small.get(suffix)
 }
 
 // row gives a call's row: from memory while it is there.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -59,40 +60,60 @@ type recHead struct {
 	AnsweredAt  int64  `json:"answeredAt"`
 }
 
-// spoolFile appends sealed chunks. A chunk is in the file whole or not at all.
+// spoolFile appends sealed chunks. A chunk is in the file whole or not at all. It begins in memory: a call that
+// is over within a moment costs the disk no file. (To make a file where many were just removed is slow on ext4: it
+// looks for an inode that was not freed in the last seconds.)
 type spoolFile struct {
-	f    File
+	f    File // nil while in memory
+	mem  []byte
 	seal *sealer
 	size int64
 	buf  []byte
 	torn bool // a part of a chunk is behind size
 }
 
-func createSpool(files Files, path string, key []byte, purpose string, head any) (*spoolFile, error) {
+func newSpool(key []byte, purpose string, head any) (*spoolFile, error) {
 	seal, err := newSealer(key, purpose)
 	if err != nil {
 		return nil, err
 	}
-	f, err := files.Create(path)
+	b, err := json.Marshal(head)
 	if err != nil {
 		return nil, err
 	}
-	s := &spoolFile{f: f, seal: seal}
-	b, err := json.Marshal(head)
-	if err == nil {
-		s.buf = seal.seal(append(s.buf, seal.head...), b)
-		_, err = f.Write(s.buf)
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close(), os.Remove(path))
-	}
-	s.size = int64(len(s.buf))
+	s := &spoolFile{seal: seal, mem: seal.seal(seal.head, b)}
+	s.size = int64(len(s.mem))
 	seal.index++
 	return s, nil
 }
 
+// settle makes the file, unless there is one.
+func (s *spoolFile) settle(files Files, path string) error {
+	if s.f != nil {
+		return nil
+	}
+	f, err := files.Create(path)
+	if err != nil {
+		return err
+	}
+	if n, err := f.Write(s.mem); err != nil || n < len(s.mem) {
+		return errors.Join(err, f.Close(), os.Remove(path))
+	}
+	s.f, s.mem = f, nil
+	return nil
+}
+
 // append writes one chunk.
 func (s *spoolFile) append(plain []byte) error {
+	if s.f == nil {
+		if len(s.mem)+len(plain) > maxLogBacklog {
+			return errNoRoom
+		}
+		s.mem = s.seal.seal(s.mem, plain)
+		s.size = int64(len(s.mem))
+		s.seal.index++
+		return nil
+	}
 	if s.torn {
 		if err := s.restore(); err != nil {
 			return err
@@ -115,6 +136,8 @@ func (s *spoolFile) append(plain []byte) error {
 	return nil
 }
 
+var errNoRoom = errors.New("the file cannot be made, and no more of it is kept in memory")
+
 // restore takes half a chunk back.
 func (s *spoolFile) restore() error {
 	if err := s.f.Truncate(s.size); err != nil {
@@ -127,7 +150,12 @@ func (s *spoolFile) restore() error {
 	return nil
 }
 
-func (s *spoolFile) close() error { return s.f.Close() }
+func (s *spoolFile) close() error {
+	if s.f == nil {
+		return nil
+	}
+	return s.f.Close()
+}
 
 // files are what the writer keeps open for a call. Only the shard's goroutine touches them.
 type files struct {
@@ -135,6 +163,7 @@ type files struct {
 	told   struct{ entries, frames, entriesSeen, framesSeen int64 }
 
 	log          *spoolFile
+	logSince     time.Time
 	logFailing   bool
 	logLost      int64
 	backlog      []byte // lines that are not in the log yet
@@ -153,7 +182,8 @@ func (f *files) openLog(s *Service, c *Call) (err error) {
 	c.state.mu.Lock()
 	head := logHead{Version: 1, Row: c.state.row, Metadata: c.state.metadata}
 	c.state.mu.Unlock()
-	f.log, err = createSpool(s.files, s.spoolPath(c.id, logSuffix), s.key, "log "+c.id, head)
+	f.logSince = s.clock.Now()
+	f.log, err = newSpool(s.key, "log "+c.id, head)
 	return err
 }
 
@@ -165,7 +195,7 @@ func (f *files) openRec(s *Service, c *Call, l layout) (err error) {
 	zero := c.state.row.zero()
 	c.state.mu.Unlock()
 	head := recHead{Version: 1, CallID: c.id, OrgID: c.org, Format: l.format, Rate: l.rate, ChunkFrames: chunkFrames, AnsweredAt: zero}
-	f.rec, err = createSpool(s.files, s.spoolPath(c.id, recSuffix), s.key, "rec "+c.id, head)
+	f.rec, err = newSpool(s.key, "rec "+c.id, head)
 	return err
 }
 

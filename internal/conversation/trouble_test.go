@@ -92,7 +92,10 @@ func TestDiskFullStopsTheRecording(t *testing.T) {
 func TestNoRoomForEvenTheFirstChunk(t *testing.T) {
 	r := onSQLite(t, func(c *Config) { c.Files = &smallDisk{only: recSuffix} })
 	c := r.begin(orgA, "1")
-	c.Frames(tone(160, 0x90), nil)
+	for range chunkFrames {
+		c.Frames(tone(160, 0x90), nil)
+	}
+	must(t, r.Flush(r.ctx()))
 	c.End(Ending{By: "caller"})
 	r.settle()
 	d, err := r.Get(r.ctx(), orgA, c.ID())
@@ -103,7 +106,7 @@ func TestNoRoomForEvenTheFirstChunk(t *testing.T) {
 
 // An event log that cannot be written waits, and goes on whole when there is room again.
 func TestDiskFullDelaysTheLog(t *testing.T) {
-	disk := &smallDisk{left: 1200, only: logSuffix}
+	disk := &smallDisk{left: 3000, only: logSuffix}
 	r := onSQLite(t, func(c *Config) { c.Files = disk })
 	c := r.begin(orgA, "1")
 	for range 3 {
@@ -208,8 +211,14 @@ func TestBlobStoreAway(t *testing.T) {
 		c := r.begin(orgA, "1")
 		talk(c)
 		c.Frames(tone(160, 0x90), nil)
-		c.End(Ending{By: "caller"})
+		c.End(Ending{By: "caller"}) // over at once: its files are in memory only
 		must(t, r.Flush(r.ctx()))
+		if n := third(r.Events(r.ctx(), orgA, c.ID(), EventQuery{Limit: 1})); n != nil {
+			t.Error(n)
+		}
+		if left, err := r.spooledCalls(); err != nil || len(left) != 0 {
+			t.Errorf("in the spool: %v %v", left, err)
+		}
 		if err := r.finisher.finishNow(r.ctx()); err == nil {
 			t.Error("no error")
 		}

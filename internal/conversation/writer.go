@@ -16,10 +16,13 @@ import (
 
 const (
 	// drainEvery is how long a call's news gather. It is what a watcher sees the transcript late.
-	drainEvery    = 50 * time.Millisecond
+	drainEvery = 50 * time.Millisecond
+	// settleAfter is how long an event log is in memory only: less than the second that a killed process may
+	// lose, and longer than a call that is refused.
+	settleAfter   = 400 * time.Millisecond
 	maxEntryBytes = 64 << 10
-	maxLogChunk   = 256 << 10
-	maxLogBacklog = 512 << 10 // of one call, while its log cannot be written
+	maxLogChunk   = 64 << 10
+	maxLogBacklog = 192 << 10 // of one call, while its log cannot be written
 )
 
 // shard is one writer: a goroutine that owns the files of its calls. A call stays with its shard, so that
@@ -35,6 +38,7 @@ type shard struct {
 	wake  chan struct{}
 	flush chan chan struct{}
 
+	force bool
 	// Scratch space of the goroutine.
 	buf    bytes.Buffer
 	enc    *json.Encoder
@@ -72,7 +76,7 @@ func (sh *shard) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case done := <-sh.flush:
-			sh.drain()
+			sh.drain(true)
 			close(done)
 			continue
 		case <-sh.wake:
@@ -82,10 +86,10 @@ func (sh *shard) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case done := <-sh.flush:
-			sh.drain()
+			sh.drain(true)
 			close(done)
 		case <-timer.C:
-			sh.drain()
+			sh.drain(false)
 		}
 	}
 }
@@ -106,7 +110,9 @@ func (sh *shard) drainNow(ctx context.Context) error {
 	}
 }
 
-func (sh *shard) drain() {
+// drain writes what the calls in the list have gathered; force leaves nothing for later.
+func (sh *shard) drain(force bool) {
+	sh.force = force
 	sh.mu.Lock()
 	list := sh.list
 	sh.list = sh.spare[:0]
@@ -145,6 +151,7 @@ func (sh *shard) process(c *Call) {
 	entries = sh.writeSound(c, entries, ended)
 	changed := sh.derive(c, entries, ended)
 	sh.writeLog(c, entries)
+	sh.settleLog(c, ended)
 	sh.s.metrics.entries.Add(float64(len(entries)))
 	c.in.giveBack(entries)
 	if ended {
@@ -310,6 +317,24 @@ func (sh *shard) line(e *event.Entry) {
 	_ = sh.enc.Encode(&short) // strings and numbers only
 }
 
+// settleLog puts a new log on disk once it is old enough. That of a call which is over by then goes to the blob
+// store from memory.
+func (sh *shard) settleLog(c *Call, ended bool) {
+	f := &c.files
+	if f.log == nil || f.log.f != nil || ended {
+		return
+	}
+	if !sh.force && sh.clock.Since(f.logSince) < settleAfter {
+		c.wake() // look again
+		return
+	}
+	if err := f.log.settle(sh.s.files, sh.s.spoolPath(c.id, logSuffix)); err != nil {
+		sh.logFailed(c, err)
+		return
+	}
+	f.logFailing = false
+}
+
 func (sh *shard) flushLog(c *Call) {
 	f := &c.files
 	err := f.openLog(sh.s, c)
@@ -322,17 +347,24 @@ func (sh *shard) flushLog(c *Call) {
 		if cap(f.backlog) > 16<<10 {
 			f.backlog = nil
 		}
-		f.logFailing = false
+		if f.log.f != nil {
+			f.logFailing = false
+		}
 		return
 	}
-	sh.s.metrics.logFailures.Inc()
-	if !f.logFailing {
-		f.logFailing = true
-		sh.log.Error("an event log cannot be written; trying again", "call", c.id, "error", err)
-	}
+	sh.logFailed(c, err)
 	if len(f.backlog) > maxLogBacklog {
 		sh.s.metrics.entriesDropped.Add(float64(f.backlogCount))
 		f.logLost += int64(f.backlogCount)
 		f.backlog, f.backlogFirst, f.backlogCount = nil, 0, 0
+	}
+}
+
+// logFailed says once that a log cannot be written. The next entry is the next try.
+func (sh *shard) logFailed(c *Call, err error) {
+	sh.s.metrics.logFailures.Inc()
+	if !c.files.logFailing {
+		c.files.logFailing = true
+		sh.log.Error("an event log cannot be written; trying again", "call", c.id, "error", err)
 	}
 }
