@@ -87,8 +87,18 @@ func (s *Session) act(a turn.Action) {
 	case turn.DoTransfer:
 		s.transfer(a.Text)
 	case turn.DoHangup:
-		s.end(endCause(a.Text))
+		s.hangUpSoon(endCause(a.Text))
 	}
+}
+
+// lingerFor is between the last frame sent and the hang-up: what is on the network and in the phone's jitter
+// buffer is still to be heard.
+const lingerFor = 240 * time.Millisecond
+
+// hangUpSoon ends the call when the last words have arrived. The machine is over: the timer is free.
+func (s *Session) hangUpSoon(c media.Cause) {
+	s.farewell = &c
+	s.timer.Reset(lingerFor)
 }
 
 // endCause says in a sentence why the agent hung up.

@@ -3,6 +3,7 @@ package voice
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"hash"
 	"sync"
 	"time"
@@ -25,12 +26,13 @@ type ear struct {
 	digest hash.Hash
 	summed int
 	bytes  []byte
-	sha    [sha256.Size]byte
+	work   [sha256.Size]byte // of the digest being made
 
 	mu     sync.Mutex
-	frame  int     // samples
-	ring   []int16 // earFrames frames
-	next   int64   // index of the next frame to come, from 0
+	sha    [sha256.Size]byte // the last digest
+	frame  int               // samples
+	ring   []int16           // earFrames frames
+	next   int64             // index of the next frame to come, from 0
 	wake   chan struct{}
 	active bool // an utterance is being recognised: wake the listener
 }
@@ -75,7 +77,7 @@ func (e *ear) rouse() {
 	}
 }
 
-// sum adds a frame to the digest and reports true when one is due: it is in sha then.
+// sum adds a frame to the digest and reports true when one is due: lastDigest gives it then.
 func (e *ear) sum(in []int16) (frames int, due bool) {
 	for i, v := range in {
 		binary.LittleEndian.PutUint16(e.bytes[2*i:], uint16(v))
@@ -84,10 +86,20 @@ func (e *ear) sum(in []int16) (frames int, due bool) {
 	if e.summed++; e.summed < digestFrames {
 		return 0, false
 	}
-	e.digest.Sum(e.sha[:0])
+	e.digest.Sum(e.work[:0])
+	e.mu.Lock()
+	e.sha = e.work
+	e.mu.Unlock()
 	e.digest.Reset()
 	frames, e.summed = e.summed, 0
 	return frames, true
+}
+
+// lastDigest is the SHA-256 of the last digestFrames frames before the one under way, as little-endian bytes.
+func (e *ear) lastDigest() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return hex.EncodeToString(e.sha[:])
 }
 
 // listen says whether the listener wants to be woken.

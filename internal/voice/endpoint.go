@@ -58,7 +58,7 @@ func (e *endpoint) input(in []int16) {
 		s.offer(msg{kind: msgVADEnd, frame: at, lag: lag})
 	}
 	if frames, due := s.ear.sum(in); due {
-		s.offer(msg{kind: msgDigest, frame: int64(frames), sha: s.ear.sha})
+		s.offer(msg{kind: msgDigest, frame: int64(frames)})
 	}
 }
 

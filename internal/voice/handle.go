@@ -1,8 +1,6 @@
 package voice
 
 import (
-	"encoding/hex"
-
 	"github.com/parley-voice/parley/internal/event"
 	"github.com/parley-voice/parley/internal/media"
 	"github.com/parley-voice/parley/internal/voice/provider"
@@ -16,11 +14,11 @@ func (s *Session) handle(m msg) {
 		s.vad(m)
 	case msgDigest:
 		s.reportDrops()
-		s.note(event.EntryDigest, "", map[string]any{"frames": m.frame, "sha256": hex.EncodeToString(m.sha[:])})
+		s.note(event.EntryDigest, "", map[string]any{"frames": m.frame, "sha256": s.ear.lastDigest()})
 	case msgLeg:
 		s.legEvent(*m.leg)
 	case msgResult:
-		s.recognised(m.result)
+		s.recognised(*m.result)
 	case msgSTTDown:
 		s.vendorFailed(provider.ServiceSTT, m.err, 0)
 		s.step(turn.Event{Kind: turn.RecogniseFail, Fatal: true})
@@ -53,7 +51,10 @@ func (s *Session) replyMsg(m msg) {
 		s.vendorFailed(m.service, m.err, gen)
 		s.step(turn.Event{Kind: turn.ReplyFail, Gen: gen, Fatal: provider.IsFatal(m.err)})
 	case msgBrainDone:
-		s.expect, s.reply.thought = m.expect, true
+		s.expect, s.reply.thought = provider.Expect{}, true
+		if m.expect != nil {
+			s.expect = *m.expect
+		}
 		if m.err != nil {
 			s.vendorFailed(m.service, m.err, gen)
 			s.step(turn.Event{Kind: turn.ReplyFail, Gen: gen, Fatal: provider.IsFatal(m.err)})

@@ -1,7 +1,6 @@
 package voice
 
 import (
-	"crypto/sha256"
 	"time"
 
 	"github.com/parley-voice/parley/internal/event"
@@ -49,12 +48,11 @@ type msg struct {
 	text    string
 	err     error
 	service provider.Service
-	sha     [sha256.Size]byte
 	leg     *media.LegEvent
-	result  provider.STTResult
-	expect  provider.Expect
+	result  *provider.STTResult
+	expect  *provider.Expect
 	entry   *event.Entry
-	rule    DigitRule
+	rule    *DigitRule
 }
 
 // offer is for the leg's goroutine: it never waits.

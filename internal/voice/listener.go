@@ -81,7 +81,7 @@ func (l *listener) run(ctx context.Context) {
 				l.deaf(ctx)
 				return
 			}
-			l.s.send(msg{kind: msgResult, result: r})
+			l.s.send(msg{kind: msgResult, result: &r})
 		}
 	}
 }
@@ -131,7 +131,7 @@ func (l *listener) deaf(ctx context.Context) {
 		case o := <-l.orders:
 			if o.kind == orderEnd {
 				l.s.ear.listen(false)
-				l.s.send(msg{kind: msgResult, result: provider.STTResult{Utterance: o.id, Final: true}})
+				l.s.send(msg{kind: msgResult, result: &provider.STTResult{Utterance: o.id, Final: true}})
 			}
 		}
 	}

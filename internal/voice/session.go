@@ -66,6 +66,7 @@ type Session struct {
 	seq      int64
 	live     bool
 	ending   bool
+	farewell *media.Cause // we hang up in a moment
 	cause    media.Cause
 	out      Outcome
 }
@@ -160,8 +161,7 @@ func (s *Session) converse(ctx context.Context) {
 		case m := <-s.inbox:
 			s.handle(m)
 		case <-s.timer.C:
-			s.wakeAt = 0
-			s.step(turn.Event{Kind: turn.Timer})
+			s.wake()
 		case <-s.cfg.Leg.Done():
 			s.drain()
 			s.end(s.cfg.Leg.End())
@@ -169,6 +169,16 @@ func (s *Session) converse(ctx context.Context) {
 			s.end(media.Cause{By: "system", Code: "interrupted", Text: "the server is stopping"})
 		}
 	}
+}
+
+// wake is the timer's: a deadline of the machine, or the end of the farewell.
+func (s *Session) wake() {
+	if s.farewell != nil {
+		s.end(*s.farewell)
+		return
+	}
+	s.wakeAt = 0
+	s.step(turn.Event{Kind: turn.Timer})
 }
 
 // drain handles what the leg said before it ended.
@@ -185,9 +195,13 @@ func (s *Session) drain() {
 
 // end notes why the call is over; the first cause counts.
 func (s *Session) end(c media.Cause) {
-	if !s.ending {
-		s.ending, s.cause = true, c
+	if s.ending {
+		return
 	}
+	if s.farewell != nil { // we had said goodbye: who was faster does not matter
+		c = *s.farewell
+	}
+	s.ending, s.cause = true, c
 }
 
 // goRun starts one of the call's goroutines; a panic there ends this call only.

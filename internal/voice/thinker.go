@@ -65,7 +65,7 @@ func (t *thinker) do(j job) {
 	if j.ctx.Err() != nil {
 		err = nil // its failure is ours: we stopped it
 	}
-	t.s.send(msg{kind: msgBrainDone, gen: j.gen, err: err, expect: expect, service: provider.ServiceLLM})
+	t.s.send(msg{kind: msgBrainDone, gen: j.gen, err: err, expect: &expect, service: provider.ServiceLLM})
 	out.finish()
 }
 
@@ -101,7 +101,7 @@ func (e *emitter) finish() {
 // CollectDigits implements Emitter.
 func (e *emitter) CollectDigits(rule DigitRule) {
 	if !e.gone() {
-		e.s.send(msg{kind: msgCollect, gen: e.gen, rule: rule})
+		e.s.send(msg{kind: msgCollect, gen: e.gen, rule: &rule})
 	}
 }
 
