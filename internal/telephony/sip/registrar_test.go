@@ -21,10 +21,11 @@ type directory struct {
 	mu       sync.Mutex
 	users    map[string]string
 	contacts map[string][]Contact
+	saved    chan string // user names, as their contacts change
 }
 
 func newDirectory() *directory {
-	return &directory{users: map[string]string{"alice": "wonderland", "bob": "builder"}, contacts: map[string][]Contact{}}
+	return &directory{users: map[string]string{"alice": "wonderland", "bob": "builder"}, contacts: map[string][]Contact{}, saved: make(chan string, 64)}
 }
 
 func (d *directory) Secrets(_ context.Context, user string) (HA1, bool, error) {
@@ -36,6 +37,10 @@ func (d *directory) SaveContacts(_ context.Context, user string, c []Contact) er
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.contacts[user] = c
+	select {
+	case d.saved <- user:
+	default:
+	}
 	return nil
 }
 
