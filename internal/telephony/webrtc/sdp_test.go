@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/parley-voice/parley/internal/media"
 	"github.com/parley-voice/parley/internal/media/audio"
@@ -84,15 +85,24 @@ func FuzzOffer(f *testing.F) {
 	}
 	f.Cleanup(func() { _ = s.Close(context.Background()); pacer.Close() })
 	f.Fuzz(func(t *testing.T, offer string) {
-		answer, l, err := s.Offer(context.Background(), OfferRequest{SDP: offer})
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		answer, l, err := s.Offer(ctx, OfferRequest{SDP: offer})
 		if err != nil {
+			if fault.Is(err, fault.Timeout) {
+				t.Fatal(err)
+			}
 			return
 		}
 		if !strings.Contains(answer, "a=ice-lite") {
 			t.Errorf("answer %s", answer)
 		}
 		_ = l.Hangup(context.Background(), media.Cause{})
-		<-l.Done()
+		select {
+		case <-l.Done():
+		case <-time.After(5 * time.Second):
+			panic("the leg does not end")
+		}
 	})
 }
 
