@@ -159,6 +159,7 @@ func (s *Session) ask(a turn.Action) {
 		s.entry(event.Entry{Kind: event.EntryEndOfSpeech, Data: map[string]any{"by": string(inputKind(a.Input.Kind))}})
 	}
 	s.ensure(a.Gen, true)
+	s.reply.given = true
 	j := job{gen: a.Gen, ctx: s.reply.ctx, begin: begin, in: input(a), heard: s.heard}
 	s.heard = nil
 	select {

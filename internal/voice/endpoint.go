@@ -82,6 +82,9 @@ func (e *endpoint) tell(t taken) {
 	if t.first {
 		s.offer(msg{kind: msgFirstFrame, gen: t.gen, at: s.now()})
 	}
+	if t.starved {
+		s.offer(msg{kind: msgStarved, gen: t.gen})
+	}
 	if t.done {
 		s.offer(msg{kind: msgDone, gen: t.gen})
 	} else if t.spoke {

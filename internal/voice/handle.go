@@ -43,6 +43,8 @@ func (s *Session) replyMsg(m msg) {
 		s.collect(false)
 	case msgDone:
 		s.replyDone()
+	case msgStarved:
+		s.starved()
 	case msgFirstAudio:
 		s.entryAt(m.at, event.Entry{Kind: event.EntryFirstAudio, Gen: gen})
 	case msgFiller:
@@ -148,6 +150,17 @@ func (s *Session) replyDone() {
 	gen := s.reply.gen
 	s.finishReply()
 	s.step(turn.Event{Kind: turn.ReplyDone, Gen: gen})
+}
+
+// starved ends a reply that has stopped midway: what was said stands, and the caller is listened to.
+func (s *Session) starved() {
+	gen := s.reply.gen
+	s.late(turn.Action{Gen: gen, Text: "reply"})
+	s.reply.cancel()
+	s.step(turn.Event{Kind: turn.ReplyFail, Gen: gen})
+	if s.playout.close(gen) && s.reply.gen == gen {
+		s.replyDone()
+	}
 }
 
 func (s *Session) brainNote(gen int, e event.Entry) {

@@ -25,6 +25,7 @@ const (
 	msgFirstFrame                     // gen, at
 	msgSpoke                          // gen: a sentence was heard
 	msgDone                           // gen: everything was heard
+	msgStarved                        // gen: nothing more comes in the midst of it
 	msgFirstAudio                     // gen
 	msgVoiceFail                      // gen, err, service
 	msgBrainDone                      // gen, err, expect

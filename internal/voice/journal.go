@@ -107,7 +107,7 @@ func (s *Session) collect(end bool) {
 			r.text = append(r.text, h.text)
 		}
 	}
-	if end && r.brain && (!all || len(r.text) > 0) {
+	if end && r.given && (!all || len(r.text) > 0) {
 		s.heard = append(s.heard, heardItem{text: strings.Join(r.text, " "), cut: !all})
 		if n := len(s.heard); n > 16 { // a brain that never comes back
 			s.heard = s.heard[n-16:]

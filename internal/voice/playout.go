@@ -19,6 +19,9 @@ const (
 	spanFiller                 // neither
 )
 
+// starvedFrames without a frame in the midst of a reply are a failure of its vendor: 10 s.
+const starvedFrames = 500
+
 // span maps a sentence to its audio.
 type span struct {
 	text     string
@@ -54,7 +57,7 @@ type playout struct {
 
 	sent   int64 // speech frames since the leg's start
 	played int64 // of these, played at the far end
-	idle   int64 // takes since the last frame of a closed generation
+	idle   int64 // takes since the last frame
 }
 
 func newPlayout(rate int) *playout {
@@ -171,17 +174,18 @@ func (p *playout) close(gen int) (done bool) {
 	if gen != p.gen || p.closed {
 		return false
 	}
-	p.closed = true
+	p.closed, p.idle = true, 0
 	return p.finished()
 }
 
 // taken is what a take meant to the session.
 type taken struct {
-	speech bool
-	first  bool // the first frame of the generation's own words
-	spoke  bool // a span was completed
-	done   bool // the generation was heard to its end
-	gen    int
+	speech  bool
+	first   bool // the first frame of the generation's own words
+	spoke   bool // a span was completed
+	done    bool // the generation was heard to its end
+	starved bool // it has begun and nothing more has come for long
+	gen     int
 }
 
 // take fills out with the next frame. now is asked only for frames with speech.
@@ -190,9 +194,10 @@ func (p *playout) take(out []int16, now func() time.Time) (t taken) {
 	t.gen = p.gen
 	if p.muted || p.count == 0 {
 		p.silent = true
-		if !p.muted && p.closed {
+		if !p.muted && (p.closed || p.begun) {
 			p.idle++
 			t.done = p.finished()
+			t.starved = !p.closed && p.idle == starvedFrames
 		}
 		p.mu.Unlock()
 		return t

@@ -80,7 +80,8 @@ func (b *PromptBrain) Begin(ctx context.Context, out Emitter) error {
 	case "":
 		return nil
 	case "*":
-		b.mark = len(b.history)
+		b.history = nil
+		b.add(provider.Message{Role: "user", Text: "[The caller is on the line. Greet them.]"})
 		return b.answer(ctx, out)
 	default:
 		return out.Say(b.cfg.Greeting)

@@ -202,3 +202,11 @@ func TestContinuedTurnTakesTheLastOnesPlace(t *testing.T) {
 		t.Errorf("history:\n%s", got)
 	}
 }
+
+func TestModelGreets(t *testing.T) {
+	r := call(t, func(r *rig) {
+		r.sim.LLM.Answers = []string{"Welcome to the front desk."}
+		prompted(r, func(c *PromptConfig) { c.Greeting = "*" })
+	}, func(r *rig) { r.wait(4 * time.Second) })
+	r.want(event.EntryAgentSaid, "Welcome to the front desk.")
+}

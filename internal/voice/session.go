@@ -78,6 +78,7 @@ type reply struct {
 	cancel  context.CancelFunc
 	text    []string // of the brain's words, what was heard
 	brain   bool     // it is the brain's
+	given   bool     // and the brain was asked
 	thought bool     // the brain has finished
 }
 

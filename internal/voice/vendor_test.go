@@ -82,6 +82,29 @@ func TestBrainHangs(t *testing.T) {
 	wantApology(t, r)
 }
 
+// A model that falls silent in the midst of its answer is given up; what it had said stands.
+func TestBrainStallsMidway(t *testing.T) {
+	r := call(t, func(r *rig) {
+		r.brain.do = func(ctx context.Context, in Input, out Emitter) error {
+			if in.Text == "utterance 2" {
+				return out.Say("Here I am again.")
+			}
+			_ = out.Say("Let me think about that.")
+			<-ctx.Done()
+			return ctx.Err()
+		}
+	}, func(r *rig) {
+		r.wait(3 * time.Second)
+		r.speak(time.Second)
+		r.wait(15 * time.Second)
+		r.speak(time.Second)
+		r.wait(4 * time.Second)
+	})
+	if !slices.Equal(r.errors, []string{"llm:timeout"}) || !strings.HasSuffix(r.said(), "Let me think about that. Here I am again.") {
+		t.Errorf("errors %v, said %q\n%s", r.errors, r.said(), r.dump())
+	}
+}
+
 // A brain that ignores its context is the one thing that can outlive a call; it is counted.
 func TestBrainIgnoresItsContext(t *testing.T) {
 	release := make(chan struct{})
