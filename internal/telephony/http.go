@@ -45,7 +45,7 @@ type createInput struct {
 }
 
 type updateInput struct {
-	phonePath
+	ID   string `path:"id" doc:"The phone's id"`
 	Body struct {
 		DisplayName *string `json:"displayName,omitempty" maxLength:"100"`
 		Password    *string `json:"password,omitempty" maxLength:"128" doc:"A new password; empty has one made. It ends the phone's registrations"`

@@ -12,6 +12,7 @@ package telephony
 
 import (
 	"embed"
+	"io/fs"
 
 	"github.com/parley-voice/parley/internal/platform/db"
 )
@@ -20,4 +21,10 @@ import (
 var migrations embed.FS
 
 // Migrations is the history of this context's tables.
-func Migrations() db.Migrations { return db.MustMigrations("telephony", migrations) }
+func Migrations() db.Migrations {
+	sub, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		panic(err) // the folder is part of the binary
+	}
+	return db.Migrations{Context: "telephony", FS: sub}
+}
