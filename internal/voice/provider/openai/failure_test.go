@@ -35,6 +35,11 @@ func hanging(t testing.TB) string {
 	})
 }
 
+// broken fails every request.
+func broken(t testing.TB) string {
+	return fixed(t, http.StatusInternalServerError, "text/plain", "boom")
+}
+
 // tone is PCM of a duration that grows with the text.
 func tone(n int) []byte {
 	var b bytes.Buffer

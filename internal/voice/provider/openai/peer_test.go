@@ -74,16 +74,14 @@ func TestAgainstAimock(t *testing.T) {
 			Request:     provider.ChatRequest{Messages: []provider.Message{{Role: "system", Text: "Be brief."}, {Role: "user", Text: "hello"}}},
 			Want:        "front desk",
 			ToolRequest: &tool,
-			Failing: func(t testing.TB) provider.LLM {
-				return client(t, url, func(c *openai.Config) { c.LLM.BaseURL = url + "/nowhere" })
-			},
-			Hanging: func(t testing.TB) provider.LLM { return client(t, hanging(t)) },
+			Failing:     func(t testing.TB) provider.LLM { return client(t, broken(t)) },
+			Hanging:     func(t testing.TB) provider.LLM { return client(t, hanging(t)) },
 		})
 	})
 	t.Run("tts", func(t *testing.T) {
 		providertest.TTS(t, providertest.TTSCase{
 			New:     func(t testing.TB) provider.TTS { return client(t, talker(t)) },
-			Failing: func(t testing.TB) provider.TTS { return client(t, url+"/nowhere") },
+			Failing: func(t testing.TB) provider.TTS { return client(t, broken(t)) },
 			Hanging: func(t testing.TB) provider.TTS { return client(t, hanging(t)) },
 		})
 		s, err := client(t, url).Speak(t.Context(), provider.SpeakRequest{Text: "Good morning."})
@@ -99,7 +97,7 @@ func TestAgainstAimock(t *testing.T) {
 		providertest.STT(t, providertest.STTCase{
 			New:     func(t testing.TB) provider.STT { return client(t, url) },
 			Want:    "book an appointment",
-			Failing: func(t testing.TB) provider.STT { return client(t, url+"/nowhere") },
+			Failing: func(t testing.TB) provider.STT { return client(t, broken(t)) },
 			Hanging: func(t testing.TB) provider.STT {
 				return client(t, hanging(t), func(c *openai.Config) { c.FirstByte = 200 * time.Millisecond })
 			},
