@@ -37,7 +37,9 @@ type errClosed struct {
 	reason string
 }
 
-func (e errClosed) Error() string { return strings.TrimSpace(fmt.Sprintf("closed with %d %s", e.code, e.reason)) }
+func (e errClosed) Error() string {
+	return strings.TrimSpace(fmt.Sprintf("closed with %d %s", e.code, e.reason))
+}
 
 // dialSocket opens a WebSocket.
 func dialSocket(ctx context.Context, u *url.URL) (*socket, error) {

@@ -1,9 +1,13 @@
 package load
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -146,4 +150,36 @@ func TestMarksAndClear(t *testing.T) {
 	if err := s.receive([]byte("nonsense"), audio, at); err == nil {
 		t.Error("nonsense is taken")
 	}
+}
+
+func FuzzServerMessage(f *testing.F) {
+	f.Add([]byte(`{"event":"media","streamSid":"MZ1","media":{"payload":"////"}}`))
+	f.Add([]byte(`{"event":"mark","mark":{"name":"a"}}`))
+	audio := make([]byte, 64)
+	f.Fuzz(func(_ *testing.T, b []byte) {
+		s := &mediaStream{}
+		_ = s.receive(b, audio, time.Unix(1, 0))
+	})
+}
+
+func FuzzSocketRead(f *testing.F) {
+	f.Add([]byte("\x81\x02{}"))
+	f.Add([]byte("\x81\x7e\x00\x80"))
+	f.Add([]byte("\x88\x02\x03\xe8"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		near, far := net.Pipe()
+		defer near.Close()
+		go func() { _, _ = io.Copy(io.Discard, far) }()
+		defer far.Close()
+		s := &socket{conn: near, r: bufio.NewReader(bytes.NewReader(b))}
+		for {
+			m, err := s.read()
+			if err != nil {
+				return
+			}
+			if len(m) > len(b) {
+				t.Fatalf("%d bytes out of %d", len(m), len(b))
+			}
+		}
+	})
 }
