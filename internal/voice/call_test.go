@@ -227,6 +227,18 @@ type panicking struct{}
 func (panicking) Speech([]int16) bool     { panic("detector") }
 func (panicking) Frames(_, agent []int16) { panic("recorder") }
 
+// A journal that panics costs the call and the log, nothing else.
+func TestPanicOfTheJournal(t *testing.T) {
+	r := call(t, func(r *rig) { r.cfg.Journal = badJournal{} }, func(r *rig) { r.ended(5 * time.Second) })
+	if r.out.Cause.Code != "error" || r.out.Leaked != 0 || r.leg.cause.Code != "error" {
+		t.Errorf("outcome %+v", r.out)
+	}
+}
+
+type badJournal struct{}
+
+func (badJournal) Append(event.Entry) { panic("journal") }
+
 func TestLiveTranscriptForClientsThatShowIt(t *testing.T) {
 	r := call(t, func(r *rig) { r.leg.kind = media.KindWebRTC }, func(r *rig) { r.wait(3 * time.Second) })
 	if len(r.leg.texts) == 0 || !strings.Contains(string(r.leg.texts[0]), `{"type":"entry","entry":{"seq":1,`) {

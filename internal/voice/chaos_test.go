@@ -60,7 +60,7 @@ func misbehave(r *rig, rnd *rand.Rand) {
 // Whatever vendors and callers do, the call goes on or ends cleanly: it never hangs, never leaks, never says the
 // same words twice in one reply, and lets a silent caller go.
 func TestChaos(t *testing.T) {
-	for seed := range uint64(24) {
+	for seed := range uint64(12) {
 		rnd := rand.New(rand.NewPCG(seed, 9))
 		r := call(t, func(r *rig) {
 			r.sim.Seed = seed

@@ -98,7 +98,6 @@ type Texts struct {
 	Reprompts []string // nothing was said, one after the other
 	Goodbye   string   // after the last reprompt
 	TimeUp    string   // the call's maximum duration is reached
-	Unclear   string   // said by NewPromptBrain when nothing was understood
 }
 
 // Observer is told of what a metric wants to know. Nil functions are not called; they must not block.

@@ -3,7 +3,9 @@ package voice
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -20,6 +22,17 @@ func (s *Session) entryAt(at time.Time, e event.Entry) {
 	if e.Turn == 0 {
 		e.Turn = s.state.Turn
 	}
+	s.publish(e)
+}
+
+// publish hands an entry out. A journal that panics is used no more: the call must still end cleanly.
+func (s *Session) publish(e event.Entry) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.cfg.Journal, s.live = nil, false
+			s.crashed(fmt.Sprintf("journal: %v\n%s", p, debug.Stack()))
+		}
+	}()
 	if s.cfg.Journal != nil {
 		s.cfg.Journal.Append(e)
 	}
@@ -173,7 +186,7 @@ const maxPrompt = 15 * 50
 func (s *Session) render(ctx context.Context, text string) ([]int16, error) {
 	y := newSynth(s)
 	var pcm []int16
-	err, _ := y.run(ctx, s.cfg.TTS, text, func(p []int16) error {
+	_, err := y.run(ctx, s.cfg.TTS, text, func(p []int16) error {
 		if len(pcm)+len(p) > maxPrompt*y.frame {
 			return y.bad("too much audio")
 		}

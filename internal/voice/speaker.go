@@ -108,12 +108,12 @@ func (sp *speaker) speak(c chunk) (err error) {
 		return sp.dire(c, id, put)
 	}
 	wrote := false
-	err, wrote = sp.synth.run(c.ctx, sp.s.cfg.TTS, c.text, put)
+	wrote, err = sp.synth.run(c.ctx, sp.s.cfg.TTS, c.text, put)
 	if err == nil || wrote || c.ctx.Err() != nil || provider.IsFatal(err) {
 		return err
 	}
 	sp.s.send(msg{kind: msgRetry, gen: c.gen, err: err, service: provider.ServiceTTS})
-	err, _ = sp.synth.run(c.ctx, sp.s.cfg.TTS, c.text, put)
+	_, err = sp.synth.run(c.ctx, sp.s.cfg.TTS, c.text, put)
 	return err
 }
 
@@ -123,7 +123,7 @@ func (sp *speaker) dire(c chunk, id int, put func([]int16) error) error {
 		if tts == nil || i == 0 && sp.dead {
 			continue
 		}
-		err, wrote := sp.synth.run(c.ctx, tts, c.text, put)
+		wrote, err := sp.synth.run(c.ctx, tts, c.text, put)
 		if err == nil || wrote || c.ctx.Err() != nil {
 			return nil
 		}
@@ -177,7 +177,7 @@ func newSynth(s *Session) synth {
 
 // run synthesises text and gives put whole frames (the end may be part of one). wrote says that put had
 // some.
-func (y *synth) run(ctx context.Context, tts provider.TTS, text string, put func([]int16) error) (err error, wrote bool) {
+func (y *synth) run(ctx context.Context, tts provider.TTS, text string, put func([]int16) error) (wrote bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	watch := y.s.cfg.Clock.AfterFunc(speakTimeout, cancel)
@@ -185,17 +185,17 @@ func (y *synth) run(ctx context.Context, tts provider.TTS, text string, put func
 	v := y.s.cfg.Voice
 	stream, err := tts.Speak(ctx, provider.SpeakRequest{Text: text, Voice: v.Name, Language: v.Language, Speed: v.Speed})
 	if err != nil {
-		return y.fail(err), false
+		return false, y.fail(err)
 	}
 	defer func() { _ = stream.Close() }()
 	rate := stream.Rate()
 	if rate < 4000 || rate > 96000 {
-		return y.bad("audio of an impossible sample rate"), false
+		return false, y.bad("audio of an impossible sample rate")
 	}
 	if y.conv == nil || y.conv.from != rate {
 		if y.conv, err = newConverter(rate, y.s.rate); err != nil {
 			y.conv = nil
-			return y.bad("audio of a sample rate that does not convert: " + err.Error()), false
+			return false, y.bad("audio of a sample rate that does not convert: " + err.Error())
 		}
 		y.in = make([]int16, rate/10)
 	}
@@ -212,7 +212,7 @@ func (y *synth) run(ctx context.Context, tts provider.TTS, text string, put func
 			if whole := len(y.out) - len(y.out)%y.frame; whole > 0 {
 				wrote = true
 				if err := put(y.out[:whole]); err != nil {
-					return err, wrote
+					return wrote, err
 				}
 				y.out = y.out[:copy(y.out, y.out[whole:])]
 			}
@@ -223,22 +223,22 @@ func (y *synth) run(ctx context.Context, tts provider.TTS, text string, put func
 		case errors.Is(rerr, io.EOF):
 			return y.finish(put, wrote)
 		case rerr != nil:
-			return y.fail(rerr), wrote
+			return wrote, y.fail(rerr)
 		case budget < 0:
-			return y.bad("audio that does not end"), wrote
+			return wrote, y.bad("audio that does not end")
 		}
 	}
 }
 
-func (y *synth) finish(put func([]int16) error, wrote bool) (error, bool) {
+func (y *synth) finish(put func([]int16) error, wrote bool) (bool, error) {
 	if !wrote && len(y.out) == 0 {
-		return y.bad("no audio"), false
+		return false, y.bad("no audio")
 	}
 	y.out = y.conv.flush(y.out)
 	if len(y.out) > 0 {
-		return put(y.out), true
+		return true, put(y.out)
 	}
-	return nil, true
+	return true, nil
 }
 
 func (y *synth) fail(err error) error {

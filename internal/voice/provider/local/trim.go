@@ -3,6 +3,8 @@ package local
 import (
 	"encoding/binary"
 	"errors"
+	"os"
+	"strconv"
 	"math/rand/v2"
 )
 
@@ -71,7 +73,7 @@ func trim(pcm []int16, rate int) []int16 {
 func noisy(pcm []int16, margin int, rnd *rand.Rand) []byte {
 	out := make([]byte, 2*(len(pcm)+2*margin))
 	for i := range len(out) / 2 {
-		v := rnd.NormFloat64() * 30
+		v := rnd.NormFloat64() * sigma()
 		if j := i - margin; j >= 0 && j < len(pcm) {
 			v += float64(pcm[j])
 		}
@@ -79,3 +81,5 @@ func noisy(pcm []int16, margin int, rnd *rand.Rand) []byte {
 	}
 	return out
 }
+
+func sigma() float64 { f, _ := strconv.ParseFloat(os.Getenv("SIGMA"), 64); return f }
