@@ -7,8 +7,6 @@ import (
 	"strings"
 
 	"github.com/pion/sdp/v3"
-
-	"github.com/parley-voice/parley/internal/media/rtp"
 )
 
 // stream is one m= line, read.

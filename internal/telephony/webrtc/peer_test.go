@@ -17,14 +17,14 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 type bench struct {
-	t      *testing.T
+	t      testing.TB
 	s      *Server
 	pacer  *media.Pacer
 	mu     sync.Mutex
 	counts map[string]int
 }
 
-func newBench(t *testing.T, change func(*Config)) *bench {
+func newBench(t testing.TB, change func(*Config)) *bench {
 	t.Helper()
 	b := &bench{t: t, counts: map[string]int{}, pacer: media.NewPacer(media.PacerConfig{})}
 	c := Config{UDPAddr: "127.0.0.1:0", Pacer: b.pacer, Count: func(e string) {
@@ -59,7 +59,7 @@ func (b *bench) counted(e string) int {
 
 // client is a pion peer with one audio track and the data channel.
 type client struct {
-	t      *testing.T
+	t      testing.TB
 	pc     *pion.PeerConnection
 	track  *pion.TrackLocalStaticRTP
 	dc     *pion.DataChannel
@@ -76,7 +76,7 @@ func mime(codec string) pion.RTPCodecCapability {
 	return c
 }
 
-func newClient(t *testing.T, codec string) *client {
+func newClient(t testing.TB, codec string) *client {
 	t.Helper()
 	var e pion.SettingEngine
 	e.SetIncludeLoopbackCandidate(true)
