@@ -29,11 +29,11 @@ const (
 
 // turnMarks is one turn while it can still change. Times are microseconds since the answer.
 type turnMarks struct {
-	turn                                int
-	callerText, agentText               string
-	eos, stt, token, audio, frame       int64
-	hasEOS, hasSTT, hasToken, hasAudio  bool
-	hasFrame, interrupted, countLatency bool
+	turn                               int
+	callerText, agentText              string
+	eos, stt, token, audio, frame      int64
+	hasEOS, hasSTT, hasToken, hasAudio bool
+	hasFrame, interrupted              bool
 }
 
 // derivation makes the transcript, the turns, the alerts and the outcome of a call from its entries. It is
@@ -349,10 +349,13 @@ func clip(s string, n int) string {
 	return s
 }
 
-// num reads a number whatever its type: entries are made in Go or read back from JSON.
+// num reads a number whatever its type: entries are made in Go or read back from JSON. What JSON cannot hold is 0.
 func num(m map[string]any, key string) float64 {
 	switch v := m[key].(type) {
 	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return 0
+		}
 		return v
 	case float32:
 		return float64(v)

@@ -112,37 +112,54 @@ func (f *finisher) work(ctx context.Context) error {
 		if n == 0 {
 			return first
 		}
-		byOrg := map[string][]finished{}
-		for _, c := range calls {
-			c.state.mu.Lock()
-			row, small := c.state.row, c.state.small
-			c.state.mu.Unlock()
-			done, err := f.move(ctx, row, small)
-			if err != nil {
-				f.keep(ctx, row.ID, small)
-			}
-			if err != nil && first == nil {
-				first = err
-			}
-			byOrg[c.org] = append(byOrg[c.org], finished{row, done, err == nil})
-			f.s.forget(c)
-		}
-		for org, done := range byOrg {
-			if err := f.settle(ctx, org, done); err != nil && first == nil {
-				first = err
-			}
+		if err := f.finish(ctx, calls); err != nil && first == nil {
+			first = err
 		}
 	}
+}
+
+// finish moves the files of some calls, notes where they are, and lets go of the calls. What fails is in the spool
+// then, for the sweep.
+func (f *finisher) finish(ctx context.Context, calls []*Call) error {
+	var first error
+	byOrg := map[string][]finished{}
+	for _, c := range calls {
+		c.state.mu.Lock()
+		row, small := c.state.row, c.state.small
+		c.state.mu.Unlock()
+		where, err := f.move(ctx, row, small)
+		if err != nil && first == nil {
+			first = err
+		}
+		byOrg[c.org] = append(byOrg[c.org], finished{row: row, where: where, small: small, ok: err == nil})
+	}
+	for org, done := range byOrg {
+		err := f.settle(ctx, org, done)
+		if err != nil && first == nil {
+			first = err
+		}
+		for i := range done {
+			if err != nil || !done[i].ok {
+				f.keep(ctx, done[i].row.ID, done[i].small)
+			}
+		}
+		f.index(ctx, org, done)
+	}
+	for _, c := range calls {
+		f.s.forget(c)
+	}
+	return first
 }
 
 // finished is a call with its files moved.
 type finished struct {
 	row   callRow
 	where stored
+	small smallFiles
 	ok    bool
 }
 
-// settle notes where the files are, lets go of the spool's, and indexes the calls.
+// settle notes where the files are, and lets go of the spool's.
 func (f *finisher) settle(ctx context.Context, org string, done []finished) error {
 	rows := make([]callRow, 0, len(done))
 	for _, d := range done {
@@ -163,7 +180,7 @@ func (f *finisher) settle(ctx context.Context, org string, done []finished) erro
 		}
 		f.s.metrics.stored.Add(float64(len(rows)))
 	}
-	return f.index(ctx, org, done)
+	return nil
 }
 
 // clean removes a call's files from the spool: the blob store has them and the row says so.
@@ -281,7 +298,9 @@ func (f *finisher) sweepOne(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	return f.settle(ctx, row.OrganisationID, []finished{{*row, done, true}})
+	moved := []finished{{row: *row, where: done, ok: true}}
+	f.index(ctx, row.OrganisationID, moved)
+	return f.settle(ctx, row.OrganisationID, moved)
 }
 
 func (s *Service) holds(id string) bool {
@@ -290,10 +309,10 @@ func (s *Service) holds(id string) bool {
 	return s.byID[id] != nil
 }
 
-// index has the text of ended calls indexed, together.
-func (f *finisher) index(ctx context.Context, org string, done []finished) error {
-	if f.s.search == nil || len(done) == 0 {
-		return nil
+// index has the text of ended calls indexed, together. It is a help, not a record: a failure is told, not repeated.
+func (f *finisher) index(ctx context.Context, org string, done []finished) {
+	if f.s.search == nil {
+		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, indexTimeout)
 	defer cancel()
@@ -310,9 +329,7 @@ func (f *finisher) index(ctx context.Context, org string, done []finished) error
 	if err := f.s.search.Index(ctx, org, docs); err != nil {
 		f.s.metrics.indexFails.Add(float64(len(docs)))
 		f.s.log.ErrorContext(ctx, "calls could not be indexed; they are found by number and name only", "error", err)
-		return err
 	}
-	return nil
 }
 
 // document gathers what can be searched of a call, up to maxIndexed bytes of its transcript.

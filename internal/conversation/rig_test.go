@@ -140,10 +140,11 @@ type watcher struct {
 	facts []event.Fact
 }
 
-func (w *watcher) PublishLive(_ string, f event.Fact) {
+func (w *watcher) PublishLive(_ string, f event.Fact) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.facts = append(w.facts, f)
+	return true
 }
 
 func (w *watcher) seen() []event.Fact {

@@ -141,7 +141,8 @@ func (s *saver) oneByOne(ctx context.Context, org string, saves []*save) {
 	ok := 0
 	var failed []*save
 	for _, v := range saves {
-		if len(saves) == 1 || len(failed) > 2 && ok == 0 || s.commit(ctx, org, []*save{v}) != nil {
+		away := len(failed) > 2 && ok == 0 // it is the database, not a call
+		if len(saves) == 1 || away || s.commit(ctx, org, []*save{v}) != nil {
 			failed = append(failed, v)
 			continue
 		}

@@ -25,7 +25,8 @@ import (
 
 // Publisher tells those who watch, without the database.
 type Publisher interface {
-	PublishLive(orgID string, f event.Fact)
+	// PublishLive does not block; it reports whether there was room.
+	PublishLive(orgID string, f event.Fact) bool
 }
 
 // Blobs keeps the files of ended calls.

@@ -83,7 +83,7 @@ func (q *callQuery) where(sel *bun.SelectQuery, org string) *bun.SelectQuery {
 		like := "%" + likeEscape.Replace(strings.ToLower(q.Like)) + "%"
 		const match = `lower(c.from_addr) LIKE ? ESCAPE '\' OR lower(c.from_name) LIKE ? ESCAPE '\' OR lower(c.to_addr) LIKE ? ESCAPE '\'`
 		if len(q.IDs) > 0 {
-			sel = sel.Where("("+match+" OR c.id IN (?))", like, like, like, bun.In(q.IDs))
+			sel = sel.Where("("+match+" OR c.id IN (?))", like, like, like, bun.List(q.IDs))
 		} else {
 			sel = sel.Where("("+match+")", like, like, like)
 		}
