@@ -34,7 +34,7 @@ export const theme = createTheme({
   components: {
     Paper: Paper.extend({ defaultProps: { withBorder: true, radius: "lg" } }),
     Button: Button.extend({ defaultProps: { radius: "xl" } }),
-    Badge: Badge.extend({ defaultProps: { variant: "light", tt: "none", fw: 600 } as object }),
+    Badge: Badge.extend({ defaultProps: { variant: "light", tt: "none", fw: 600 } }),
     Tooltip: Tooltip.extend({ defaultProps: { openDelay: 350, withArrow: true } }),
     Table: Table.extend({ defaultProps: { verticalSpacing: "sm", highlightOnHover: true } }),
   },

@@ -30,7 +30,11 @@ export async function unwrap<T>(call: Promise<Answer<T>>): Promise<T> {
     answer = await call;
   } catch (cause) {
     if (cause instanceof DOMException && cause.name === "AbortError") throw cause;
-    throw new ApiError(0, "unreachable", "The server cannot be reached. Check that Parley runs and that you are online.");
+    throw new ApiError(
+      0,
+      "unreachable",
+      "The server cannot be reached. Check that Parley runs and that you are online.",
+    );
   }
   if (answer.response.ok) return answer.data as T;
   throw toApiError(answer.response.status, answer.error);
@@ -43,8 +47,14 @@ export function toApiError(status: number, body: unknown): ApiError {
     code?: string;
     errors?: FieldProblem[];
   };
-  const fallback = status >= 500 ? "Something went wrong on the server. Please try again." : `The server answered ${status}.`;
-  return new ApiError(status, problem.code ?? "unknown", problem.detail || problem.title || fallback, problem.errors ?? []);
+  const fallback =
+    status >= 500 ? "Something went wrong on the server. Please try again." : `The server answered ${status}.`;
+  return new ApiError(
+    status,
+    problem.code ?? "unknown",
+    problem.detail || problem.title || fallback,
+    problem.errors ?? [],
+  );
 }
 
 /** Maps the fields a server complained about ("body.email") to a form's errors. */

@@ -4,8 +4,8 @@ import type * as t from "./types";
 type Ok<T> = { headers: Record<string, unknown>; content: { "application/json": T } };
 type None = { headers: Record<string, unknown>; content?: never };
 type Op<P, B, R> = {
-  parameters: { query?: never; header?: never; path?: never; cookie?: never } & P;
-  requestBody: B extends undefined ? undefined : { content: { "application/json": B } };
+  parameters: Omit<{ query?: never; header?: never; path?: never; cookie?: never }, keyof P> & P;
+} & (B extends undefined ? { requestBody?: never } : { requestBody: { content: { "application/json": B } } }) & {
   responses: { 200: R; default: { headers: Record<string, unknown>; content: { "application/problem+json": unknown } } };
 };
 type Get<R, P = object> = { parameters: object; get: Op<P, undefined, Ok<R>> };

@@ -40,30 +40,31 @@ export type AgentVersion = {
 export type AgentTemplate = { id: string; name: string; description: string; definition: Definition };
 export type Problem = { location: string; message: string; severity: "error" | "warning" };
 
-export type ModelChoice = { vendor: string; modelId?: string; model?: string };
+export type ModelChoice = { vendor?: "local" | "openai" | "sim"; modelId?: string; model?: string };
 export type Tool = {
-  type: "hangup" | "transfer" | "http";
-  name: string;
+  kind: "hangup" | "transfer" | "http";
+  name?: string;
   description?: string;
-  target?: string;
+  targets?: Record<string, string>;
   url?: string;
-  method?: string;
-  headers?: Record<string, string>;
+  method?: "GET" | "POST";
   parameters?: Record<string, unknown>;
   timeoutMs?: number;
 };
+export type Limits = { maxDurationMs?: number; idleMs?: number; replyTimeoutMs?: number; fillerAfterMs?: number };
+export type Interruption = { off?: boolean; endpointMs?: number; minSpeechMs?: number; cutAfterMs?: number };
 /** What an agent is: saved as an immutable version. */
 export type Definition = {
   kind: "flow" | "prompt";
   greeting?: string;
   prompt?: string;
   language?: string;
-  voice?: { ttsVendor?: string; voice?: string; speed?: number };
+  voice?: { voice?: string; speed?: number };
   models?: { stt?: ModelChoice; llm?: ModelChoice; tts?: ModelChoice };
   flow?: Flow;
   tools?: Tool[];
-  limits?: Record<string, number | boolean | undefined>;
-  interruption?: Record<string, number | boolean | string[] | undefined>;
+  limits?: Limits;
+  interruption?: Interruption;
 };
 
 export type FlowIntent = { id: string; label?: string; phrases: string[]; key?: string };

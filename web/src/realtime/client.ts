@@ -11,9 +11,9 @@ type Listener = (event: RealtimeEvent) => void;
 export type Socket = {
   send(data: string): void;
   close(): void;
-  onopen: ((e: unknown) => void) | null;
-  onmessage: ((e: { data: unknown }) => void) | null;
-  onclose: ((e: unknown) => void) | null;
+  onopen: ((e: never) => void) | null;
+  onmessage: ((e: MessageEvent) => void) | null;
+  onclose: ((e: never) => void) | null;
 };
 
 export type FeedConfig = {

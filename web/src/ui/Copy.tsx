@@ -11,7 +11,12 @@ export function Copy({ value, label }: { value: string; label: string }) {
       <CopyButton value={value} timeout={1800}>
         {({ copied, copy }) => (
           <Tooltip label={copied ? "Copied" : `Copy ${label}`}>
-            <ActionIcon variant="subtle" color={copied ? "pine" : "gray"} onClick={copy} aria-label={copied ? "Copied" : `Copy ${label}`}>
+            <ActionIcon
+              variant="subtle"
+              color={copied ? "pine" : "gray"}
+              onClick={copy}
+              aria-label={copied ? "Copied" : `Copy ${label}`}
+            >
               {copied ? <IconCheck size={16} /> : <IconCopy size={16} />}
             </ActionIcon>
           </Tooltip>

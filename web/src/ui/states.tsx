@@ -31,7 +31,11 @@ export function Failed({ error, retry, busy }: { error: unknown; retry?: () => v
   const status = error instanceof ApiError ? error.status : undefined;
   if (status === 403) {
     return (
-      <Empty icon={<IconLock size={22} />} title="You may not see this" text={`${messageOf(error)} Ask an owner or administrator of your organisation.`} />
+      <Empty
+        icon={<IconLock size={22} />}
+        title="You may not see this"
+        text={`${messageOf(error)} Ask an owner or administrator of your organisation.`}
+      />
     );
   }
   return (

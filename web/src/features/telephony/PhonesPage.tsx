@@ -1,0 +1,254 @@
+import {
+  ActionIcon,
+  Alert,
+  Badge,
+  Button,
+  Group,
+  Menu,
+  Modal,
+  Paper,
+  PasswordInput,
+  Stack,
+  Table,
+  Text,
+  TextInput,
+} from "@mantine/core";
+import { useForm } from "@mantine/form";
+import { useDisclosure } from "@mantine/hooks";
+import { IconDeviceLandlinePhone, IconDots, IconKey, IconPlus, IconTrash } from "@tabler/icons-react";
+import { useState } from "react";
+import { formErrors } from "../../api/client";
+import type { Phone } from "../../api/types";
+import { Copy } from "../../ui/Copy";
+import { when } from "../../ui/format";
+import { confirm, done, failed } from "../../ui/notify";
+import { Page } from "../../ui/Page";
+import { Empty, Loaded } from "../../ui/states";
+import { useCreatePhone, useDeletePhone, useNewPassword, usePhones } from "./api";
+
+type Secret = { username: string; password: string };
+
+export function PhonesPage() {
+  const phones = usePhones();
+  const [open, dialog] = useDisclosure(false);
+  const [secret, setSecret] = useState<Secret | null>(null);
+  const add = (
+    <Button leftSection={<IconPlus size={16} />} onClick={dialog.open}>
+      Add a phone
+    </Button>
+  );
+  return (
+    <Page
+      title="Phones"
+      lead="SIP phones and softphones that may register here. They can call agents, and calls can be put through to them."
+      actions={add}
+    >
+      <Paper p={0} style={{ overflow: "hidden" }}>
+        <Loaded query={phones}>
+          {({ items }) =>
+            items.length === 0 ? (
+              <Empty
+                icon={<IconDeviceLandlinePhone size={22} />}
+                title="No phones yet"
+                text="Agents can be called without one. Add a phone for people whom agents put callers through to."
+                action={add}
+              />
+            ) : (
+              <PhoneTable phones={items} onSecret={setSecret} />
+            )
+          }
+        </Loaded>
+      </Paper>
+      <NewPhone
+        opened={open}
+        close={dialog.close}
+        onMade={(s) => {
+          dialog.close();
+          setSecret(s);
+        }}
+      />
+      <Modal
+        opened={secret !== null}
+        onClose={() => setSecret(null)}
+        title="Connect the phone"
+        closeOnClickOutside={false}
+      >
+        {secret && <Instructions secret={secret} close={() => setSecret(null)} />}
+      </Modal>
+    </Page>
+  );
+}
+
+function PhoneTable({ phones, onSecret }: { phones: Phone[]; onSecret: (s: Secret) => void }) {
+  const remove = useDeletePhone();
+  const renew = useNewPassword();
+  return (
+    <Table.ScrollContainer minWidth={640}>
+      <Table horizontalSpacing="md">
+        <Table.Thead>
+          <Table.Tr>
+            <Table.Th>User name</Table.Th>
+            <Table.Th>Name</Table.Th>
+            <Table.Th>State</Table.Th>
+            <Table.Th>Where</Table.Th>
+            <Table.Th aria-label="Actions" />
+          </Table.Tr>
+        </Table.Thead>
+        <Table.Tbody>
+          {phones.map((p) => (
+            <Table.Tr key={p.id}>
+              <Table.Td fw={600}>{p.username}</Table.Td>
+              <Table.Td>{p.displayName || "–"}</Table.Td>
+              <Table.Td>
+                <Badge color={p.registered ? "pine" : "gray"}>{p.registered ? "Registered" : "Not registered"}</Badge>
+              </Table.Td>
+              <Table.Td>
+                {(p.contacts ?? []).map((c) => (
+                  <div key={c.uri}>
+                    <Text size="sm">{c.userAgent || c.uri}</Text>
+                    <Text size="xs" c="dimmed">
+                      {c.transport.toUpperCase()}, until {when(c.expiresAt)}
+                    </Text>
+                  </div>
+                ))}
+              </Table.Td>
+              <Table.Td ta="right">
+                <Menu position="bottom-end">
+                  <Menu.Target>
+                    <ActionIcon variant="subtle" color="gray" aria-label={`Actions for ${p.username}`}>
+                      <IconDots size={18} />
+                    </ActionIcon>
+                  </Menu.Target>
+                  <Menu.Dropdown>
+                    <Menu.Item
+                      leftSection={<IconKey size={16} />}
+                      onClick={() =>
+                        confirm({
+                          title: `New password for ${p.username}?`,
+                          text: "The old one stops working, and the phone is signed off until it has the new one.",
+                          action: "Make a new password",
+                          onConfirm: () =>
+                            renew.mutate(p.id, {
+                              onSuccess: (r) => onSecret({ username: p.username, password: r.password ?? "" }),
+                              onError: failed,
+                            }),
+                        })
+                      }
+                    >
+                      New password
+                    </Menu.Item>
+                    <Menu.Item
+                      color="red"
+                      leftSection={<IconTrash size={16} />}
+                      onClick={() =>
+                        confirm({
+                          title: `Delete ${p.username}?`,
+                          text: "The phone can no longer register or be called. Calls already made stay in the list.",
+                          action: "Delete",
+                          onConfirm: () =>
+                            remove.mutate(p.id, { onSuccess: () => done("The phone was deleted."), onError: failed }),
+                        })
+                      }
+                    >
+                      Delete
+                    </Menu.Item>
+                  </Menu.Dropdown>
+                </Menu>
+              </Table.Td>
+            </Table.Tr>
+          ))}
+        </Table.Tbody>
+      </Table>
+    </Table.ScrollContainer>
+  );
+}
+
+function NewPhone(props: { opened: boolean; close: () => void; onMade: (s: Secret) => void }) {
+  const create = useCreatePhone();
+  const form = useForm({
+    initialValues: { username: "", displayName: "", password: "" },
+    validate: {
+      username: (v) => (/^[a-zA-Z0-9._-]+$/.test(v) ? null : "Letters, digits, dots and dashes, such as “reception”."),
+    },
+  });
+  return (
+    <Modal opened={props.opened} onClose={props.close} title="Add a phone">
+      <form
+        onSubmit={form.onSubmit((v) =>
+          create.mutate(
+            {
+              username: v.username,
+              ...(v.displayName ? { displayName: v.displayName } : {}),
+              ...(v.password ? { password: v.password } : {}),
+            },
+            {
+              onSuccess: (p) => {
+                form.reset();
+                props.onMade({ username: p.username, password: p.password || v.password });
+              },
+              onError: (e) => {
+                const errors = formErrors(e);
+                form.setErrors(errors);
+                if (Object.keys(errors).length === 0) failed(e);
+              },
+            },
+          ),
+        )}
+      >
+        <Stack>
+          <TextInput
+            label="User name"
+            description="What the phone registers as"
+            placeholder="reception"
+            data-autofocus
+            required
+            {...form.getInputProps("username")}
+          />
+          <TextInput label="Name" placeholder="Reception" {...form.getInputProps("displayName")} />
+          <PasswordInput
+            label="Password"
+            description="Leave it empty and a strong one is made"
+            autoComplete="new-password"
+            {...form.getInputProps("password")}
+          />
+          <Group justify="flex-end">
+            <Button variant="default" onClick={props.close}>
+              Cancel
+            </Button>
+            <Button type="submit" loading={create.isPending}>
+              Add the phone
+            </Button>
+          </Group>
+        </Stack>
+      </form>
+    </Modal>
+  );
+}
+
+function Instructions({ secret, close }: { secret: Secret; close: () => void }) {
+  const rows = [
+    ["Server or domain", location.hostname],
+    ["User name", secret.username],
+    ["Password", secret.password],
+  ] as const;
+  return (
+    <Stack>
+      <Alert color="clay" variant="light">
+        Copy the password now. It is not kept in a form that can be read, so it cannot be shown again.
+      </Alert>
+      <Text size="sm">In the softphone (Linphone, baresip, Zoiper, a desk phone) add a SIP account with:</Text>
+      {rows.map(([k, v]) => (
+        <Group key={k} justify="space-between" wrap="nowrap">
+          <Text size="sm" c="dimmed">
+            {k}
+          </Text>
+          <Copy value={v} label={k.toLowerCase()} />
+        </Group>
+      ))}
+      <Text size="sm" c="dimmed">
+        Use UDP or TCP and the server's SIP port (5060 unless it was changed). Then call <code>front-desk</code>.
+      </Text>
+      <Button onClick={close}>I have it</Button>
+    </Stack>
+  );
+}

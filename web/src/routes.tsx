@@ -1,0 +1,127 @@
+import { Anchor, Loader } from "@mantine/core";
+import type { QueryClient } from "@tanstack/react-query";
+import {
+  createRootRouteWithContext,
+  createRoute,
+  createRouter,
+  Link,
+  lazyRouteComponent,
+  Outlet,
+  redirect,
+} from "@tanstack/react-router";
+import { ApiError } from "./api/client";
+import { CallsPage } from "./features/conversation/CallsPage";
+import { type CallFilters, readFilters } from "./features/conversation/filters";
+import { meQuery } from "./features/identity/api";
+import { SetupPage } from "./features/identity/SetupPage";
+import { SignInPage } from "./features/identity/SignInPage";
+import { TokensPage } from "./features/identity/TokensPage";
+import { ModelsPage } from "./features/model/ModelsPage";
+import { OverviewPage } from "./features/overview/OverviewPage";
+import { PhonesPage } from "./features/telephony/PhonesPage";
+import type { Feed } from "./realtime/client";
+import { Shell } from "./shell/Shell";
+import { Empty, Failed } from "./ui/states";
+
+type Context = { queries: QueryClient; feed: Feed };
+
+const root = createRootRouteWithContext<Context>()({
+  component: Outlet,
+  errorComponent: ({ error, reset }) => <Failed error={error} retry={reset} />,
+  notFoundComponent: () => (
+    <Empty
+      title="There is no such page"
+      text="The address may be mistyped, or what it showed was deleted."
+      action={
+        <Anchor component={Link} to="/">
+          Go to the overview
+        </Anchor>
+      }
+    />
+  ),
+});
+
+const setup = createRoute({
+  getParentRoute: () => root,
+  path: "/setup",
+  validateSearch: (s: Record<string, unknown>): { token?: string } => (s.token ? { token: String(s.token) } : {}),
+  component: SetupPage,
+});
+
+const signIn = createRoute({
+  getParentRoute: () => root,
+  path: "/sign-in",
+  validateSearch: (s: Record<string, unknown>): { next?: string; ended?: boolean } => ({
+    ...(typeof s.next === "string" ? { next: s.next } : {}),
+    ...(s.ended ? { ended: true } : {}),
+  }),
+  component: SignInPage,
+});
+
+const app = createRoute({
+  getParentRoute: () => root,
+  id: "app",
+  beforeLoad: async ({ context, location }) => {
+    try {
+      await context.queries.ensureQueryData(meQuery);
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 401) {
+        throw redirect({ to: "/sign-in", search: location.href === "/" ? {} : { next: location.href } });
+      }
+      throw error;
+    }
+    context.feed.start();
+  },
+  component: Shell,
+});
+
+const overview = createRoute({ getParentRoute: () => app, path: "/", component: OverviewPage });
+const calls = createRoute({
+  getParentRoute: () => app,
+  path: "/calls",
+  validateSearch: (s: Record<string, unknown>): CallFilters => readFilters(s),
+  component: CallsPage,
+});
+const call = createRoute({
+  getParentRoute: () => app,
+  path: "/calls/$callId",
+  validateSearch: (s: Record<string, unknown>): { tab?: string } => (typeof s.tab === "string" ? { tab: s.tab } : {}),
+  component: lazyRouteComponent(() => import("./features/conversation/CallPage"), "CallPage"),
+});
+const agents = createRoute({
+  getParentRoute: () => app,
+  path: "/agents",
+  component: lazyRouteComponent(() => import("./features/agent/AgentsPage"), "AgentsPage"),
+});
+const agent = createRoute({
+  getParentRoute: () => app,
+  path: "/agents/$agentId",
+  validateSearch: (s: Record<string, unknown>): { tab?: string; talk?: boolean } => ({
+    ...(typeof s.tab === "string" ? { tab: s.tab } : {}),
+    ...(s.talk ? { talk: true } : {}),
+  }),
+  component: lazyRouteComponent(() => import("./features/agent/AgentPage"), "AgentPage"),
+});
+const models = createRoute({ getParentRoute: () => app, path: "/models", component: ModelsPage });
+const phones = createRoute({ getParentRoute: () => app, path: "/phones", component: PhonesPage });
+const settings = createRoute({ getParentRoute: () => app, path: "/settings", component: TokensPage });
+
+const tree = root.addChildren([
+  setup,
+  signIn,
+  app.addChildren([overview, calls, call, agents, agent, models, phones, settings]),
+]);
+
+export function makeRouter(queries: QueryClient, feed: Feed) {
+  return createRouter({
+    routeTree: tree,
+    context: { queries, feed },
+    defaultPendingComponent: () => <Loader m="xl" aria-label="Loading" />,
+  });
+}
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: ReturnType<typeof makeRouter>;
+  }
+}
