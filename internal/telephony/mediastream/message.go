@@ -129,6 +129,9 @@ func parseSlow(b []byte, m *message) error {
 			return errors.New("the start message has no start")
 		}
 		m.start = w.Start
+		if m.start.StreamSid == "" { // it is in both places
+			m.start.StreamSid = w.StreamSid
+		}
 	}
 	return nil
 }
