@@ -76,6 +76,7 @@ func FuzzDatagram(f *testing.F) {
 	if err := l.Answer(context.Background()); err != nil {
 		f.Fatal(err)
 	}
+	defer l.end(media.Cause{Code: "normal"}) // nobody would answer BYE
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		take([]byte(strings.ReplaceAll(string(raw), "TAG", l.d.id.localTag)))
 		badRequest(raw, "why")

@@ -316,6 +316,28 @@ func TestTransfer(t *testing.T) {
 	}
 }
 
+func TestTransferToANameOrNumber(t *testing.T) {
+	b := serve(t, withPhones(newDirectory()))
+	desk := dialPeer(t, "udp", b.Addr())
+	registers(t, b, desk, "bob", "builder", "MD5")
+	d, l := established(t, b, "udp")
+	l.(*leg).mu.Lock()
+	l.(*leg).d.remote.Host = "trunk.example"
+	l.(*leg).mu.Unlock()
+	for target, want := range map[string]string{"+4930123": "<sip:+4930123@trunk.example>", "bob": "<sip:bob@" + b.Addr().String() + ">"} {
+		done := make(chan error, 1)
+		go func() { done <- l.Transfer(context.Background(), target) }()
+		refer := d.asked("REFER")
+		if got := header(refer, "Refer-To"); got != want {
+			t.Errorf("%s becomes %s", target, got)
+		}
+		d.respond(refer, 603, "", "To-Tag: peer")
+		<-done
+	}
+	d.send(d.within("BYE", ""))
+	over(t, l)
+}
+
 func TestTransferThatFailsLeavesTheCall(t *testing.T) {
 	b := serve(t)
 	d, l := established(t, b, "udp")

@@ -322,6 +322,10 @@ func (l *leg) request(tx *serverTx, req *sipmsg.Request, f flow) {
 	l.mu.Lock()
 	if l.state == ended {
 		l.mu.Unlock()
+		if req.Method == sipmsg.BYE {
+			l.s.answer(tx, l.s.response(req, 200)) // both hung up in the same moment
+			return
+		}
 		l.s.refuse(tx, refuse(481, "the call is over"))
 		return
 	}

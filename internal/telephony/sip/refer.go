@@ -34,7 +34,7 @@ func (r *referral) finish(err error) {
 
 // Transfer implements media.Leg.
 func (l *leg) Transfer(ctx context.Context, target string) error {
-	uri, err := l.s.target(target)
+	uri, err := l.s.target(l.transferURI(target))
 	if err != nil {
 		return err
 	}
@@ -63,6 +63,21 @@ func (l *leg) Transfer(ctx context.Context, target string) error {
 		l.mu.Unlock()
 	}
 	return err
+}
+
+// transferURI makes a URI of a bare name or number: a phone of ours is called here, anything else where the
+// far end's calls come from, which is a trunk's or an exchange's own domain.
+func (l *leg) transferURI(target string) string {
+	if target == "" || strings.ContainsAny(target, ":@") {
+		return target
+	}
+	l.mu.Lock()
+	host, f := l.d.remote.Host, l.d.flow
+	l.mu.Unlock()
+	if host == "" || l.s.ours(l.d.remote) || len(l.s.registrar.contacts(target)) > 0 {
+		host = l.s.advertised(f).String()
+	}
+	return "sip:" + escape(target) + "@" + host
 }
 
 // transfer sends the REFER and waits for what comes of it.
