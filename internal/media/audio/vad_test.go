@@ -93,7 +93,7 @@ func TestVADIsTheReference(t *testing.T) {
 			raw := rawBytes(pcm)
 			for mode := range 4 {
 				for ms := 10; ms <= 30; ms += 10 {
-					if name != "clean" && ms != 20 {
+					if name != "clean" && (ms != 20 || mode%3 != 0) {
 						continue
 					}
 					n := rate * ms / 1000

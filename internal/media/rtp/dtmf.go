@@ -166,7 +166,8 @@ func (d *dtmfOut) step(units int) (e event, marker, send bool) {
 	return event{}, false, false
 }
 
-// SendDTMF sends digits (0-9 * # A-D, "," waits half a second) and returns when the last was sent.
+// SendDTMF sends digits (0-9 * # A-D, "," waits half a second) and returns when the last was sent. Digits
+// that were queued before ctx ended are sent all the same.
 func (s *Session) SendDTMF(ctx context.Context, digits string) error {
 	if digits == "" {
 		return nil

@@ -12,6 +12,7 @@ import (
 type outbound struct {
 	endpoint media.Endpoint
 	slot     *media.Slot
+	inside   bool // the endpoint or a callback is being called; stays so after a panic, and nothing is called again
 	player   *player
 	rate     int
 
@@ -60,16 +61,14 @@ func (o *outbound) configure(p *peer) {
 func (s *Session) Tick(b media.Beat) {
 	s.mu.Lock()
 	defer s.unlock()
-	if s.closed.Load() {
-		s.config.Pacer.Remove(s.out.slot)
+	o := &s.out
+	if s.closed.Load() || o.inside {
+		s.config.Pacer.Remove(o.slot)
 		return
 	}
-	o := &s.out
+	o.inside = true
 	s.reportDigits()
 	s.receive()
-	if o.endpoint == nil {
-		return
-	}
 	o.endpoint.Played(o.heardByPeer())
 	s.transmit(b)
 	s.watch(b.Now)
@@ -77,6 +76,7 @@ func (s *Session) Tick(b media.Beat) {
 		o.nextReport = b.Now.Add(reportEvery)
 		s.sendReport(b.Now)
 	}
+	o.inside = false
 }
 
 // heardByPeer is the number of speech frames whose 20 ms are over by the RTP clock: all that were sent, less
@@ -171,14 +171,16 @@ func (s *Session) transmit(b media.Beat) {
 // early sends the frame of the next tick now. mu is held.
 func (s *Session) early() {
 	o := &s.out
-	if o.endpoint == nil || s.closed.Load() || o.muted || o.speaking || o.ahead || s.dtmf.busy() {
+	if o.endpoint == nil || o.inside || s.closed.Load() || o.muted || o.speaking || o.ahead || s.dtmf.busy() {
 		return
 	}
+	o.inside = true
 	if o.endpoint.Tick(nil, o.frameOut) {
 		o.gap = true // a talk spurt begins: marker (RFC 3551 section 4.1)
 		s.sendFrame(true)
 		o.ahead = true
 	}
+	o.inside = false
 }
 
 func (s *Session) sendFrame(speech bool) {

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -182,6 +183,13 @@ func (s *Session) runKick() {
 
 func (s *Session) kickLocked() {
 	defer s.mu.Unlock()
+	defer func() {
+		if v := recover(); v != nil {
+			// Not the caller's fault, and OnEnd must not run under its locks.
+			s.config.Log.Error("an endpoint panicked when it was kicked", "panic", v, "stack", string(debug.Stack()))
+			go s.fail(fmt.Errorf("rtp: panic in tick: %v", v))
+		}
+	}()
 	if s.kicked.Swap(false) {
 		s.early()
 	}
