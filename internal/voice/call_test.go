@@ -263,6 +263,39 @@ func TestRecorderGetsEveryFrame(t *testing.T) {
 	}
 }
 
+// A leg that only sends on its tick works as well, a little later; so does one of 16 kHz.
+func TestOtherLegs(t *testing.T) {
+	for name, edit := range map[string]func(*rig){
+		"no kick": func(r *rig) { r.cfg.Leg = struct{ media.Leg }{r.leg} },
+		"16 kHz":  func(r *rig) { r.leg.rate = 16000 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := call(t, edit, func(r *rig) {
+				r.wait(3 * time.Second)
+				r.speak(time.Second)
+				r.wait(3 * time.Second)
+			})
+			r.want(event.EntryAgentSaid, "Hello, how can I help you?", "I see.")
+			if len(r.latency) != 1 || r.latency[0] > 20*time.Millisecond {
+				t.Errorf("latency %v", r.latency)
+			}
+		})
+	}
+}
+
+// A caller who speaks up during the goodbye is not hung up on.
+func TestSpeakingUpDuringTheGoodbye(t *testing.T) {
+	r := call(t, func(r *rig) { r.cfg.Texts.Reprompts = []string{"-"} }, func(r *rig) {
+		r.wait(10500 * time.Millisecond) // half a second into it
+		r.count(event.EntryIdle, 1)
+		r.speak(1500 * time.Millisecond)
+		r.wait(3 * time.Second)
+	})
+	if r.out.Cause.By != "caller" || !strings.HasSuffix(r.said(), "I see.") {
+		t.Errorf("cause %+v, said %q\n%s", r.out.Cause, r.said(), r.dump())
+	}
+}
+
 // The same seed and the same sound give the same call, to the microsecond.
 func TestReplay(t *testing.T) {
 	play := func() []string {

@@ -30,6 +30,15 @@ func (m *machine) cancel() {
 	m.do(Action{Kind: Cancel, Gen: s.Gen, Cut: s.audible})
 	s.Agent, s.Paused = AgentQuiet, false
 	m.disarm(tFiller, tReply, tDecide)
+	if s.reply == LineGoodbye {
+		m.stay()
+	}
+}
+
+// stay takes a goodbye back: the caller is there after all.
+func (m *machine) stay() {
+	m.s.after, m.s.code = AfterListen, ""
+	m.disarm(tEnd)
 }
 
 // cut ends a paused reply: the caller has something to say. A turn of which nothing was answered yet is
@@ -148,6 +157,9 @@ func (m *machine) replyDone() {
 	}
 	s.Agent = AgentQuiet
 	m.disarm(tFiller, tReply)
+	if s.reply == LineGoodbye && (s.Caller != CallerQuiet || s.awaited[0] != 0) {
+		m.stay()
+	}
 	switch s.after {
 	case AfterHangup:
 		m.hangup()
@@ -219,7 +231,9 @@ func (m *machine) endWith(line Line, code string) {
 	m.say(line, 0)
 	s.after, s.code = AfterHangup, code
 	s.collecting, s.digits = false, ""
-	m.disarm(tMax)
+	if line != LineGoodbye {
+		m.disarm(tMax)
+	}
 	m.arm(tEnd, m.c.EndWithin)
 }
 

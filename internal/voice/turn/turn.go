@@ -276,8 +276,9 @@ type State struct {
 // Muted says that the playout must wait.
 func (s *State) Muted() bool { return s.Paused || s.Held }
 
-// Ending says that the last words are being said or a transfer is under way: the caller cannot interrupt.
-func (s *State) Ending() bool { return s.after != AfterListen || s.handing }
+// Ending says that the last words are being said or a transfer is under way: the caller cannot interrupt. The
+// goodbye to a silent caller is no such end: whoever speaks up then is heard.
+func (s *State) Ending() bool { return s.handing || s.after != AfterListen && s.reply != LineGoodbye }
 
 // Answering says that a turn was given to the brain and its reply is alive.
 func (s *State) Answering() bool { return s.Agent != AgentQuiet && s.asked && s.reply == 0 }
@@ -305,7 +306,7 @@ func (s *State) Phase() Phase {
 		return PhaseOver
 	case !s.Begun:
 		return PhaseNew
-	case s.Ending():
+	case s.Ending() || s.after != AfterListen && !s.Paused && s.Caller == CallerQuiet:
 		return PhaseEnding
 	case s.Held:
 		return PhaseHeld

@@ -354,10 +354,26 @@ func TestIdleThenGoodbye(t *testing.T) {
 	}
 	w.until(w.now + 8*time.Second)
 	w.want(t, PhaseEnding, "say 4 line 2")
-	w.at(w.now, Event{Kind: SpeechStart}) // no interrupting a goodbye
 	w.at(w.now, Event{Kind: FirstFrame, Gen: 4})
-	w.at(w.now+time.Second, Event{Kind: ReplyDone, Gen: 4})
-	w.want(t, PhaseOver, "hangup idle")
+	silent := *w
+	silent.at(w.now+time.Second, Event{Kind: ReplyDone, Gen: 4})
+	silent.want(t, PhaseOver, "hangup idle")
+
+	// Whoever speaks up during the goodbye is heard, whether it is over before they are or not.
+	w.at(w.now, Event{Kind: SpeechStart})
+	late := *w
+	w.until(w.now + time.Second)
+	w.want(t, PhaseHearing, "begin 1", "paused", "cancel 4 true")
+	w.until(w.now + 40*time.Second)
+	if w.s.Over {
+		t.Error("the caller is hung up on while they speak")
+	}
+	late.at(late.now, Event{Kind: ReplyDone, Gen: 4})
+	late.want(t, PhaseHearing, "begin 1", "paused")
+	late.at(late.now+time.Second, Event{Kind: SpeechEnd, Lag: 200 * ms})
+	late.until(late.now + time.Second)
+	late.at(late.now, Event{Kind: Final, Utterance: 1, Text: "wait", Confidence: 1})
+	late.want(t, PhaseThinking, "end 1", `ask 5 1 "wait"`)
 }
 
 func TestCollect(t *testing.T) {

@@ -3,8 +3,6 @@ package local
 import (
 	"encoding/binary"
 	"errors"
-	"os"
-	"strconv"
 	"math/rand/v2"
 )
 
@@ -73,7 +71,7 @@ func trim(pcm []int16, rate int) []int16 {
 func noisy(pcm []int16, margin int, rnd *rand.Rand) []byte {
 	out := make([]byte, 2*(len(pcm)+2*margin))
 	for i := range len(out) / 2 {
-		v := rnd.NormFloat64() * sigma()
+		v := rnd.NormFloat64() * 30
 		if j := i - margin; j >= 0 && j < len(pcm) {
 			v += float64(pcm[j])
 		}
@@ -81,5 +79,3 @@ func noisy(pcm []int16, margin int, rnd *rand.Rand) []byte {
 	}
 	return out
 }
-
-func sigma() float64 { f, _ := strconv.ParseFloat(os.Getenv("SIGMA"), 64); return f }
