@@ -46,19 +46,22 @@ func (q *question) grammar(_ time.Time) Expect {
 	}
 	switch {
 	case q.day && q.clock && q.kind == "yesno":
-		alts = append(alts, "<no> <time>") // "no, at eleven"
+		alts = append(alts, "<no> at <time>") // "no, at eleven"
 	case q.day && q.clock:
-		g.day()
-		alts = append(alts, "<day>", "<day> <time>")
+		// A bare hour after a day would be heard in every hesitation: it needs "at", or minutes.
 		if q.kind == "choice" {
-			alts = append(alts, "<time>")
+			g.nearDay()
+			alts = append(alts, "[at] <time>")
+		} else {
+			g.day()
 		}
+		alts = append(alts, "<day>", "<day> at <time>", "<day> <hour> <minutes> [<part>]")
 		g.hints = append(g.hints, "tomorrow", "next tuesday")
 	case q.day:
 		g.day()
 		alts = append(alts, "<day>")
 	case q.clock:
-		alts = append(alts, "<time>")
+		alts = append(alts, "[at] <time>")
 		g.hints = append(g.hints, "ten thirty")
 	}
 	if q.day || q.clock {
@@ -121,8 +124,16 @@ func spokenWords(p string) string {
 	return strings.Join(words, " ")
 }
 
+// nearDay is for questions that offer something: few words beside it, so that it is heard well.
+func (g *grammarWriter) nearDay() {
+	g.rule("weekday", weekdayWords)
+	g.rule("day", "tomorrow | [on] [next] <weekday>")
+}
+
+const weekdayWords = "monday | tuesday | wednesday | thursday | friday | saturday | sunday"
+
 func (g *grammarWriter) day() {
-	g.rule("weekday", "monday | tuesday | wednesday | thursday | friday | saturday | sunday")
+	g.rule("weekday", weekdayWords)
 	var names []string
 	for mo := time.January; mo <= time.December; mo++ {
 		names = append(names, strings.ToLower(mo.String()))
@@ -141,8 +152,8 @@ func (g *grammarWriter) clock() {
 	g.rule("hour", strings.Join(units[1:13], " | "))
 	g.rule("minutes", "fifteen | thirty | forty five | o'clock | ten | twenty | forty | fifty")
 	g.rule("part", "a.m. | p.m. | in the morning | in the afternoon | in the evening")
-	g.rule("time", "[at] <hour> [<minutes>] [<part>] | [at] half past <hour> [<part>] | [at] quarter past <hour> [<part>] | "+
-		"[at] quarter to <hour> [<part>] | [at] noon")
+	g.rule("time", "<hour> [<minutes>] [<part>] | half past <hour> [<part>] | quarter past <hour> [<part>] | "+
+		"quarter to <hour> [<part>] | noon")
 }
 
 func (g *grammarWriter) write(alts []string) Expect {
