@@ -10,26 +10,27 @@ import (
 	"time"
 
 	"github.com/parley-voice/parley/internal/event"
+	"github.com/parley-voice/parley/internal/platform/blob"
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/db/dbtest"
 	"github.com/parley-voice/parley/internal/platform/secret"
 )
 
-// noBlobs keeps the files in memory: what a blob store costs is its own affair.
-type noBlobs struct{ memoryBlobs }
-
 func benchService(b *testing.B, d *db.DB) *Service {
 	b.Helper()
 	key, err := secret.ParseKey(testKey)
 	must(b, err)
-	s, err := New(Config{DB: d, Blobs: &noBlobs{memoryBlobs{files: map[string][]byte{}}}, Key: key,
-		DataDir: filepath.Join(b.TempDir(), "data"), Live: &countOnly{}})
+	dir := filepath.Join(b.TempDir(), "data")
+	blobs, err := blob.Open(context.Background(), blob.Config{DataDir: dir})
+	must(b, err)
+	s, err := New(Config{DB: d, Blobs: blobs, Key: key, DataDir: dir, Live: &countOnly{}})
 	must(b, err)
 	must(b, s.Start(context.Background()))
 	b.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		must(b, s.Close(ctx))
+		must(b, blobs.Close())
 	})
 	return s
 }

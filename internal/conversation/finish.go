@@ -1,7 +1,6 @@
 package conversation
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -118,30 +117,24 @@ func (f *finisher) work(ctx context.Context) error {
 	}
 }
 
-// finish moves the files of some calls, notes where they are, and lets go of the calls. What fails is in the spool
-// then, for the sweep.
+// finish moves the files of some calls, notes where they are, and lets go of the calls. What fails stays in the spool,
+// for the sweep.
 func (f *finisher) finish(ctx context.Context, calls []*Call) error {
 	var first error
 	byOrg := map[string][]finished{}
 	for _, c := range calls {
 		c.state.mu.Lock()
-		row, small := c.state.row, c.state.small
+		row := c.state.row
 		c.state.mu.Unlock()
-		where, err := f.move(ctx, row, small)
+		where, err := f.move(ctx, row)
 		if err != nil && first == nil {
 			first = err
 		}
-		byOrg[c.org] = append(byOrg[c.org], finished{row: row, where: where, small: small, ok: err == nil})
+		byOrg[c.org] = append(byOrg[c.org], finished{row: row, where: where, ok: err == nil})
 	}
 	for org, done := range byOrg {
-		err := f.settle(ctx, org, done)
-		if err != nil && first == nil {
+		if err := f.settle(ctx, org, done); err != nil && first == nil {
 			first = err
-		}
-		for i := range done {
-			if err != nil || !done[i].ok {
-				f.keep(ctx, done[i].row.ID, done[i].small)
-			}
 		}
 		f.index(ctx, org, done)
 	}
@@ -155,7 +148,6 @@ func (f *finisher) finish(ctx context.Context, calls []*Call) error {
 type finished struct {
 	row   callRow
 	where stored
-	small smallFiles
 	ok    bool
 }
 
@@ -163,7 +155,7 @@ type finished struct {
 func (f *finisher) settle(ctx context.Context, org string, done []finished) error {
 	rows := make([]callRow, 0, len(done))
 	for _, d := range done {
-		if d.ok && (d.where.recKey != "" || d.where.logKey != "") {
+		if d.ok && (d.where.recKey != d.row.RecKey || d.where.logKey != d.row.LogKey) {
 			rows = append(rows, d.row)
 			r := &rows[len(rows)-1]
 			r.RecState, r.RecKey, r.LogKey, r.RecBytes = d.where.recState, d.where.recKey, d.where.logKey, d.where.recBytes
@@ -198,16 +190,16 @@ func blobKey(r *callRow, suffix string) string {
 }
 
 // move copies a call's files to the blob store, encrypted as they are.
-func (f *finisher) move(ctx context.Context, row callRow, small smallFiles) (stored, error) {
+func (f *finisher) move(ctx context.Context, row callRow) (stored, error) {
 	ctx, cancel := context.WithTimeout(ctx, moveTimeout)
 	defer cancel()
 	done := stored{recState: row.RecState, recKey: row.RecKey, logKey: row.LogKey, recBytes: row.RecBytes}
-	if key, size, err := f.copy(ctx, &row, logSuffix, small.log); err != nil {
+	if key, size, err := f.copy(ctx, &row, logSuffix); err != nil {
 		return done, f.failed(ctx, row.ID, err)
 	} else if size > 0 {
 		done.logKey = key
 	}
-	switch key, size, err := f.copy(ctx, &row, recSuffix, small.rec); {
+	switch key, size, err := f.copy(ctx, &row, recSuffix); {
 	case err != nil:
 		return done, f.failed(ctx, row.ID, err)
 	case size > 0:
@@ -225,30 +217,7 @@ func (f *finisher) failed(ctx context.Context, id string, err error) error {
 	return err
 }
 
-// keep writes what is in memory only to the spool, where the sweep finds it.
-func (f *finisher) keep(ctx context.Context, id string, small smallFiles) {
-	for _, suffix := range []string{recSuffix, logSuffix} {
-		b := small.get(suffix)
-		if b == nil {
-			continue
-		}
-		s := &spoolFile{mem: b}
-		err := s.settle(f.s.files, f.s.spoolPath(id, suffix))
-		if err == nil {
-			err = s.close()
-		}
-		if err != nil {
-			f.s.metrics.logFailures.Inc()
-			f.s.log.ErrorContext(ctx, "a short call's file is lost: neither the blob store nor the spool takes it", "call", id, "error", err)
-		}
-	}
-}
-
-func (f *finisher) copy(ctx context.Context, row *callRow, suffix string, small []byte) (string, int64, error) {
-	key := blobKey(row, suffix)
-	if small != nil {
-		return key, int64(len(small)), f.s.blobs.Put(ctx, key, bytes.NewReader(small))
-	}
+func (f *finisher) copy(ctx context.Context, row *callRow, suffix string) (string, int64, error) {
 	file, err := os.Open(f.s.spoolPath(row.ID, suffix))
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", 0, nil
@@ -261,6 +230,7 @@ func (f *finisher) copy(ctx context.Context, row *callRow, suffix string, small 
 	if err != nil {
 		return "", 0, err
 	}
+	key := blobKey(row, suffix)
 	return key, info.Size(), f.s.blobs.Put(ctx, key, file)
 }
 
@@ -294,7 +264,7 @@ func (f *finisher) sweepOne(ctx context.Context, id string) error {
 	if row == nil { // deleted meanwhile, or never saved and not readable: recovery has looked
 		return nil
 	}
-	done, err := f.move(ctx, *row, smallFiles{})
+	done, err := f.move(ctx, *row)
 	if err != nil {
 		return err
 	}

@@ -171,9 +171,11 @@ func (c *Call) Answered(a Answer) {
 		a.At = c.s.clock.Now()
 	}
 	c.state.mu.Lock()
-	moved := c.move(StatusInProgress)
+	// A browser's call may begin in progress: it is answered all the same.
+	moved := c.state.ending == nil && c.state.row.AnsweredAt == nil
 	record := false
 	if moved {
+		c.state.row.Status = string(StatusInProgress)
 		c.state.row.AnsweredAt = ptr(a.At.UnixMilli())
 		c.state.row.Codec = clip(a.Codec, maxNameBytes)
 		if len(c.state.legs) > 0 {

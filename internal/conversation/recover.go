@@ -224,7 +224,7 @@ func (s *Service) saveDerived(ctx context.Context, r *remains, out *derived) err
 	}
 	*out = derived{}
 	return s.db.InTenant(ctx, r.row.OrganisationID, func(ctx context.Context, tx *db.Tx) error {
-		return upsert(ctx, tx, nil, nil, items, turns, nil)
+		return upsert(ctx, tx, nil, nil, items, turns, nil, nil)
 	})
 }
 
@@ -261,7 +261,7 @@ func (s *Service) saveRemains(ctx context.Context, r *remains) error {
 	}
 	facts = append(facts, r.row.endFact())
 	return s.db.InTenant(ctx, r.row.OrganisationID, func(ctx context.Context, tx *db.Tx) error {
-		if err := upsert(ctx, tx, []callRow{r.row}, nil, nil, nil, pk); err != nil {
+		if err := upsert(ctx, tx, []callRow{r.row}, nil, nil, nil, pk, nil); err != nil {
 			return err
 		}
 		return tx.Publish(ctx, facts...)

@@ -53,7 +53,7 @@ type callRow struct {
 	RecState       string `bun:"rec_state"`
 	RecDurationMs  int64  `bun:"rec_duration_ms"`
 	RecBytes       int64  `bun:"rec_bytes"`
-	RecKey         string `bun:"rec_key"` // in the blob store; "" while in the spool
+	RecKey         string `bun:"rec_key"` // in the blob store, or inDB; "" while in the spool
 	LogKey         string `bun:"log_key"`
 	Turns          int    `bun:"turns"`
 	P50US          *int64 `bun:"p50_us"`
@@ -123,6 +123,19 @@ type peakRow struct {
 	Caller         []byte `bun:"caller"`
 	Agent          []byte `bun:"agent"`
 }
+
+// fileRow is a file of a call that was over before it was on disk.
+type fileRow struct {
+	bun.BaseModel `bun:"table:call_files,alias:f"`
+
+	OrganisationID string `bun:"organisation_id"`
+	CallID         string `bun:"call_id,pk"`
+	Suffix         string `bun:"suffix,pk"`
+	Data           []byte `bun:"data"`
+}
+
+// inDB is the key of a file that is a fileRow.
+const inDB = "db"
 
 // end marks the row as ended.
 func (r *callRow) end(e Ending) {

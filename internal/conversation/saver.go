@@ -184,6 +184,7 @@ func (s *saver) commit(ctx context.Context, org string, saves []*save) error {
 	var items []itemRow
 	var turns []turnRow
 	var peaks []peakRow
+	var files []fileRow
 	calls := make([]callRow, 0, len(saves))
 	for _, v := range saves {
 		calls = append(calls, v.row)
@@ -197,10 +198,11 @@ func (s *saver) commit(ctx context.Context, org string, saves []*save) error {
 		if v.peaks != nil {
 			peaks = append(peaks, *v.peaks)
 		}
+		files = append(files, v.files...)
 		facts = append(facts, v.facts...)
 	}
 	err := s.db.InTenant(ctx, org, func(ctx context.Context, tx *db.Tx) error {
-		if err := upsert(ctx, tx, calls, legs, items, turns, peaks); err != nil {
+		if err := upsert(ctx, tx, calls, legs, items, turns, peaks, files); err != nil {
 			return err
 		}
 		return tx.Publish(ctx, facts...)
@@ -237,6 +239,7 @@ type save struct {
 	turns []CallTurn
 	facts []event.Fact
 	peaks *peakRow
+	files []fileRow
 	final bool
 }
 
@@ -261,6 +264,13 @@ func (c *Call) take() *save {
 		if st.legsNew[i] {
 			v.legs = append(v.legs, l)
 			st.legsNew[i] = false
+		}
+	}
+	if st.final {
+		for _, suffix := range []string{logSuffix, recSuffix} {
+			if b := st.small.get(suffix); b != nil {
+				v.files = append(v.files, fileRow{OrganisationID: c.org, CallID: c.id, Suffix: suffix, Data: b})
+			}
 		}
 	}
 	if st.final && len(st.peaks.caller) > 0 {

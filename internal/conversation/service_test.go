@@ -11,9 +11,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coder/quartz"
 	"go.uber.org/goleak"
 
 	"github.com/parley-voice/parley/internal/event"
+	"github.com/parley-voice/parley/internal/platform/blob"
 	"github.com/parley-voice/parley/internal/platform/db/dbtest"
 	"github.com/parley-voice/parley/internal/platform/fault"
 )
@@ -291,7 +293,6 @@ func (w *words) Find(_ context.Context, _, query string, _ int) (ids []string, e
 
 func TestWordsAreFound(t *testing.T) {
 	index := &words{}
-	dbtest.SQLite(t) // a fresh one is made below; this one shows that a second does no harm
 	r := onSQLite(t, func(c *Config) { c.Search = index })
 	for _, from := range []string{"1001", "1002"} {
 		c := r.begin(orgA, from)
@@ -331,6 +332,51 @@ func TestBeginRefusesWhatItCannotKeep(t *testing.T) {
 		t.Errorf("after Close: %v", err)
 	}
 	must(t, r.Close(r.ctx()))
+}
+
+// The real blob store and the real clock: everything happens by itself.
+func TestByItself(t *testing.T) {
+	dir := t.TempDir()
+	blobs, err := blob.Open(context.Background(), blob.Config{DataDir: dir})
+	must(t, err)
+	t.Cleanup(func() { must(t, blobs.Close()) })
+	r := newRig(t, dbtest.SQLite(t, Migrations()), dir, func(c *Config) { c.Clock, c.Blobs = quartz.NewReal(), blobs })
+	c, err := r.Begin(r.ctx(), NewCall{OrgID: orgA, Channel: "webrtc", Direction: "inbound", Status: StatusInProgress})
+	must(t, err)
+	c.Answered(Answer{Rate: 16000, Codec: "opus"})
+	if d, err := r.Get(r.ctx(), orgA, c.ID()); err != nil || d.Status != StatusInProgress || d.AnsweredAt == nil {
+		t.Errorf("answered at once: %+v %v", d, err)
+	}
+	caller, agent := tone(320, 0x90), tone(320, 0xa0)
+	for range 2*chunkFrames + 3 {
+		c.Frames(caller, agent)
+	}
+	c.End(Ending{By: "caller"})
+	<-c.Saved()
+	for tick := time.NewTicker(5 * time.Millisecond); r.inMemory() > 0; {
+		select {
+		case <-tick.C:
+		case <-r.ctx().Done():
+			t.Fatal("the files are not moved")
+		}
+	}
+	d, err := r.Get(r.ctx(), orgA, c.ID())
+	if err != nil || d.Recording.State != RecordingAvailable || d.Recording.DurationMs != 1060 {
+		t.Errorf("%+v %v", d.Recording, err)
+	}
+	rec, err := r.OpenRecording(r.ctx(), orgA, c.ID(), LaneAgent)
+	must(t, err)
+	defer rec.Close()
+	_, err = rec.Seek(44+52*640, io.SeekStart)
+	must(t, err)
+	frame := make([]byte, 640)
+	_, err = io.ReadFull(rec, frame)
+	must(t, err)
+	for i, want := range agent {
+		if got := int16(binary.LittleEndian.Uint16(frame[2*i:])); got != want {
+			t.Fatalf("sample %d: %d, want %d", i, got, want)
+		}
+	}
 }
 
 // The status only moves forward, and a call that nobody answered has neither recording nor duration.

@@ -101,6 +101,12 @@ func (sh *shard) finish(c *Call) {
 	st.partial = nil
 	st.derived.activity = ""
 	st.small = smallFiles{f.log.small(), f.rec.small()}
+	if st.small.log != nil {
+		st.row.LogKey = inDB
+	}
+	if st.small.rec != nil {
+		st.row.RecKey, st.row.RecState = inDB, string(RecordingAvailable)
+	}
 	if f.recFrames == 0 {
 		st.row.RecState = string(RecordingNone)
 		if f.recBroken {
@@ -120,7 +126,7 @@ func (r *callRow) endFact() event.CallEnded {
 		DurationMS: r.DurationMs, EndedAt: *r.EndedAt}
 }
 
-// smallFiles are the files of a call that was over before they were on disk.
+// smallFiles are the files of a call that was over before they were on disk. They are saved with its row.
 type smallFiles struct{ log, rec []byte }
 
 func (s smallFiles) get(suffix string) []byte {

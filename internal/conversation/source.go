@@ -37,7 +37,7 @@ func (s *Service) openFile(ctx context.Context, org, id, suffix string) (*callRo
 			return nil, nil, wrapFile(err)
 		}
 		if b := s.smallFile(org, id, suffix); b != nil {
-			return &row, &source{ReaderAt: bytes.NewReader(b), size: int64(len(b)), close: func() {}}, nil
+			return &row, memorySource(b), nil
 		}
 		key := row.LogKey
 		if suffix == recSuffix {
@@ -49,6 +49,13 @@ func (s *Service) openFile(ctx context.Context, org, id, suffix string) (*callRo
 		if key == "" {
 			return &row, nil, nil
 		}
+		if key == inDB {
+			f, err := findFile(ctx, s.db, org, id, suffix)
+			if err != nil {
+				return nil, nil, err
+			}
+			return &row, memorySource(f.Data), nil
+		}
 		size, err := s.blobs.Size(ctx, key)
 		if err != nil {
 			return nil, nil, wrapFile(err)
@@ -58,7 +65,11 @@ func (s *Service) openFile(ctx context.Context, org, id, suffix string) (*callRo
 	}
 }
 
-// smallFile gives a file that is in memory only.
+func memorySource(b []byte) *source {
+	return &source{ReaderAt: bytes.NewReader(b), size: int64(len(b)), close: func() {}}
+}
+
+// smallFile gives a file that is not saved yet.
 func (s *Service) smallFile(org, id, suffix string) []byte {
 	c := s.find(org, id)
 	if c == nil {

@@ -16,7 +16,7 @@ import (
 
 // upsert writes rows that may be there already. The column lists are what can change after the first time.
 func upsert(ctx context.Context, tx *db.Tx, calls []callRow, legs []legRow, items []itemRow, turns []turnRow,
-	peaks []peakRow,
+	peaks []peakRow, files []fileRow,
 ) error {
 	if err := put(ctx, tx, calls, "id", "status", "agent_id", "agent_slug", "agent_name", "agent_version", "external_id",
 		"answered_at", "ended_at", "duration_ms", "ended_by", "end_reason", "end_text", "codec", "rec_state",
@@ -37,6 +37,9 @@ func upsert(ctx context.Context, tx *db.Tx, calls []callRow, legs []legRow, item
 	}
 	if err := put(ctx, tx, peaks, "call_id", "span", "caller", "agent"); err != nil {
 		return fmt.Errorf("save peaks: %w", err)
+	}
+	if err := put(ctx, tx, files, "call_id, suffix", "data"); err != nil {
+		return fmt.Errorf("save short files: %w", err)
 	}
 	return nil
 }
@@ -141,6 +144,13 @@ func listTurns(ctx context.Context, d *db.DB, org, id string, after, limit int) 
 func findPeaks(ctx context.Context, d *db.DB, org, id string) (row peakRow, err error) {
 	err = d.ReadTenant(ctx, org, func(ctx context.Context, tx *db.Tx) error {
 		return tx.NewSelect().Model(&row).Where("p.organisation_id = ? AND p.call_id = ?", org, id).Scan(ctx)
+	})
+	return row, wrapRead(err)
+}
+
+func findFile(ctx context.Context, d *db.DB, org, id, suffix string) (row fileRow, err error) {
+	err = d.ReadTenant(ctx, org, func(ctx context.Context, tx *db.Tx) error {
+		return tx.NewSelect().Model(&row).Where("f.organisation_id = ? AND f.call_id = ? AND f.suffix = ?", org, id, suffix).Scan(ctx)
 	})
 	return row, wrapRead(err)
 }

@@ -95,8 +95,18 @@ CREATE TABLE call_peaks (
     agent           BYTEA   NOT NULL
 );
 
+-- The event log and recording of calls that were over within a moment.
+CREATE TABLE call_files (
+    organisation_id TEXT    NOT NULL,
+    call_id         TEXT    NOT NULL,
+    suffix          TEXT    NOT NULL,
+    data            BYTEA   NOT NULL,
+    PRIMARY KEY (call_id, suffix)
+);
+
 SELECT parley_tenant_table('calls');
 SELECT parley_tenant_table('call_legs');
 SELECT parley_tenant_table('call_transcript');
 SELECT parley_tenant_table('call_turns');
 SELECT parley_tenant_table('call_peaks');
+SELECT parley_tenant_table('call_files');

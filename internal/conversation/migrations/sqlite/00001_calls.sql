@@ -94,3 +94,12 @@ CREATE TABLE call_peaks (
     caller          BLOB    NOT NULL,
     agent           BLOB    NOT NULL
 );
+
+-- The event log and recording of calls that were over within a moment.
+CREATE TABLE call_files (
+    organisation_id TEXT    NOT NULL,
+    call_id         TEXT    NOT NULL,
+    suffix          TEXT    NOT NULL,
+    data            BLOB    NOT NULL,
+    PRIMARY KEY (call_id, suffix)
+);
