@@ -2,6 +2,7 @@ package rtp
 
 import (
 	"encoding/binary"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -352,5 +353,45 @@ func BenchmarkPlayer(b *testing.B) {
 	for i := range b.N {
 		s.push(packet{seq: uint16(i), ssrc: 1, samples: 160, payload: payload})
 		p.next(s, out)
+	}
+}
+
+// TestFasterKeepsThePitch: what is left out is whole periods, so that a tone stays the tone it was.
+func TestFasterKeepsThePitch(t *testing.T) {
+	const hz = 170
+	s, p := &store{}, newPlayer(8000)
+	out := make([]int16, 160)
+	at := 0
+	for k := range 60 {
+		payload := make([]byte, 0, 320)
+		for range 160 {
+			v := int16(8000 * math.Sin(2*math.Pi*hz*float64(at)/8000))
+			payload = binary.LittleEndian.AppendUint16(payload, uint16(v))
+			at++
+		}
+		s.push(packet{seq: uint16(k), ssrc: 1, samples: 160, payload: payload})
+	}
+	heard := 0
+	for range 60 {
+		if !p.next(s, out) || len(p.fifo)+s.held() == 0 {
+			break
+		}
+		if heard++; heard == 1 {
+			continue // the first frame of a talk spurt
+		}
+		// The frame against the sine of that pitch that fits best.
+		var c, q, power float64
+		for i, v := range out {
+			a := 2 * math.Pi * hz * float64(i) / 8000
+			c, q = c+float64(v)*math.Cos(a), q+float64(v)*math.Sin(a)
+			power += float64(v) * float64(v)
+		}
+		if share := 2 * (c*c + q*q) / 160 / power; share < 0.97 {
+			t.Errorf("frame %d is the tone to %.0f %% only", heard, 100*share)
+		}
+	}
+	t.Logf("1.2 s were played in %d ms", 20*heard)
+	if heard > 48 || heard < 30 {
+		t.Errorf("1.2 s were played in %d ms", 20*heard)
 	}
 }
