@@ -163,7 +163,6 @@ func FuzzDefinition(f *testing.F) {
 	})
 }
 
-
 // FuzzWords feeds any text to a question that reads days, times and intents.
 func FuzzWords(f *testing.F) {
 	f.Add("the fourth of may at half past two")
