@@ -2,6 +2,8 @@ package mediastream
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -89,9 +91,22 @@ func (l *leg) Answer(context.Context) error {
 
 // Start implements media.Leg.
 func (l *leg) Start(e media.Endpoint) error {
+	if err := l.join(e); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.ended {
+		l.slot = l.s.cfg.Pacer.Add(l, l.panicked)
+	}
+	return nil
+}
+
+// join tells e what happened before it came.
+func (l *leg) join(e media.Endpoint) error {
 	l.tickMu.Lock()
+	defer l.unlock()
 	if l.finished || l.e != nil {
-		l.unlock()
 		return fault.New(fault.NotPossible, "the stream has ended, or was started before")
 	}
 	l.e = e
@@ -99,12 +114,6 @@ func (l *leg) Start(e media.Endpoint) error {
 		e.Event(ev)
 	}
 	l.pending = nil
-	l.unlock()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.ended {
-		l.slot = l.s.cfg.Pacer.Add(l, l.panicked)
-	}
 	return nil
 }
 
@@ -175,10 +184,23 @@ func (l *leg) Kick() {
 
 func (l *leg) serveKick() {
 	for l.kicked.Load() && l.tickMu.TryLock() {
-		if l.kicked.Swap(false) {
-			l.early()
-		}
-		l.tickMu.Unlock()
+		l.kickLocked()
+	}
+}
+
+func (l *leg) kickLocked() {
+	defer l.tickMu.Unlock()
+	defer l.recovered()
+	if l.kicked.Swap(false) {
+		l.early()
+	}
+}
+
+// recovered ends the stream when the endpoint panicked on a goroutine that is not the pacer's.
+func (l *leg) recovered() {
+	if p := recover(); p != nil {
+		l.s.cfg.Log.Error("an endpoint panicked", "leg", l.info.ID, "panic", p, "stack", string(debug.Stack()))
+		l.panicked(fmt.Errorf("panic: %v", p))
 	}
 }
 
@@ -378,10 +400,15 @@ func (l *leg) finish(cause media.Cause) {
 	cause = l.cause
 	l.mu.Unlock()
 	close(l.stop)
-	l.tickMu.Lock()
-	l.deliver(media.LegEvent{Kind: media.LegEnded, Cause: cause})
-	l.finished = true
-	l.unlock()
+	l.last(media.LegEvent{Kind: media.LegEnded, Cause: cause})
 	close(l.done)
 	l.cancel()
+}
+
+func (l *leg) last(ev media.LegEvent) {
+	l.tickMu.Lock()
+	defer l.unlock()
+	defer l.recovered()
+	l.finished = true
+	l.deliver(ev)
 }

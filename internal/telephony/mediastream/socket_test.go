@@ -308,6 +308,44 @@ func TestPanicEndsThatStreamOnly(t *testing.T) {
 	}
 }
 
+// A panic anywhere in the owner's code leaves nothing locked and nothing waiting.
+func TestPanicsOutsideTheTick(t *testing.T) {
+	b := newBench(t, nil)
+	p := b.dial()
+	p.begin(b.token("a"))
+	l := b.leg()
+	if err := l.Start(bomb{}); err != nil {
+		t.Fatal(err)
+	}
+	l.(media.Kicker).Kick()
+	p.closed()
+	wait(t, "done", l.Done()) // although the last event panics too
+	q := b.dial()
+	q.begin(b.token("a"))
+	l = b.leg()
+	if err := l.Start(bomb{}); err != nil {
+		t.Fatal(err)
+	}
+	q.send(`{"event":"dtmf","dtmf":{"digit":"1"}}`)
+	wait(t, "done", l.Done())
+}
+
+// bomb goes off whenever it is asked out of turn.
+type bomb struct{}
+
+func (bomb) Tick(in, _ []int16) bool {
+	if in == nil {
+		panic("boom")
+	}
+	return false
+}
+func (bomb) Played(int64) {}
+func (bomb) Event(e media.LegEvent) {
+	if e.Kind != media.LegSignal {
+		panic("boom")
+	}
+}
+
 func TestOwnerPanics(t *testing.T) {
 	b := newBench(t, func(c *Config) { c.Accept = func(context.Context, media.Leg) { panic("boom") } })
 	p := b.dial()

@@ -33,6 +33,7 @@ type leg struct {
 	pc        *pion.PeerConnection
 	conn      *trackConn
 	session   *rtp.Session
+	rate      int
 	channel   *channel
 	waiting   *quartz.Timer // for ICE and DTLS
 	ctx       context.Context
@@ -87,7 +88,7 @@ func (j joint) Event(media.LegEvent) {}
 func (l *leg) Info() media.LegInfo { return l.info }
 
 // Rate implements media.Leg.
-func (l *leg) Rate() int { return l.session.Rate() }
+func (l *leg) Rate() int { return l.rate }
 
 // Answer implements media.Leg: it waits until the browser is connected. The SDP answer went out before.
 func (l *leg) Answer(ctx context.Context) error {
@@ -107,9 +108,20 @@ func (l *leg) Answer(ctx context.Context) error {
 
 // Start implements media.Leg.
 func (l *leg) Start(e media.Endpoint) error {
+	if err := l.join(e); err != nil {
+		return err
+	}
+	if err := l.session.Start(joint{l}); err != nil {
+		return fault.Wrap(fault.NotPossible, err, "the call is over")
+	}
+	return nil
+}
+
+// join tells e what happened before it came.
+func (l *leg) join(e media.Endpoint) error {
 	l.epMu.Lock()
+	defer l.epMu.Unlock()
 	if l.finished || l.e != nil {
-		l.epMu.Unlock()
 		return fault.New(fault.NotPossible, "the call is over, or was started before")
 	}
 	l.e = e
@@ -117,15 +129,11 @@ func (l *leg) Start(e media.Endpoint) error {
 		e.Event(ev)
 	}
 	l.pending = nil
-	l.epMu.Unlock()
-	if err := l.session.Start(joint{l}); err != nil {
-		return fault.Wrap(fault.NotPossible, err, "the call is over")
-	}
 	return nil
 }
 
 // Kick implements media.Kicker.
-func (l *leg) Kick() { l.session.Kick() }
+func (l *leg) Kick() { l.guard(l.session.Kick) }
 
 // Clear implements media.Leg. Nothing is held back here.
 func (l *leg) Clear() {}
@@ -224,7 +232,7 @@ func (l *leg) release() {
 		l.s.cfg.Log.Debug("closing a peer connection", "leg", l.info.ID, "error", err)
 	}
 	_ = l.session.Close()
-	l.emit(media.LegEvent{Kind: media.LegEnded, Cause: l.End()})
+	l.guard(func() { l.emit(media.LegEvent{Kind: media.LegEnded, Cause: l.End()}) })
 	l.s.leave(l)
 	close(l.done)
 	l.cancel()

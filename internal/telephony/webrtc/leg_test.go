@@ -270,6 +270,34 @@ func TestPanicEndsThatCallOnly(t *testing.T) {
 	wait(t, "the other's tone", listen(c2, audio.PCMU, 700))
 }
 
+// bomb goes off at every event but those of signalling.
+type bomb struct{}
+
+func (bomb) Tick(_, _ []int16) bool { return false }
+func (bomb) Played(int64)           {}
+func (bomb) Event(e media.LegEvent) {
+	if e.Kind != media.LegSignal {
+		panic("boom")
+	}
+}
+
+func TestPanicInAnEvent(t *testing.T) {
+	b := newBench(t, nil)
+	c := newClient(t, audio.PCMU)
+	l := b.call(c, audio.PCMU)
+	if err := l.Start(bomb{}); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, "the channel", c.opened)
+	if err := c.dc.SendText(`{"type":"text","text":"x"}`); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, "done", l.Done()) // although the last event panics too
+	if l.End().Code != "error" {
+		t.Errorf("cause %+v", l.End())
+	}
+}
+
 func TestOwnerPanics(t *testing.T) {
 	b := newBench(t, func(c *Config) { c.Accept = func(context.Context, media.Leg) { panic("boom") } })
 	c := newClient(t, audio.PCMU)

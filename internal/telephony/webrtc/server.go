@@ -424,6 +424,6 @@ func (l *leg) audio(use chosen) error {
 		_ = session.Close()
 		return fault.Wrap(fault.Internal, err, "the call could not be set up")
 	}
-	l.session = session
+	l.session, l.rate = session, session.Rate()
 	return nil
 }
