@@ -116,7 +116,9 @@ type stream struct {
 	cycles    uint32
 	received  uint64
 	late      uint64
-	base      time.Duration // smallest arrival less its place in the stream
+	window    time.Time     // when the current window began
+	base      time.Duration // smallest delay of the current window
+	baseOld   time.Duration // and of the one before
 	begin     time.Time
 	beginTS   uint32
 	lateness  []float64
@@ -215,11 +217,16 @@ func (s *stream) receive(b []byte, at time.Time) {
 	}
 }
 
-// place counts a packet and how late it is: against the earliest packet of the call, by the RTP clock.
+// baseWindow bounds how long the earliest packet is what others are compared with: a sender that moved its
+// schedule once, after a stall of its machine, is not late for ever. A listener's buffer adapts alike.
+const baseWindow = time.Second
+
+// place counts a packet and how late it is: by the RTP clock, against the earliest packet of the last one or
+// two seconds.
 func (s *stream) place(seq uint16, ts uint32, at time.Time) {
 	s.received++
 	if !s.heard {
-		s.heard, s.first, s.last, s.begin, s.beginTS = true, seq, seq, at, ts
+		s.heard, s.first, s.last, s.begin, s.beginTS, s.window = true, seq, seq, at, ts, at
 		return
 	}
 	if diff := int16(seq - s.last); diff > 0 {
@@ -229,8 +236,11 @@ func (s *stream) place(seq uint16, ts uint32, at time.Time) {
 		s.last = seq
 	}
 	delay := at.Sub(s.begin) - time.Duration(int32(ts-s.beginTS))*time.Second/8000
+	if at.Sub(s.window) > baseWindow {
+		s.window, s.baseOld, s.base = at, s.base, delay
+	}
 	s.base = min(s.base, delay)
-	lateness := delay - s.base
+	lateness := delay - min(s.base, s.baseOld)
 	if lateness > lateFrame {
 		s.late++
 	}
