@@ -117,10 +117,11 @@ func endCause(code string) media.Cause {
 
 func (s *Session) endUtterance(a turn.Action) {
 	u := s.utterance(a.Utterance)
-	if u.to.Before(u.from) {
-		u.to = s.now()
+	end := s.vadAt + 1
+	if u.to.Before(u.from) { // cut off in the midst of it: it was too long
+		u.to, end = s.now(), s.ear.position()
 	}
-	s.listener.command(order{kind: orderEnd, id: a.Utterance, frame: s.vadAt + 1})
+	s.listener.command(order{kind: orderEnd, id: a.Utterance, frame: end})
 	if a.Cut { // a reply is paused by it: whether it is a turn is still open
 		s.timed = false
 		return

@@ -176,3 +176,26 @@ func cpuTime(b *testing.B) time.Duration {
 }
 
 var _ media.Kicker = (*fakeLeg)(nil)
+
+// BenchmarkColdBurst gives the time from the start of a call to its first frame when 100 begin at once.
+func BenchmarkColdBurst(b *testing.B) {
+	for range b.N {
+		v := sim.New(sim.Config{})
+		ctx, cancel := context.WithCancel(context.Background())
+		var wg sync.WaitGroup
+		first := make([]time.Duration, 100)
+		begin := time.Now()
+		for i := range first {
+			leg := newLeg()
+			leg.onSpeech = sync.OnceFunc(func() { first[i] = time.Since(begin) })
+			s := benchSession(b, v.Call(uint64(i)), leg, nil)
+			wg.Go(func() { s.Run(ctx) })
+		}
+		time.Sleep(2 * time.Second)
+		cancel()
+		wg.Wait()
+		slices.Sort(first)
+		b.ReportMetric(float64(first[50].Microseconds()), "p50-µs")
+		b.ReportMetric(float64(first[99].Microseconds()), "max-µs")
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"github.com/parley-voice/parley/internal/event"
 	"github.com/parley-voice/parley/internal/media"
 	"github.com/parley-voice/parley/internal/voice/provider"
+	"github.com/parley-voice/parley/internal/voice/provider/sim"
 )
 
 func TestSilentCallerIsAskedTwiceThenLeft(t *testing.T) {
@@ -261,6 +262,44 @@ func TestRecorderGetsEveryFrame(t *testing.T) {
 	if int64(r.agent) < r.leg.sent-1 || int64(r.agent) > r.leg.sent {
 		t.Errorf("%d frames of the agent recorded, %d sent", r.agent, r.leg.sent)
 	}
+}
+
+// Somebody who never stops is answered all the same, with all they said by then.
+func TestEndlessSpeech(t *testing.T) {
+	stt := &counting{}
+	r := call(t, func(r *rig) {
+		stt.STT = sim.New(r.sim).STT()
+		r.cfg.STT = stt
+		r.cfg.Interruption.MaxUtterance = 10 * time.Second
+	}, func(r *rig) {
+		r.wait(3 * time.Second)
+		r.speak(12 * time.Second)
+		r.wait(time.Second)
+	})
+	if len(r.brain.turns) != 1 || stt.frames < 495 || stt.frames > 520 {
+		t.Errorf("%d turns, %d frames recognised\n%s", len(r.brain.turns), stt.frames, r.dump())
+	}
+}
+
+// counting counts the frames a recogniser gets.
+type counting struct {
+	provider.STT
+	frames int
+}
+
+func (c *counting) Open(ctx context.Context, cfg provider.STTConfig) (provider.STTStream, error) {
+	s, err := c.STT.Open(ctx, cfg)
+	return countingStream{s, c}, err
+}
+
+type countingStream struct {
+	provider.STTStream
+	c *counting
+}
+
+func (s countingStream) Write(frame []int16) {
+	s.c.frames++
+	s.STTStream.Write(frame)
 }
 
 // A leg that only sends on its tick works as well, a little later; so does one of 16 kHz.

@@ -102,6 +102,13 @@ func (e *ear) lastDigest() string {
 	return hex.EncodeToString(e.sha[:])
 }
 
+// position is the index of the next frame to come.
+func (e *ear) position() int64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.next
+}
+
 // listen says whether the listener wants to be woken.
 func (e *ear) listen(on bool) {
 	e.mu.Lock()

@@ -1,6 +1,8 @@
 package voice
 
 import (
+	"time"
+
 	"github.com/parley-voice/parley/internal/event"
 	"github.com/parley-voice/parley/internal/media"
 	"github.com/parley-voice/parley/internal/voice/provider"
@@ -84,6 +86,9 @@ func (s *Session) vad(m msg) {
 	}
 	s.note(kind, "", nil)
 	before := s.lastUtterance()
+	if m.kind == msgVADStart { // the same one goes on, or another begins
+		s.utterance(before).to = time.Time{}
+	}
 	s.step(turn.Event{Kind: ev, Lag: m.lag})
 	if id := s.lastUtterance(); id != before {
 		*s.utterance(id) = utterance{from: at}

@@ -25,13 +25,14 @@ import (
 
 // fakeLeg is a leg of a test: it ticks every 20 ms, sends what the caller says and keeps what they hear.
 type fakeLeg struct {
-	rate    int
-	kind    media.Kind
-	buffer  int64 // frames the far end plays late
-	noPlay  bool  // the far end never says what it played
-	refuse  error // of Transfer
-	deadEnd bool  // Hangup does nothing
-	forget  bool  // do not keep what was sent
+	rate     int
+	kind     media.Kind
+	buffer   int64  // frames the far end plays late
+	noPlay   bool   // the far end never says what it played
+	refuse   error  // of Transfer
+	deadEnd  bool   // Hangup does nothing
+	forget   bool   // do not keep what was sent
+	onSpeech func() // each frame of speech
 
 	mu        sync.Mutex
 	e         media.Endpoint
@@ -148,6 +149,9 @@ func (l *fakeLeg) take(in []int16) {
 		clear(out)
 	} else {
 		l.sent++
+		if l.onSpeech != nil {
+			l.onSpeech()
+		}
 	}
 	if !l.forget {
 		l.out = append(l.out, out...)
