@@ -39,6 +39,7 @@ func (e event) put(b []byte) {
 // loss of any of the others, of all three end packets too, does not matter.
 type dtmfIn struct {
 	active   bool
+	ssrc     uint32
 	ts       uint32
 	code     uint8
 	ended    bool
@@ -46,17 +47,23 @@ type dtmfIn struct {
 	duration uint16
 }
 
+// reordered is how many packets late a packet may be to be told from a restart of the numbering.
+const reordered = 100
+
 // packet takes one packet and returns the digit when a new one has begun, else 0.
 func (d *dtmfIn) packet(h header, e event) byte {
 	if int(e.code) >= len(digits) {
 		return 0
 	}
+	if h.ssrc != d.ssrc {
+		d.active = false // another source has timestamps of its own
+	}
 	if d.active && h.ts == d.ts {
 		d.ended = d.ended || e.end
-		d.seq = h.seq
+		d.seq, d.duration = h.seq, max(d.duration, e.duration)
 		return 0
 	}
-	if d.active && int32(h.ts-d.ts) < 0 {
+	if behind := int16(h.seq - d.seq); d.active && behind < 0 && behind > -reordered {
 		return 0 // a packet of an earlier digit, out of order
 	}
 	// Some gateways move the timestamp during one press; and a press longer than 65,535 units goes on as a
@@ -65,7 +72,7 @@ func (d *dtmfIn) packet(h header, e event) byte {
 		d.ts, d.seq, d.duration, d.ended = h.ts, h.seq, e.duration, e.end
 		return 0
 	}
-	*d = dtmfIn{active: true, ts: h.ts, code: e.code, ended: e.end, seq: h.seq, duration: e.duration}
+	*d = dtmfIn{active: true, ssrc: h.ssrc, ts: h.ts, code: e.code, ended: e.end, seq: h.seq, duration: e.duration}
 	return digits[e.code]
 }
 

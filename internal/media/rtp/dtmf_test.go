@@ -107,3 +107,44 @@ func TestDTMFDigitsAreReportedOnTheTick(t *testing.T) {
 		t.Errorf("stats %+v", st)
 	}
 }
+
+// TestDTMFInOfOddSenders: each row is a stream of telephone-event packets and the digits it means.
+func TestDTMFInOfOddSenders(t *testing.T) {
+	type pkt struct {
+		ssrc     uint32
+		seq      uint16
+		ts       uint32
+		code     uint8
+		end      bool
+		marker   bool
+		duration uint16
+	}
+	for _, tc := range []struct {
+		name    string
+		packets []pkt
+		want    string
+	}{
+		{"three ends", []pkt{{1, 1, 100, 5, false, true, 160}, {1, 2, 100, 5, true, false, 320}, {1, 3, 100, 5, true, false, 320}, {1, 4, 100, 5, true, false, 320}}, "5"},
+		{"only an end arrives", []pkt{{1, 9, 100, 5, true, false, 320}}, "5"},
+		{"no end arrives", []pkt{{1, 1, 100, 5, false, true, 160}, {1, 2, 2000, 5, false, true, 160}}, "55"},
+		{"the same digit twice", []pkt{{1, 1, 100, 5, false, true, 160}, {1, 2, 100, 5, true, false, 320}, {1, 9, 2000, 5, false, true, 160}}, "55"},
+		{"the timestamp moves", []pkt{{1, 1, 100, 5, false, true, 160}, {1, 2, 260, 5, false, false, 320}, {1, 3, 420, 5, true, false, 480}}, "5"},
+		{"a long press", []pkt{{1, 1, 100, 5, false, true, 65535}, {1, 2, 65635, 5, false, false, 160}, {1, 3, 65635, 5, true, false, 320}}, "5"},
+		{"out of order", []pkt{{1, 1, 100, 5, false, true, 160}, {1, 5, 2000, 6, false, true, 160}, {1, 4, 100, 5, true, false, 320}, {1, 6, 2000, 6, true, false, 320}}, "56"},
+		{"the timestamp wraps", []pkt{{1, 65535, 0xffffff00, 1, true, true, 160}, {1, 0, 100, 2, true, true, 160}}, "12"},
+		{"another source, earlier timestamps", []pkt{{1, 5000, 90000, 1, true, true, 160}, {2, 4990, 100, 2, true, true, 160}}, "12"},
+		{"the numbering restarts", []pkt{{1, 5000, 90000, 1, true, true, 160}, {1, 10, 100, 2, true, true, 160}}, "12"},
+		{"no digit: a flash", []pkt{{1, 1, 100, 16, true, true, 160}}, ""},
+	} {
+		var d dtmfIn
+		var got []byte
+		for _, p := range tc.packets {
+			if c := d.packet(header{ssrc: p.ssrc, seq: p.seq, ts: p.ts, marker: p.marker}, event{code: p.code, end: p.end, duration: p.duration}); c != 0 {
+				got = append(got, c)
+			}
+		}
+		if string(got) != tc.want {
+			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)
+		}
+	}
+}

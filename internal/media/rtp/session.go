@@ -36,9 +36,9 @@ type Config struct {
 	// way through NATs open and recorders in step.
 	QuietWhenIdle bool
 
-	// The callbacks are called by the tick, one at a time, with no way to be called after Close has
-	// returned except for one tick under way. They must not block and must not call SetRemote or Start. All
-	// may be nil.
+	// OnDTMF and OnTimeout are called by the tick, OnEnd by the tick or a goroutine of its own; none is called
+	// after Close has returned, except by a tick under way. They must not block and must not call SetRemote,
+	// Rate or Start. All may be nil.
 	OnDTMF    func(digit byte)
 	OnTimeout func(silent time.Duration) // once for each silence
 	OnEnd     func(error)                // the session cannot go on: a panic in a tick, a broken socket
