@@ -9,11 +9,15 @@
 //	thinker              thinker.go           runs the Brain, one turn at a time
 //	speaker              speaker.go           turns sentences into audio, ahead of the playout by some seconds
 //
-// They meet in one bounded inbox. The turn machine itself (package turn) is pure: events in, actions out.
+// Around them: config.go and defaults.go what a call is set up with, handle.go what reaches the session and
+// act.go what it does about it, journal.go the event log, prompts.go the audio of fixed texts, split.go
+// sentences, converter.go the leg's sample rate, tone.go what is left when no voice works.
+//
+// They meet in one bounded inbox (inbox.go). The turn machine itself (package turn) is pure: events in, actions out.
 // Each reply has a generation number; whatever carries an older one is dropped where it arrives. The
 // ledger (ledger.go) knows which words the caller has really heard, and nothing else enters the
 // transcript or the Brain's history.
 //
-// What answers a turn is a Brain: NewPromptBrain asks a language model; a flow engine is adapted by
-// the application. Audio format, vendor and carrier are somebody else's: package media, package provider.
+// What answers a turn is a Brain (brain.go): NewPromptBrain asks a language model (prompt.go, tool.go); a flow
+// engine is adapted by the application. Audio format, vendor and carrier are somebody else's: package media, package provider.
 package voice
