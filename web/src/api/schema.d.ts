@@ -30,7 +30,7 @@ export interface paths {
   "/api/v1/models": Get<t.Page<t.Model>> & { post: Op<object, t.ModelInput, Ok<t.Model>> };
   "/api/v1/models/{id}": { parameters: object; patch: Op<Id, Partial<t.ModelInput>, Ok<t.Model>>; delete: Op<Id, undefined, None> };
   "/api/v1/models/{id}/probe": { parameters: object; post: Op<Id, undefined, Ok<t.ProbeResult>> };
-  "/api/v1/models/probe": { parameters: object; post: Op<object, t.ModelInput, Ok<t.ProbeResult>> };
+  "/api/v1/models/probe": { parameters: object; post: Op<object, t.ModelInput & { id?: string }, Ok<t.ProbeResult>> };
   "/api/v1/phones": Get<t.Page<t.Phone>, Q> & { post: Op<object, { username: string; displayName?: string; password?: string }, Ok<t.Phone & { password?: string }>> };
   "/api/v1/phones/{id}": { parameters: object; patch: Op<Id, { displayName?: string; password?: string }, Ok<t.Phone & { password?: string }>>; delete: Op<Id, undefined, None> };
   "/api/v1/calls": Get<t.Page<t.Call>, { query?: { status?: string; direction?: string; channel?: string; agentId?: string; q?: string; from?: string; to?: string; cursor?: string; limit?: number } }>;
@@ -39,8 +39,8 @@ export interface paths {
   "/api/v1/calls/{id}/hangup": { parameters: object; post: Op<Id, undefined, Ok<t.Call>> };
   "/api/v1/calls/{id}/transcript": Get<t.Page<t.TranscriptItem>, Id & Q>;
   "/api/v1/calls/{id}/recording/peaks": Get<t.Peaks, Id & { query?: { buckets?: number } }>;
-  "/api/v1/calls/{id}/events": Get<t.Page<t.Entry>, Id & { query?: { kind?: string; cursor?: string; limit?: number } }>;
+  "/api/v1/calls/{id}/events": Get<t.Page<t.Entry>, Id & { query?: { kind?: string[]; cursor?: string; limit?: number } }>;
   "/api/v1/calls/{id}/turns": Get<{ items: t.Turn[] }, Id>;
   "/api/v1/calls/{id}/signals": Get<{ items: t.Signal[] }, Id>;
-  "/api/v1/overview": Get<t.Overview>;
+  "/api/v1/overview": Get<t.Overview, { query?: { timeZone?: string } }>;
 }

@@ -132,8 +132,6 @@ export type Model = {
 };
 export type ModelInput = {
   name: string;
-  vendor?: "openai" | "local" | "sim";
-  services: Service[];
   baseUrls: Partial<Record<Service, string>>;
   defaults: Model["defaults"];
   keys?: Partial<Record<Service, string>>;

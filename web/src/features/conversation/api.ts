@@ -29,7 +29,7 @@ export const useTranscript = (id: string) =>
   useQuery({
     queryKey: ["calls", id, "transcript"],
     queryFn: ({ signal }) =>
-      unwrap(client.GET("/api/v1/calls/{id}/transcript", { params: { ...path(id), query: { limit: 200 } }, signal })),
+      unwrap(client.GET("/api/v1/calls/{id}/transcript", { params: { ...path(id), query: { limit: 1000 } }, signal })),
   });
 
 export const usePeaks = (id: string, enabled: boolean) =>
@@ -57,7 +57,7 @@ export const useEvents = (id: string, kind: string) =>
         client.GET("/api/v1/calls/{id}/events", {
           params: {
             ...path(id),
-            query: { limit: 200, ...(kind ? { kind } : {}), ...(pageParam ? { cursor: pageParam } : {}) },
+            query: { limit: 200, ...(kind ? { kind: [kind] } : {}), ...(pageParam ? { cursor: pageParam } : {}) },
           },
           signal,
         }),

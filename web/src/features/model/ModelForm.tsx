@@ -33,8 +33,6 @@ export function toInput(v: Values): ModelInput {
   const defaults = Object.fromEntries(Object.entries(v.defaults).filter(([, d]) => d));
   return {
     name: v.name.trim(),
-    vendor: "openai",
-    services: used,
     baseUrls: Object.fromEntries(used.map((s) => [s, v.baseUrls[s].trim().replace(/\/+$/, "")])),
     defaults,
     ...(Object.keys(keys).length > 0 ? { keys } : {}),
@@ -148,9 +146,14 @@ export function ModelForm({ model, close }: { model?: Model; close: () => void }
               onClick={() => {
                 const typed = Object.values(form.values.keys).some(Boolean);
                 // A saved server is checked with the keys it has, unless something new was typed.
-                probe.mutate(model && !form.isDirty() && !typed ? { id: model.id } : { draft: toInput(form.values) }, {
-                  onError: failed,
-                });
+                probe.mutate(
+                  model && !form.isDirty() && !typed
+                    ? { id: model.id }
+                    : { draft: { ...toInput(form.values), ...(model ? { id: model.id } : {}) } },
+                  {
+                    onError: failed,
+                  },
+                );
               }}
             >
               Check

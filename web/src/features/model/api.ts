@@ -27,7 +27,7 @@ export function useDeleteModel() {
 export function useProbe() {
   const queries = useQueryClient();
   return useMutation({
-    mutationFn: (of: { id: string } | { draft: ModelInput }) =>
+    mutationFn: (of: { id: string } | { draft: ModelInput & { id?: string } }) =>
       "id" in of
         ? unwrap(client.POST("/api/v1/models/{id}/probe", { params: { path: { id: of.id } } }))
         : unwrap(client.POST("/api/v1/models/probe", { body: of.draft })),

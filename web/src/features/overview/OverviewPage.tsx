@@ -9,7 +9,8 @@ import { useRooms } from "../../realtime/hooks";
 import { Copy } from "../../ui/Copy";
 import { clock, latency } from "../../ui/format";
 import { Page } from "../../ui/Page";
-import { Loaded, Rows } from "../../ui/states";
+import { Failed, Loaded, Rows } from "../../ui/states";
+import { useAgents } from "../agent/api";
 import { callerName } from "../conversation/api";
 import { CallStatus } from "../conversation/CallStatus";
 import { useLiveCalls, useOverview } from "./api";
@@ -49,7 +50,7 @@ export function OverviewPage() {
                   <Hours perHour={o.perHour} />
                 </Paper>
               </Stack>
-              <TryIt agents={o.agents} />
+              <TryIt />
             </div>
           </>
         )}
@@ -131,7 +132,11 @@ function LiveCalls() {
   );
 }
 
-function TryIt({ agents }: { agents: Overview["agents"] }) {
+function TryIt() {
+  const query = useAgents();
+  if (!query.data)
+    return query.isError ? <Failed error={query.error} retry={() => query.refetch()} /> : <Rows n={1} height={260} />;
+  const agents = query.data.items.filter((a) => a.publishedVersion !== null);
   const agent = agents.find((a) => a.slug === "front-desk") ?? agents[0];
   if (!agent) {
     return (
