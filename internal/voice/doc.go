@@ -1,7 +1,7 @@
 // Package voice is the conversation runtime: it joins a caller's leg to an agent and holds the
 // conversation until one of them ends it.
 //
-// A Session is one call. Four goroutines carry it, and only one decides:
+// A Session is one call. Beside the leg's goroutine it has four of its own, and only one decides:
 //
 //	leg's goroutine      ear.go, playout.go   Tick: VAD, caller audio into the ear's ring, agent audio out
 //	session (Run)        session.go, act.go   owns the turn machine, the clock's timer and the journal
@@ -15,7 +15,7 @@
 //
 // They meet in one bounded inbox (inbox.go). The turn machine itself (package turn) is pure: events in, actions out.
 // Each reply has a generation number; whatever carries an older one is dropped where it arrives. The
-// ledger (ledger.go) knows which words the caller has really heard, and nothing else enters the
+// ledger (playout.go) knows which words the caller has really heard, and nothing else enters the
 // transcript or the Brain's history.
 //
 // What answers a turn is a Brain (brain.go): NewPromptBrain asks a language model (prompt.go, tool.go); a flow
