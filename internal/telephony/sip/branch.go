@@ -181,26 +181,44 @@ func (b *branch) redirected(res *sipmsg.Response) {
 
 // challenged answers a 401 or 407 (RFC 3261 section 22).
 func (b *branch) challenged(res *sipmsg.Response) {
-	ask, reply := "WWW-Authenticate", "Authorization"
-	if res.StatusCode == 407 {
-		ask, reply = "Proxy-Authenticate", "Proxy-Authorization"
-	}
-	auth := b.a.request.Auth
-	chal := pickChallenge(res.GetHeaders(ask))
+	name, value, ok := credentials(res, b.a.request.Auth, "INVITE", b.target.String())
 	b.a.l.mu.Lock()
 	b.auths++
-	again := chal != nil && auth.Username != "" && !b.a.over && (b.auths == 1 || (chal.Stale && b.auths <= maxAuthTries))
+	again := ok && !b.a.over && (b.auths == 1 || (b.auths <= maxAuthTries && isStale(res)))
 	b.a.l.mu.Unlock()
 	if !again {
 		b.finish(res.StatusCode)
 		return
 	}
-	cred, err := digest.Digest(chal, digest.Options{Method: "INVITE", URI: b.target.String(), Username: auth.Username, Password: auth.Password})
-	if err != nil {
-		b.finish(res.StatusCode)
-		return
+	b.invite(name, value)
+}
+
+// credentials makes the header that answers a 401 or 407.
+func credentials(res *sipmsg.Response, auth Auth, method, uri string) (name, value string, ok bool) {
+	ask, name := challengeHeaders(res)
+	chal := pickChallenge(res.GetHeaders(ask))
+	if chal == nil || auth.Username == "" {
+		return "", "", false
 	}
-	b.invite(reply, cred.String())
+	cred, err := digest.Digest(chal, digest.Options{Method: method, URI: uri, Username: auth.Username, Password: auth.Password})
+	if err != nil {
+		return "", "", false
+	}
+	return name, cred.String(), true
+}
+
+func challengeHeaders(res *sipmsg.Response) (ask, reply string) {
+	if res.StatusCode == 407 {
+		return "Proxy-Authenticate", "Proxy-Authorization"
+	}
+	return "WWW-Authenticate", "Authorization"
+}
+
+// isStale reports whether only the nonce was refused, because of its age (RFC 7616 section 3.3).
+func isStale(res *sipmsg.Response) bool {
+	ask, _ := challengeHeaders(res)
+	chal := pickChallenge(res.GetHeaders(ask))
+	return chal != nil && chal.Stale
 }
 
 // pickChallenge takes the strongest challenge we can answer (RFC 8760 section 2.4).

@@ -216,10 +216,35 @@ func (l *leg) send(ctx context.Context, req *sipmsg.Request) (*sipmsg.Response, 
 		return nil, err
 	}
 	res, err := l.s.tx.do(ctx, tx)
+	if err == nil && (res.StatusCode == 401 || res.StatusCode == 407) {
+		if again, ok := l.authorise(req, res); ok {
+			l.s.prepend(again, tx.flow)
+			res, err = l.s.tx.do(ctx, &clientTx{req: again, flow: tx.flow, ladder: l})
+		}
+	}
 	if err != nil {
 		return nil, fault.Wrap(fault.Timeout, err, "the phone did not answer %s", req.Method)
 	}
 	return res, nil
+}
+
+// authorise answers a trunk that challenges requests within a call too (RFC 3261 section 22.2).
+func (l *leg) authorise(req *sipmsg.Request, res *sipmsg.Response) (*sipmsg.Request, bool) {
+	if l.attempt == nil {
+		return nil, false
+	}
+	name, value, ok := credentials(res, l.attempt.request.Auth, string(req.Method), req.Recipient.String())
+	if !ok {
+		return nil, false
+	}
+	again := req.Clone()
+	again.RemoveHeader("Via")
+	l.mu.Lock()
+	l.d.localSeq++
+	again.CSeq().SeqNo = l.d.localSeq
+	l.mu.Unlock()
+	again.AppendHeader(sipmsg.NewHeader(name, value))
+	return again, true
 }
 
 // prepare addresses a request of the dialog.

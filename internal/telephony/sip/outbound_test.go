@@ -100,6 +100,38 @@ func TestOutboundDigest(t *testing.T) {
 	}
 }
 
+func TestATrunkChallengesWithinTheCall(t *testing.T) {
+	b := serve(t)
+	p := callee(t, b)
+	l := ring(t, b, p, func(r *DialRequest) { r.Auth = Auth{"me", "secret"} })
+	p.respond(p.asked("INVITE"), 200, plainAnswer)
+	p.asked("ACK")
+	chal := digest.Challenge{Realm: "there", Nonce: "abc", Algorithm: "MD5", QOP: []string{"auth"}}
+	hold := make(chan error, 1)
+	go func() { hold <- l.Hold(context.Background(), true) }()
+	p.respond(p.asked("INVITE"), 401, "", "WWW-Authenticate: "+chal.String())
+	again := p.asked("INVITE")
+	if header(again, "Authorization") == "" || len(again.GetHeaders("Via")) != 1 {
+		t.Errorf("the second INVITE:\n%s", again)
+	}
+	p.respond(again, 200, plainAnswer)
+	p.asked("ACK") // of the refusal
+	if ack := p.asked("ACK"); ack.CSeq().SeqNo != again.CSeq().SeqNo {
+		t.Errorf("ACK %d for INVITE %d", ack.CSeq().SeqNo, again.CSeq().SeqNo)
+	}
+	if err := <-hold; err != nil {
+		t.Error(err)
+	}
+	go func() { _ = l.Hangup(context.Background(), media.Cause{Code: "normal"}) }()
+	p.respond(p.asked("BYE"), 407, "", "Proxy-Authenticate: "+chal.String())
+	bye := p.asked("BYE")
+	if header(bye, "Proxy-Authorization") == "" {
+		t.Errorf("the second BYE:\n%s", bye)
+	}
+	p.respond(bye, 200, "")
+	over(t, l)
+}
+
 func TestRedirection(t *testing.T) {
 	b := serve(t)
 	first, second := callee(t, b), callee(t, b)

@@ -162,7 +162,7 @@ func (l *leg) reinviteOnce(ctx context.Context, change func()) (int, error) {
 
 	res, err := l.send(ctx, req)
 	if err == nil && res.StatusCode < 300 {
-		return res.StatusCode, l.reinvited(ctx, req, res)
+		return res.StatusCode, l.reinvited(ctx, res)
 	}
 	l.mu.Lock()
 	l.busy = false
@@ -207,7 +207,7 @@ func (l *leg) reofferCodecs() []string {
 }
 
 // reinvited takes the 200 to our re-INVITE: it is acknowledged whatever it says.
-func (l *leg) reinvited(ctx context.Context, req *sipmsg.Request, res *sipmsg.Response) error {
+func (l *leg) reinvited(ctx context.Context, res *sipmsg.Response) error {
 	l.mu.Lock()
 	l.d.retarget(res.Contact())
 	a, err := acceptSDP(res.Body(), l.caps, l.localKey, l.weHold)
@@ -216,7 +216,7 @@ func (l *leg) reinvited(ctx context.Context, req *sipmsg.Request, res *sipmsg.Re
 	}
 	l.busy = false
 	l.followSession(res)
-	ack := l.d.requestSeq(sipmsg.ACK, req.CSeq().SeqNo)
+	ack := l.d.requestSeq(sipmsg.ACK, res.CSeq().SeqNo)
 	l.mu.Unlock()
 	if sendErr := l.acknowledge(ctx, ack); sendErr != nil {
 		return sendErr
