@@ -18,6 +18,7 @@ const (
 	maxOutcomes    = 64
 	maxCallErrors  = 20 // facts; the log and the alerts have the rest
 	maxTurnText    = 16 << 10
+	maxGens        = 8 // replies of one turn: retries, reprompts
 	maxNameBytes   = 256
 	speakerCaller  = "caller"
 	speakerAgent   = "agent"
@@ -34,6 +35,7 @@ type turnMarks struct {
 	eos, stt, token, audio, frame      int64
 	hasEOS, hasSTT, hasToken, hasAudio bool
 	hasFrame, interrupted              bool
+	gens                               []int // generations of the replies, the last maxGens
 }
 
 // derivation makes the transcript, the turns, the alerts and the outcome of a call from its entries. It is
@@ -43,7 +45,8 @@ type derivation struct {
 	openItem   int   // seq of the caller's item that is still being recognised, 0 for none
 	openStart  int64 // its start
 	open       []turnMarks
-	turns      int // highest turn
+	typed      string // by the caller, for the turn that the next end of speech begins
+	turns      int    // highest turn
 	latencies  []int32
 	latencyAt  int
 	alerts     []CallAlert
@@ -115,18 +118,20 @@ func (d *derivation) addSpeech(e *event.Entry, out *derived) {
 		t := d.turn(e.Turn, out)
 		t.callerText = join(t.callerText, e.Text)
 		t.stt, t.hasSTT = e.AtUS, true
+		if t.turn > d.turns {
+			d.turns, out.changed = t.turn, true
+		}
 	case event.EntryText:
 		d.lastItem++
 		d.item(e, speakerCaller, d.lastItem, out)
-		t := d.turn(e.Turn, out)
-		t.callerText = join(t.callerText, e.Text)
+		d.typed = join(d.typed, e.Text)
 	case event.EntryAgentSaid:
 		if e.Text == "" {
 			return
 		}
 		d.lastItem++
 		d.item(e, speakerAgent, d.lastItem, out)
-		t := d.turn(e.Turn, out)
+		t := d.reply(e, out)
 		t.agentText = join(t.agentText, e.Text)
 		t.interrupted = t.interrupted || flag(e.Data, "interrupted")
 	default: // noise or a backchannel: what was heard of it does not stand
@@ -175,11 +180,19 @@ func (d *derivation) item(e *event.Entry, speaker string, seq int, out *derived)
 // addMark keeps the waterfall. The caller may go on after the end of speech was decided, before anything
 // was answered: then the turn is measured anew from the next decision.
 func (d *derivation) addMark(e *event.Entry, out *derived) {
+	if e.Kind == event.EntryCut {
+		d.reply(e, out).interrupted = true
+		return
+	}
 	t := d.turn(e.Turn, out)
+	t.answeredBy(e.Gen)
 	switch e.Kind {
 	case event.EntryEndOfSpeech:
 		if t.hasFrame {
 			return
+		}
+		if d.typed != "" {
+			t.callerText, d.typed = join(t.callerText, d.typed), ""
 		}
 		t.eos, t.hasEOS = e.AtUS, true
 		t.hasToken, t.hasAudio = false, false
@@ -200,9 +213,36 @@ func (d *derivation) addMark(e *event.Entry, out *derived) {
 			d.addLatency(t.frame - t.eos)
 			out.changed = true
 		}
-	case event.EntryCut:
-		t.interrupted = true
 	}
+	if t.real() && t.turn > d.turns {
+		d.turns, out.changed = t.turn, true
+	}
+}
+
+// answeredBy notes that generation gen answers the turn.
+func (t *turnMarks) answeredBy(gen int) {
+	if gen == 0 || slices.Contains(t.gens, gen) {
+		return
+	}
+	if len(t.gens) == maxGens {
+		t.gens = slices.Delete(t.gens, 0, 1)
+	}
+	t.gens = append(t.gens, gen)
+}
+
+// reply finds the turn that a generation answers: its last words may come when the next turn has begun.
+func (d *derivation) reply(e *event.Entry, out *derived) *turnMarks {
+	for i := len(d.open) - 1; i >= 0 && e.Gen != 0; i-- {
+		if slices.Contains(d.open[i].gens, e.Gen) {
+			return &d.open[i]
+		}
+	}
+	return d.turn(e.Turn, out)
+}
+
+// real says that something was said or answered. The end of what turns out to be a noise begins no turn.
+func (t *turnMarks) real() bool {
+	return t.callerText != "" || t.agentText != "" || t.hasToken || t.hasFrame
 }
 
 func (d *derivation) addLatency(us int64) {
@@ -238,11 +278,10 @@ func (d *derivation) turn(n int, out *derived) *turnMarks {
 	if n < 0 || (len(d.open) > 0 && len(d.open) == maxOpenTurns && n < d.open[0].turn) {
 		return &turnMarks{}
 	}
-	if n > d.turns {
-		d.turns, out.changed = n, true
-	}
 	if len(d.open) == maxOpenTurns {
-		out.turns = append(out.turns, d.open[0].show())
+		if d.open[0].real() {
+			out.turns = append(out.turns, d.open[0].show())
+		}
 		copy(d.open, d.open[1:])
 		d.open = d.open[:len(d.open)-1]
 	}
@@ -282,7 +321,9 @@ func (t *turnMarks) show() CallTurn {
 func (d *derivation) openTurns() []CallTurn {
 	v := make([]CallTurn, 0, len(d.open))
 	for i := range d.open {
-		v = append(v, d.open[i].show())
+		if d.open[i].real() {
+			v = append(v, d.open[i].show())
+		}
 	}
 	return v
 }

@@ -48,6 +48,26 @@ func TestTheLastEndOfSpeechCounts(t *testing.T) {
 	}
 }
 
+// An interrupted reply's last words belong to its own turn, though the next has begun; typed words to the turn they
+// begin; and a noise is no turn.
+func TestWordsFindTheirTurn(t *testing.T) {
+	var d derivation
+	feed(&d,
+		event.Entry{AtUS: 10, Kind: event.EntryFirstFrame, Gen: 1},
+		event.Entry{AtUS: 20, Kind: event.EntryText, Text: "hello"},
+		event.Entry{AtUS: 21, Kind: event.EntryEndOfSpeech, Turn: 1},
+		event.Entry{AtUS: 22, Kind: event.EntryAgentSaid, Gen: 1, Turn: 1, Text: "Good mor", Data: map[string]any{"interrupted": true}},
+		event.Entry{AtUS: 23, Kind: event.EntryFirstToken, Turn: 1, Gen: 2},
+		event.Entry{AtUS: 24, Kind: event.EntryFirstFrame, Turn: 1, Gen: 2},
+		event.Entry{AtUS: 30, Kind: event.EntryCut, Turn: 2, Gen: 2},
+		event.Entry{AtUS: 40, Kind: event.EntryEndOfSpeech, Turn: 2},
+		event.Entry{AtUS: 41, Kind: event.EntrySTTFinal, Turn: 2})
+	v := d.openTurns()
+	if len(v) != 2 || d.turns != 1 || v[0].AgentText != "Good mor" || !v[0].Interrupted || v[1].CallerText != "hello" || !v[1].Interrupted {
+		t.Errorf("%d turns: %+v", d.turns, v)
+	}
+}
+
 // A call of any length keeps a bounded number of things.
 func TestDerivationIsBounded(t *testing.T) {
 	var d derivation
