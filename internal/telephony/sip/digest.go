@@ -184,10 +184,9 @@ func (a *authenticator) failed(from netip.Addr) {
 	defer a.mu.Unlock()
 	f, ok := a.failures[from]
 	if !ok && len(a.failures) >= failureMemory {
-		for addr, old := range a.failures {
-			if now.After(old.until) || len(a.failures) >= failureMemory {
-				delete(a.failures, addr) // map order is random: no address can hold its place
-			}
+		for addr := range a.failures {
+			delete(a.failures, addr) // map order is random: no address can hold its place
+			break
 		}
 	}
 	a.failures[from] = failure{f.count + 1, now.Add(failureWindow)}
