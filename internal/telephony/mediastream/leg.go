@@ -31,8 +31,6 @@ type leg struct {
 	s       *Server
 	info    media.LegInfo
 	account string
-	ctx     context.Context // for the owner; cancelled when the leg has ended
-	cancel  context.CancelFunc
 	conn    *websocket.Conn
 	in      inbox
 	out     *outbox
@@ -402,7 +400,6 @@ func (l *leg) finish(cause media.Cause) {
 	close(l.stop)
 	l.last(media.LegEvent{Kind: media.LegEnded, Cause: cause})
 	close(l.done)
-	l.cancel()
 }
 
 func (l *leg) last(ev media.LegEvent) {

@@ -99,7 +99,7 @@ func (s *Server) accept(l *leg) {
 			l.end(media.Cause{By: "system", Code: "error", Text: "Something went wrong on our side."}, websocket.StatusInternalError, "internal error")
 		}
 	}()
-	s.cfg.Accept(l.ctx, l)
+	s.cfg.Accept(s.base, l) // the leg says itself when it ends
 }
 
 // begin waits for connected and start, and makes the leg of it.
@@ -179,9 +179,8 @@ func (s *Server) newLeg(st *start, c Claims, remote string, conn *websocket.Conn
 	if to == "" {
 		to = c.Agent
 	}
-	ctx, cancel := context.WithCancel(s.base)
 	l := &leg{
-		s: s, ctx: ctx, cancel: cancel, account: st.AccountSid, conn: conn, done: make(chan struct{}), shut: make(chan struct{}), stop: make(chan struct{}),
+		s: s, account: st.AccountSid, conn: conn, done: make(chan struct{}), shut: make(chan struct{}), stop: make(chan struct{}),
 		info: media.LegInfo{
 			ID: uuid.Must(uuid.NewV7()).String(), Kind: media.KindTwilio, Direction: media.Inbound,
 			From: c.From, To: to, External: st.CallSid, Remote: remote, Params: params,

@@ -138,3 +138,21 @@ func TestTokenRecordIsBounded(t *testing.T) {
 		t.Errorf("%d remembered", len(tk.used))
 	}
 }
+
+func FuzzToken(f *testing.F) {
+	tk, err := NewTokens(TokensConfig{Key: testKey})
+	if err != nil {
+		f.Fatal(err)
+	}
+	good, err := tk.Mint(Claims{Org: "o", Agent: "a"}, time.Hour)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add("pmt1.e30.AAAA")
+	f.Fuzz(func(t *testing.T, s string) {
+		if c, err := tk.Verify(context.Background(), s, ""); err == nil && (c.Org != "o" || s != good) {
+			t.Fatalf("a token that was never minted is taken: %q", s)
+		}
+	})
+}

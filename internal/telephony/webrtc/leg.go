@@ -35,8 +35,8 @@ type leg struct {
 	session   *rtp.Session
 	rate      int
 	channel   *channel
-	waiting   *quartz.Timer // for ICE and DTLS
-	ctx       context.Context
+	waiting   *quartz.Timer   // for ICE and DTLS
+	ctx       context.Context // of pion's callbacks, until the leg is whole or has failed
 	cancel    context.CancelFunc
 	ready     chan struct{} // the leg is whole: callbacks may begin
 	connected chan struct{}

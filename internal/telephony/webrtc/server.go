@@ -46,10 +46,14 @@ type Config struct {
 
 // Server takes offers.
 type Server struct {
-	cfg  Config
-	mux  *ice.UDPMuxDefault
-	wg   sync.WaitGroup
-	log  logs
+	cfg Config
+	mux *ice.UDPMuxDefault
+	wg  sync.WaitGroup
+	log logs
+
+	base   context.Context // the owners' of legs; cancelled by Close
+	cancel context.CancelFunc
+
 	mu   sync.Mutex
 	legs map[*leg]struct{}
 	held int // places taken by offers under way
@@ -114,6 +118,7 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{cfg: c, legs: map[*leg]struct{}{}, log: logs{c.Log}}
 	s.mux = ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: conn, Logger: s.log.NewLogger("mux")})
+	s.base, s.cancel = context.WithCancel(context.Background())
 	return s, nil
 }
 
@@ -144,6 +149,7 @@ func (s *Server) Drain() {
 func (s *Server) Close(ctx context.Context) error {
 	s.mu.Lock()
 	s.shut = true
+	s.cancel()
 	for l := range s.legs {
 		l.end(media.Cause{By: "system", Code: "shutdown", Text: "The server is stopping."})
 	}
@@ -219,7 +225,7 @@ func (s *Server) Offer(ctx context.Context, r OfferRequest) (answer string, _ me
 	s.settle(l)
 	s.count("offer")
 	if s.cfg.Accept != nil {
-		s.wg.Go(func() { l.guard(func() { s.cfg.Accept(l.ctx, l) }) })
+		s.wg.Go(func() { l.guard(func() { s.cfg.Accept(s.base, l) }) })
 	}
 	return answer, l, nil
 }
