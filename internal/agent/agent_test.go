@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,9 +29,14 @@ const (
 )
 
 // shop is a prober that answers for one address.
-type shop struct{ asked []string }
+type shop struct {
+	mu    sync.Mutex
+	asked []string
+}
 
 func (s *shop) Probe(_ context.Context, service, base, key string) ([]string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.asked = append(s.asked, service+" "+base+" "+key)
 	if strings.Contains(base, "down") {
 		return nil, errors.New("connection refused")
@@ -97,6 +103,9 @@ func TestSeedAndPublish(t *testing.T) {
 		}
 		if snap, _ := w.Published(ctx, orgA, id); snap.Version != 1 {
 			t.Fatal("a version that is not published is used")
+		}
+		if draft, err := w.Version(ctx, orgA, id, 2); err != nil || draft.Version != 2 || draft.Definition.Prompt == "" {
+			t.Fatalf("Version: %+v %v", draft, err)
 		}
 		a, err := w.Publish(ctx, orgA, id, 2)
 		if err != nil || *a.PublishedVersion != 2 || a.Kind != "prompt" {

@@ -108,6 +108,24 @@ func (s *Service) Published(ctx context.Context, orgID, name string) (*Snapshot,
 	return snap, nil
 }
 
+// Version gives any version as a call would use it, for trying a draft. It is not cached.
+func (s *Service) Version(ctx context.Context, orgID, name string, number int) (*Snapshot, error) {
+	var snap *Snapshot
+	err := s.c.DB.ReadTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) error {
+		r, err := agentByName(ctx, tx, name)
+		if err != nil {
+			return err
+		}
+		v, err := versionOf(ctx, tx, r.ID, number)
+		if err != nil {
+			return err
+		}
+		snap, err = snapshot(r, v)
+		return err
+	})
+	return snap, err
+}
+
 func snapshot(r *agentRow, v *versionRow) (*Snapshot, error) {
 	d, err := parseDefinition(v.Definition)
 	if err != nil {

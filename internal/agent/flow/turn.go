@@ -51,6 +51,10 @@ func (m *Machine) words(ctx context.Context, text string) {
 // digits gathers keys until they are an answer.
 func (m *Machine) digits(ctx context.Context, keys string, complete bool) {
 	q := m.q
+	if complete && keys == "" && m.keys == "" { // only the key that ends digits was pressed
+		m.command(ctx, cmdRepeat)
+		return
+	}
 	for i := 0; i < len(keys) && m.q == q && !m.done; i++ {
 		k := keys[i]
 		if !strings.ContainsRune("0123456789*#", rune(k)) {

@@ -46,7 +46,7 @@ type Config struct {
 	ModelDir     string        // pocketsphinx's English model [/usr/share/pocketsphinx/model/en-us]
 	TempDir      string        // where the private directory is made [the system's]
 	Path         string        // where programs are searched [PATH]
-	// Threshold is how much worse, per frame, an utterance may fit the grammar than free phones [26].
+	// Threshold is how much worse, per frame, an utterance may fit the grammar than free phones [36, or 32 for wide-band sound].
 	Threshold float64
 	Seed      uint64 // of the noise added before recognition
 	Clock     quartz.Clock
@@ -106,9 +106,6 @@ func (c Config) withDefaults() Config {
 	}
 	if c.ModelDir == "" {
 		c.ModelDir = "/usr/share/pocketsphinx/model/en-us"
-	}
-	if c.Threshold == 0 {
-		c.Threshold = defaultThreshold
 	}
 	if c.Clock == nil {
 		c.Clock = quartz.NewReal()

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -168,7 +169,7 @@ func TestPoolIsBounded(t *testing.T) {
 	var wg sync.WaitGroup
 	wg.Go(func() { _, _ = e.Speak(ctx, provider.SpeakRequest{Text: "hello"}) })
 	for len(e.pool) == 0 {
-		time.Sleep(time.Millisecond) //nolint:forbidigo // until the child holds the worker
+		runtime.Gosched() // until the child holds the worker
 	}
 	_, err := e.Speak(t.Context(), provider.SpeakRequest{Text: "hello"})
 	var pe *provider.Error
