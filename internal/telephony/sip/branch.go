@@ -108,6 +108,7 @@ func (b *branch) accepted(res *sipmsg.Response) {
 		err = l.settle(got)
 	}
 	l.state = up
+	b.flow.keep(connKept)
 	l.followSession(res)
 	a.err = err
 	l.mu.Unlock()

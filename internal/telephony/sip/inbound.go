@@ -192,6 +192,7 @@ func (l *leg) accept(ctx context.Context) error {
 	l.startSession(l.invite, res)
 	res.SetBody(l.sdp)
 	l.state = answered
+	l.d.flow.keep(connKept)
 	l.awaitAck(l.invite.CSeq().SeqNo, res, late)
 	if l.ringing != nil {
 		l.ringing.Stop()

@@ -114,6 +114,9 @@ func (r *registrar) register(ctx context.Context, tx *serverTx, req *sipmsg.Requ
 		r.s.log.Error("SIP registration was not stored", "user", user, "error", err)
 	}
 	r.s.count("register", "200")
+	if len(contacts) > 0 {
+		f.keep(connKept)
+	}
 	res := r.s.response(req, 200)
 	now := r.s.config.Clock.Now()
 	for _, c := range contacts {

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,6 +22,26 @@ type tcpConn struct {
 	out    chan []byte
 	done   chan struct{}
 	once   sync.Once
+	idle   atomic.Int64 // how long it may be silent, in nanoseconds
+}
+
+// keep lets the connection be silent for at least d: a phone is registered over it, or a call is up. Strangers'
+// connections end sooner, so that they cannot fill the table.
+func (f flow) keep(d time.Duration) {
+	if f.conn == nil {
+		return
+	}
+	for {
+		old := f.conn.idle.Load()
+		if old >= int64(d) {
+			return
+		}
+		if f.conn.idle.CompareAndSwap(old, int64(d)) {
+			// The reader waits already, with the old limit. A socket that is closed has none.
+			_ = f.conn.conn.SetReadDeadline(time.Now().Add(d))
+			return
+		}
+	}
 }
 
 var errSlowPeer = errors.New("the peer reads too slowly: its connection was closed")
@@ -85,7 +106,7 @@ func (c *tcpConn) read() {
 	r := bufio.NewReaderSize(c.conn, 4096)
 	f := flow{remote: c.remote, conn: c}
 	for {
-		_ = c.conn.SetReadDeadline(time.Now().Add(connIdle))
+		_ = c.conn.SetReadDeadline(time.Now().Add(time.Duration(c.idle.Load())))
 		if err := c.keepAlives(r); err != nil {
 			c.close()
 			return

@@ -18,7 +18,8 @@ const (
 	maxMessage    = 64 << 10         // one message, RFC 3261 section 18.1.1
 	maxConns      = 1024             // TCP connections open at once
 	connQueue     = 64               // messages waiting for one slow TCP peer; when full the connection closes
-	connIdle      = 10 * time.Minute // TCP connection without a message or keep-alive
+	connIdle      = 2 * time.Minute  // TCP connection without a message or keep-alive
+	connKept      = 24 * time.Hour   // the same while a call or a registration needs it
 	connMessage   = 10 * time.Second // from the first byte of a message to its last
 	connWrite     = 5 * time.Second
 	tcpDialWithin = 5 * time.Second
@@ -168,6 +169,7 @@ func (t *transport) adopt(c *net.TCPConn) (*tcpConn, error) {
 	remote := c.RemoteAddr().(*net.TCPAddr).AddrPort()
 	remote = netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port())
 	tc := &tcpConn{t: t, conn: c, remote: remote, out: make(chan []byte, connQueue), done: make(chan struct{})}
+	tc.idle.Store(int64(connIdle))
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
