@@ -151,8 +151,8 @@ type LatencyInfo struct {
 // CallDetail is a call with its legs and alerts.
 type CallDetail struct {
 	CallRecord
-	Legs   []CallLeg   `json:"legs"`
-	Alerts []CallAlert `json:"alerts"`
+	Legs   []CallLeg   `json:"legs" nullable:"false"`
+	Alerts []CallAlert `json:"alerts" nullable:"false"`
 }
 
 // CallLeg is one side of a call.

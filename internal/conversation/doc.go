@@ -3,21 +3,26 @@
 //
 // A newcomer's map:
 //
-//	call.go        what a call is: states, legs, items, turns, and the questions one may ask
+//	call.go        what a call is: states, legs, items, turns
 //	service.go     Config, New, Start, Close, Begin
 //	live.go        *Call, the handle of a call that goes on; Append is the way into the event log
 //	lanes.go       Call.Frames, the hot path of the recording; law.go holds G.711
 //	derive.go      event log entries → transcript items, turns, alerts, outcome (pure)
-//	writer.go      goroutines that take what calls have gathered every 50 ms and write it to the spool
+//	writer.go      goroutines that take what calls have gathered every 50 ms; sound.go writes the recording
 //	saver.go       the one writer to the database: many calls in one transaction (group commit)
-//	store.go       rows and queries
-//	spool.go       encrypted files of calls that go on: <data>/spool/<call>.rec and <call>.log
-//	finish.go      moves the files of ended calls to the blob store, and indexes the text
+//	store.go       queries; rows.go the rows
+//	sealed.go      encrypted files that can be appended to and read from the middle
+//	spool.go       the files of calls that go on: <data>/spool/<call>.rec and <call>.log
+//	finish.go      moves the files of ended calls to the blob store, and has the text indexed
 //	recover.go     what a killed process left behind is ended as "interrupted"
-//	recording.go   reading: WAV with seeking; peaks.go: the waveform
+//	query.go       reading: lists, one call, transcript, turns, overview
+//	source.go      reading: a call's file, wherever it is
+//	recording.go   reading: WAV with seeking; peaks.go the waveform
 //	eventlog.go    reading: entries page by page or as a stream
 //	vtt.go         the transcript as WebVTT and text
-//	http.go        operations of /api/v1
+//	http.go        operations of /api/v1; download.go those that answer with files
+//
+// docs/call.md draws the states, the way of the data and the files.
 //
 // # Who waits for whom
 //

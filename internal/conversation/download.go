@@ -73,7 +73,7 @@ type transcriptInput struct {
 }
 
 type transcriptPage struct {
-	Items []TranscriptItem `json:"items"`
+	Items []TranscriptItem `json:"items" nullable:"false"`
 	Next  *string          `json:"next"`
 }
 
@@ -125,7 +125,7 @@ type eventsInput struct {
 }
 
 type eventPage struct {
-	Items []CallEntry `json:"items"`
+	Items []CallEntry `json:"items" nullable:"false"`
 	Next  *string     `json:"next"`
 }
 

@@ -68,7 +68,7 @@ type listInput struct {
 }
 
 type callPage struct {
-	Items []CallRecord `json:"items"`
+	Items []CallRecord `json:"items" nullable:"false"`
 	Next  *string      `json:"next"`
 }
 
@@ -170,7 +170,7 @@ func nextSeq(n, none int64) *string {
 }
 
 type turnPage struct {
-	Items []CallTurn `json:"items"`
+	Items []CallTurn `json:"items" nullable:"false"`
 	Next  *string    `json:"next"`
 }
 
@@ -188,7 +188,7 @@ func (s *Service) turnsOp(ctx context.Context, in *pageInput) (*body[turnPage], 
 }
 
 type signalPage struct {
-	Items []CallSignal `json:"items"`
+	Items []CallSignal `json:"items" nullable:"false"`
 	Next  *string      `json:"next"`
 }
 

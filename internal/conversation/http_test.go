@@ -123,6 +123,14 @@ func TestHTTPReads(t *testing.T) {
 			t.Errorf("%s: %d %s", path, a.status, a.body)
 		}
 	}
+	other := serve(t, r, orgB).URL + "/api/v1"
+	for url, want := range map[string]string{
+		other + "/overview": `"agents":[]`, other + "/calls": `"items":[]`, base + "/calls/" + id: `"alerts":[]`,
+	} {
+		if a := ask(t, "GET", url, ""); a.status != 200 || !strings.Contains(a.body, want) {
+			t.Errorf("%s: %d %s", url, a.status, a.body)
+		}
+	}
 	for path, want := range map[string]int{
 		"/calls/unknown": 404, "/calls/unknown/transcript?format=vtt": 404, "/calls/unknown/events?format=ndjson": 404,
 		"/calls/unknown/recording": 404, "/calls?cursor=%21": 422, "/calls?limit=0": 422, "/calls?limit=201": 422,

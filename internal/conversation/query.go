@@ -257,8 +257,8 @@ func (s *Service) Hangup(ctx context.Context, org, id string) (CallDetail, error
 type Overview struct {
 	Live    int             `json:"live" doc:"Calls that go on"`
 	Today   OverviewToday   `json:"today"`
-	PerHour []OverviewHour  `json:"perHour" doc:"The hours of today up to now"`
-	Agents  []OverviewAgent `json:"agents" doc:"Agents that have had calls today or have one now"`
+	PerHour []OverviewHour  `json:"perHour" nullable:"false" doc:"The hours of today up to now"`
+	Agents  []OverviewAgent `json:"agents" nullable:"false" doc:"Agents that have had calls today or have one now"`
 }
 
 // OverviewToday sums up the calls that began today.
@@ -298,6 +298,9 @@ func (s *Service) Overview(ctx context.Context, org string, loc *time.Location) 
 		}
 		return v.agents(ctx, tx, org, midnight)
 	})
+	if v.Agents == nil {
+		v.Agents = []OverviewAgent{}
+	}
 	return v, wrapRead(err)
 }
 

@@ -247,8 +247,8 @@ func (s *Service) openRec(ctx context.Context, org, id string) (*callRow, *recRe
 // Peaks is the waveform of a call.
 type Peaks struct {
 	DurationMs int64     `json:"durationMs"`
-	Caller     []float64 `json:"caller" doc:"The loudest sample of each bucket, 0 to 1"`
-	Agent      []float64 `json:"agent"`
+	Caller     []float64 `json:"caller" nullable:"false" doc:"The loudest sample of each bucket, 0 to 1"`
+	Agent      []float64 `json:"agent" nullable:"false"`
 }
 
 // RecordingPeaks gives the waveform in n buckets: from memory while the call goes on, then from its row.

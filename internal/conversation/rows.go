@@ -176,6 +176,9 @@ func (r *callRow) show(now time.Time) CallRecord {
 func (r *callRow) alerts() []CallAlert {
 	v := []CallAlert{}
 	_ = json.Unmarshal([]byte(r.Alerts), &v) // written by us; a row that cannot be read has no alerts
+	if v == nil {
+		v = []CallAlert{}
+	}
 	return v
 }
 
