@@ -1,6 +1,6 @@
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vitest/config";
-import { mockServer } from "./dev/mock";
+import { mockServer } from "./dev/mock.ts";
 
 // `npm run dev` passes the API on to a running `parley serve`; `npm run dev:mock` needs no server at all.
 const api = process.env.PARLEY_API ?? "http://127.0.0.1:8080";

@@ -13,12 +13,26 @@ const dark: MantineColorsTuple = [
   "#dfe5e1", "#bcc5c0", "#98a39d", "#6d7973", "#434d48", "#333c38", "#252d29", "#1b211e", "#131715", "#0d100f",
 ]; // biome-ignore format: a palette reads best in one row
 
+/** Greys with a little warmth, for paper. */
+const gray: MantineColorsTuple = [
+  "#f7f5f0",
+  "#efece3",
+  "#e5e1d5",
+  "#d6d1c3",
+  "#bcb6a6",
+  "#979184",
+  "#757065",
+  "#565249",
+  "#3b3832",
+  "#26241f",
+];
+
 export const theme = createTheme({
   primaryColor: "pine",
   primaryShade: { light: 7, dark: 4 },
   autoContrast: true,
-  luminanceThreshold: 0.35,
-  colors: { pine, clay, dark },
+  luminanceThreshold: 0.3,
+  colors: { pine, clay, dark, gray },
   black: "#1c2320",
   fontFamily: "'Instrument Sans Variable', system-ui, sans-serif",
   fontFamilyMonospace: "'JetBrains Mono Variable', ui-monospace, monospace",

@@ -20,7 +20,7 @@ export function Page(props: {
         <Box>
           <Title order={1}>{props.title}</Title>
           {props.lead && (
-            <Text c="dimmed" mt={4}>
+            <Text component="div" c="dimmed" mt={4}>
               {props.lead}
             </Text>
           )}

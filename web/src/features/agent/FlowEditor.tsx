@@ -5,6 +5,7 @@ import {
   Background,
   type Connection,
   Controls,
+  MarkerType,
   type NodeChange,
   Panel,
   ReactFlow,
@@ -32,6 +33,7 @@ import { StepCard } from "./StepCard";
 import { steps } from "./steps";
 
 const nodeTypes = { step: StepCard };
+const edgeOptions = { type: "smoothstep", markerEnd: { type: MarkerType.ArrowClosed, width: 16, height: 16 } };
 
 type Props = { flow: Flow; onChange: (flow: Flow) => void; problems: Problem[] };
 
@@ -128,6 +130,7 @@ function Canvas({ flow, onChange, problems }: Props) {
           nodes={shown}
           edges={edges}
           nodeTypes={nodeTypes}
+          defaultEdgeOptions={edgeOptions}
           onNodesChange={(c: NodeChange<StepNode>[]) => onNodesChange(c)}
           onEdgesChange={onEdgesChange}
           onConnect={(c: Connection) => setEdges((all) => connect(all, c))}

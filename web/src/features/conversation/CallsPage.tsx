@@ -160,16 +160,22 @@ function NoCalls({ filtered, clear }: { filtered: boolean; clear: () => void }) 
 export function CallTable({ calls }: { calls: Call[] }) {
   const navigate = useNavigate();
   return (
-    <Table.ScrollContainer minWidth={760}>
+    <Table.ScrollContainer minWidth={320}>
       <Table horizontalSpacing="md">
         <Table.Thead>
           <Table.Tr>
             <Table.Th>Caller</Table.Th>
-            <Table.Th>Agent</Table.Th>
+            <Table.Th visibleFrom="sm">Agent</Table.Th>
             <Table.Th>Began</Table.Th>
-            <Table.Th ta="right">Length</Table.Th>
-            <Table.Th ta="right">Turns</Table.Th>
-            <Table.Th ta="right">Answered in (p50)</Table.Th>
+            <Table.Th ta="right" visibleFrom="sm">
+              Length
+            </Table.Th>
+            <Table.Th ta="right" visibleFrom="md">
+              Turns
+            </Table.Th>
+            <Table.Th ta="right" visibleFrom="md">
+              Answered in (p50)
+            </Table.Th>
             <Table.Th>State</Table.Th>
           </Table.Tr>
         </Table.Thead>
@@ -198,19 +204,23 @@ export function CallTable({ calls }: { calls: Call[] }) {
                     </Anchor>
                     <Text size="xs" c="dimmed">
                       {channelNames[c.channel] ?? c.channel}
+                      <Text span inherit hiddenFrom="sm">
+                        {c.agentName && `, with ${c.agentName}`}
+                        {c.answeredAt && `, ${clock(c.durationMs)}`}
+                      </Text>
                     </Text>
                   </div>
                 </Group>
               </Table.Td>
-              <Table.Td>{c.agentName || c.agentSlug || "–"}</Table.Td>
+              <Table.Td visibleFrom="sm">{c.agentName || c.agentSlug || "–"}</Table.Td>
               <Table.Td>{when(c.startedAt)}</Table.Td>
-              <Table.Td ta="right" className="num">
+              <Table.Td ta="right" className="num" visibleFrom="sm">
                 {c.answeredAt ? clock(c.durationMs) : "–"}
               </Table.Td>
-              <Table.Td ta="right" className="num">
+              <Table.Td ta="right" className="num" visibleFrom="md">
                 {c.turns}
               </Table.Td>
-              <Table.Td ta="right" className="num">
+              <Table.Td ta="right" className="num" visibleFrom="md">
                 {latency(c.latency.p50Ms)}
               </Table.Td>
               <Table.Td>
