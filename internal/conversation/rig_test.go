@@ -92,11 +92,12 @@ func (r *rig) begin(org, from string) *Call {
 	return c
 }
 
-// pass lets time go by.
+// pass lets time go by, in steps no longer than the shortest timer: the service may set one at any moment, and the
+// clock must not jump over it.
 func (r *rig) pass(d time.Duration) {
 	r.t.Helper()
 	for d > 0 {
-		step := d
+		step := min(d, saveEvery)
 		if next, ok := r.clock.Peek(); ok {
 			step = min(step, next)
 		}
