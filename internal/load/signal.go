@@ -62,9 +62,8 @@ func (p *phone) request(method, uri string, cseq int, more, body string) string 
 		to += ";tag=" + p.toTag
 	}
 	branch := fmt.Sprintf("z9hG4bK%s-%s-%d", p.tag, strings.ToLower(method), cseq)
-	number := method
 	return fmt.Sprintf("%s %s SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=%s;rport\r\nMax-Forwards: 70\r\nFrom: <sip:load%d@%s>;tag=%s\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: %d %s\r\n%sContent-Length: %d\r\n\r\n%s",
-		method, uri, p.local, branch, p.id, p.local, p.tag, to, p.callID, cseq, number, more, len(body), body)
+		method, uri, p.local, branch, p.id, p.local, p.tag, to, p.callID, cseq, method, more, len(body), body)
 }
 
 func (p *phone) uri() string {

@@ -156,10 +156,25 @@ func (l *leg) ring() {
 	l.mu.Lock()
 	ok := l.state == incoming
 	tx := l.tx
+	if ok {
+		l.ringing = l.s.config.Clock.AfterFunc(ringLimit, l.unanswered, "sip", "ring")
+	}
 	l.mu.Unlock()
 	if ok {
 		l.s.answer(tx, l.tagged(l.s.response(l.invite, 180)))
 	}
+}
+
+// unanswered refuses a call that nobody took: a caller that never gives up must not hold a place for ever.
+func (l *leg) unanswered() {
+	l.s.background("ring", func(ctx context.Context) {
+		l.mu.Lock()
+		waits := l.state == incoming
+		l.mu.Unlock()
+		if waits {
+			_ = l.Hangup(ctx, media.Cause{By: "system", Code: "no_answer", Status: 480, Text: "nobody answered"})
+		}
+	})
 }
 
 // tagged puts the dialog's tag and Contact into a response to the INVITE.

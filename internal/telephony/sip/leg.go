@@ -40,6 +40,7 @@ const (
 	byeWithin      = 2 * time.Second  // we wait for the answer to BYE; the call is over for us before
 	transferWithin = 60 * time.Second // from REFER to the last NOTIFY
 	ringAfter      = 200 * time.Millisecond
+	ringLimit      = 3 * time.Minute // a call that nobody answers
 )
 
 // leg is one SIP call. It implements media.Leg.

@@ -48,6 +48,22 @@ func TestAPanicEndsOneCall(t *testing.T) {
 	b.counts.mu.Unlock()
 }
 
+func TestNobodyAnswers(t *testing.T) {
+	clock, with := mockClock(t)
+	b := serve(t, with)
+	p := dialPeer(t, "udp", b.Addr())
+	p.send(p.request("INVITE", b.uri("agent"), plainOffer))
+	l := b.call(t)
+	p.expect(100, "INVITE")
+	pass(t, clock, ringAfter)
+	p.expect(180, "INVITE")
+	pass(t, clock, ringLimit)
+	p.expect(480, "INVITE")
+	if c := over(t, l); c.Code != "no_answer" {
+		t.Errorf("cause: %+v", c)
+	}
+}
+
 func TestCSeqGoesUp(t *testing.T) {
 	b := serve(t)
 	d, l := established(t, b, "udp")
