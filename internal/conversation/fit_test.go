@@ -1,0 +1,12 @@
+package conversation
+
+import (
+	"github.com/parley-voice/parley/internal/platform/blob"
+	"github.com/parley-voice/parley/internal/platform/bus"
+)
+
+// What app puts in.
+var (
+	_ Publisher = (*bus.Bus)(nil)
+	_ Blobs     = (*blob.Store)(nil)
+)
