@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/parley-voice/parley/internal/voice/provider"
 )
@@ -24,6 +25,10 @@ const (
 type grammar struct {
 	jsgf []byte
 	dict []byte
+
+	uses        atomic.Int64
+	calibrating atomic.Bool             // or done
+	limit       atomic.Pointer[float64] // its own threshold, once it was calibrated
 }
 
 // prepare makes a grammar ready, or takes it from the cache.

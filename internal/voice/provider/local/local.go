@@ -8,7 +8,8 @@
 //	trim.go       audio clean-up: WAV header, silence, noise
 //	stt.go        recognition streams
 //	recognise.go  one utterance: grammar decode, phone-loop decode, the decision
-//	grammar.go    grammars on disk: files, dictionary, pronunciations
+//	grammar.go    grammars: their words and pronunciations
+//	calibrate.go  a threshold for each grammar that is used often
 //
 // An Engine is shared by all calls. Every child runs in the engine's own directory, which Close removes.
 package local
@@ -62,6 +63,8 @@ type Engine struct {
 	pool     chan struct{}
 	spoken   *otter.Cache[sentence, []int16]
 	grammars *otter.Cache[string, *grammar]
+
+	calibration *calibration
 }
 
 // New makes an engine. Missing programs are no error: Check tells of them, and their services say so.
@@ -71,7 +74,7 @@ func New(c Config) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("local: make a private directory for speech: %w; set a temporary directory that can be written", err)
 	}
-	e := &Engine{c: c, dir: dir, programs: map[string]string{}, pool: make(chan struct{}, c.Workers)}
+	e := &Engine{c: c, dir: dir, programs: map[string]string{}, pool: make(chan struct{}, c.Workers), calibration: newCalibration()}
 	for _, p := range []string{flite, espeak, pocketsphinx} {
 		if path := find(p, c.Path); path != "" {
 			e.programs[p] = path
@@ -116,8 +119,9 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Close removes the engine's directory. Running children end with their own contexts.
+// Close ends calibration and removes the engine's directory. Running children end with their own contexts.
 func (e *Engine) Close() error {
+	e.calibration.stop()
 	e.spoken.StopAllGoroutines()
 	e.grammars.StopAllGoroutines()
 	return os.RemoveAll(e.dir)

@@ -3,6 +3,7 @@ package local
 import (
 	"bytes"
 	"context"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -22,14 +23,40 @@ const (
 	threshold16k = 32.0
 )
 
-func (e *Engine) threshold(rate int) float64 {
-	switch {
-	case e.c.Threshold > 0:
+// threshold is a grammar's own where it was calibrated, otherwise the general one.
+func (e *Engine) threshold(g *grammar, rate int) float64 {
+	if e.c.Threshold > 0 {
 		return e.c.Threshold
-	case rate < recogniserRate:
-		return threshold8k
 	}
-	return threshold16k
+	limit := threshold8k
+	if own := g.limit.Load(); own != nil {
+		limit = *own
+	}
+	if rate < recogniserRate {
+		return limit
+	}
+	return limit - threshold8k + threshold16k
+}
+
+// workspace makes a private directory with an utterance, and a grammar if there is one.
+func (e *Engine) workspace(raw []byte, g *grammar) (string, error) {
+	noRoom := func(err error) error {
+		return fail(provider.ServiceSTT, "failed", false, err, "there is no room for an utterance's files")
+	}
+	dir, err := os.MkdirTemp(e.dir, "said-")
+	if err != nil {
+		return "", noRoom(err)
+	}
+	files := map[string][]byte{"u.raw": raw, "ctl": []byte("u\n")}
+	if g != nil {
+		files["g.jsgf"], files["g.dict"] = g.jsgf, g.dict
+	}
+	for name, data := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			return "", errors.Join(noRoom(err), os.RemoveAll(dir))
+		}
+	}
+	return dir, nil
 }
 
 const (
@@ -55,7 +82,6 @@ func (e *Engine) recognise(ctx context.Context, pcm []int16, rate int, x provide
 	if e.programs[pocketsphinx] == "" || !e.model {
 		return heard{}, fail(provider.ServiceSTT, "refused", true, nil, "the %s is not installed; install pocketsphinx and pocketsphinx-en-us", RecogniserName)
 	}
-	limit := e.threshold(rate)
 	pcm, err := upsample(pcm, rate)
 	if err != nil {
 		return heard{}, err
@@ -67,18 +93,14 @@ func (e *Engine) recognise(ctx context.Context, pcm []int16, rate int, x provide
 	if err != nil {
 		return heard{}, err
 	}
-	dir, err := os.MkdirTemp(e.dir, "said-")
+	raw := noisy(pcm, margin, rand.New(rand.NewPCG(e.c.Seed, uint64(id)))) //nolint:gosec // noise, not secrets
+	dir, err := e.workspace(raw, g)
 	if err != nil {
-		return heard{}, fail(provider.ServiceSTT, "failed", false, err, "there is no room for an utterance's files")
+		return heard{}, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	raw := noisy(pcm, margin, rand.New(rand.NewPCG(e.c.Seed, uint64(id)))) //nolint:gosec // noise, not secrets
-	for name, data := range map[string][]byte{"u.raw": raw, "ctl": []byte("u\n"), "g.jsgf": g.jsgf, "g.dict": g.dict} {
-		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
-			return heard{}, fail(provider.ServiceSTT, "failed", false, err, "there is no room for an utterance's files")
-		}
-	}
-	return e.decide(ctx, dir, len(raw)/2/frameSamples, limit)
+	defer e.used(g)
+	return e.decide(ctx, dir, len(raw)/2/frameSamples, e.threshold(g, rate))
 }
 
 func upsample(pcm []int16, rate int) ([]int16, error) {
@@ -103,12 +125,10 @@ func (e *Engine) decide(ctx context.Context, dir string, frames int, limit float
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
-		_, score, err := e.decode(ctx, dir, "loop", "-allphone", filepath.Join(e.c.ModelDir, "en-us-phone.lm.bin"),
-			"-allphone_ci", "yes", "-lw", "2.0", "-beam", "1e-20", "-pbeam", "1e-20")
+		_, score, err := e.decode(ctx, dir, "loop", e.loopArgs()...)
 		loop <- free{score, err}
 	}()
-	text, score, err := e.decode(ctx, dir, "hyp", "-jsgf", filepath.Join(dir, "g.jsgf"), "-dict", filepath.Join(dir, "g.dict"),
-		"-wip", "1e-4", "-beam", "1e-80", "-pbeam", "1e-80", "-wbeam", "1e-60")
+	text, score, err := e.decode(ctx, dir, "hyp", grammarArgs(dir)...)
 	if err != nil || text == "" {
 		cancel()
 		<-loop // its files are about to go

@@ -80,6 +80,31 @@ func TestRecognition(t *testing.T) {
 	}
 }
 
+// A grammar that is used often gets a threshold of its own, between the bounds.
+func TestCalibration(t *testing.T) {
+	e := engine(t, Config{})
+	x := written(t, "time")
+	pcm := telephone(t, say(t, e, "slt", "ten thirty"))
+	for id := range calibrateAfter {
+		if _, err := e.recognise(t.Context(), pcm, 8000, x, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e.calibration.wg.Wait()
+	g, ok := e.grammars.GetIfPresent(x.Grammar)
+	if !ok || g.limit.Load() == nil {
+		t.Fatal("the grammar was not calibrated")
+	}
+	if l := *g.limit.Load(); l < lowest || l > threshold8k {
+		t.Fatalf("threshold %g", l)
+	}
+	t.Logf("threshold of the grammar of times: %.1f", *g.limit.Load())
+	h, err := e.recognise(t.Context(), pcm, 8000, x, 9)
+	if err != nil || h.text != "ten thirty" {
+		t.Fatalf("%+v %v", h, err)
+	}
+}
+
 func BenchmarkRecognise(b *testing.B) {
 	e := engine(b, Config{})
 	x, pcm := written(b, "menu"), say(b, e, "slt", "book an appointment")
