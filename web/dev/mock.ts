@@ -144,6 +144,7 @@ const said = [
 ];
 const transcript: t.TranscriptItem[] = said.map((text, i) => ({
   seq: i + 1,
+  turn: i,
   speaker: i % 2 ? "caller" : "agent",
   text,
   startMs: 600 + i * 6000,
@@ -174,7 +175,7 @@ const models: t.Model[] = [
     vendor: "openai",
     services: ["llm"],
     baseUrls: { llm: "http://127.0.0.1:11434/v1" },
-    hasKey: {},
+    hasKey: { stt: false, llm: false, tts: false },
     defaults: { llm: "llama3.2" },
     builtIn: false,
     status: {
@@ -189,7 +190,7 @@ const models: t.Model[] = [
     vendor: "local",
     services: ["stt", "tts"],
     baseUrls: {},
-    hasKey: {},
+    hasKey: { stt: false, llm: false, tts: false },
     defaults: {},
     builtIn: true,
     status: { ok: true, checkedAt: ago(1), message: "flite, espeak-ng and pocketsphinx are installed." },
@@ -200,7 +201,7 @@ const models: t.Model[] = [
     vendor: "sim",
     services: ["stt", "llm", "tts"],
     baseUrls: {},
-    hasKey: {},
+    hasKey: { stt: false, llm: false, tts: false },
     defaults: {},
     builtIn: true,
     status: { ok: true, checkedAt: null, message: "For tests, load and rehearsal: nothing real answers." },

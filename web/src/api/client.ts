@@ -1,8 +1,21 @@
 import createClient from "openapi-fetch";
 import type { paths } from "./schema";
+import type { Solid } from "./types";
+
+/** A call from the browser: WebRTC's offer and answer over one POST, served beside the described operations. */
+type TalkPath = {
+  "/api/v1/agents/{id}/talk": {
+    parameters: object;
+    post: {
+      parameters: { path: { id: string } };
+      requestBody: { content: { "application/json": { sdp: string } } };
+      responses: { 201: { headers: object; content: { "application/json": { sdp: string; callId: string } } } };
+    };
+  };
+};
 
 /** The one way to the server. The session is an HttpOnly cookie, so there is no token to hold here. */
-export const client = createClient<paths>({ credentials: "same-origin" });
+export const client = createClient<Omit<paths, keyof TalkPath> & TalkPath>({ credentials: "same-origin" });
 
 export type FieldProblem = { location?: string; message: string };
 
@@ -24,7 +37,7 @@ export class ApiError extends Error {
 type Answer<T> = { data?: T; error?: unknown; response: Response };
 
 /** Gives the answer's data, or throws an ApiError that a page can show. */
-export async function unwrap<T>(call: Promise<Answer<T>>): Promise<T> {
+export async function unwrap<T>(call: Promise<Answer<T>>): Promise<Solid<T>> {
   let answer: Answer<T>;
   try {
     answer = await call;
@@ -36,8 +49,20 @@ export async function unwrap<T>(call: Promise<Answer<T>>): Promise<T> {
       "The server cannot be reached. Check that Parley runs and that you are online.",
     );
   }
-  if (answer.response.ok) return answer.data as T;
+  if (answer.response.ok) return solid(answer.data) as Solid<T>;
   throw toApiError(answer.response.status, answer.error);
+}
+
+/** As unwrap, for operations that can give text as well, asked for JSON. */
+export async function unwrapJson<T>(call: Promise<Answer<T>>): Promise<Exclude<Solid<T>, string>> {
+  return (await unwrap(call)) as Exclude<Solid<T>, string>;
+}
+
+/** An empty list may come as null. */
+function solid(data: unknown): unknown {
+  if (typeof data === "object" && data !== null && "items" in data && data.items === null)
+    return { ...data, items: [] };
+  return data;
 }
 
 export function toApiError(status: number, body: unknown): ApiError {

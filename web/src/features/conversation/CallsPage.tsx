@@ -12,7 +12,7 @@ import { Empty, Loaded } from "../../ui/states";
 import { useAgents } from "../agent/api";
 import { callerName, useCalls } from "./api";
 import { CallStatus, channelNames } from "./CallStatus";
-import type { CallFilters } from "./filters";
+import { type CallFilters, readFilters } from "./filters";
 
 export function CallsPage() {
   const filters = useSearch({ from: "/app/calls" });
@@ -24,13 +24,9 @@ export function CallsPage() {
     if (e.type.startsWith("call:")) refresh();
   });
   const filtered = Object.keys(filters).length > 0;
-  const set = (change: CallFilters) =>
+  const set = (change: Record<string, string>) =>
     navigate({
-      search: (old) => {
-        const next = { ...old, ...change };
-        for (const k of Object.keys(next) as (keyof CallFilters)[]) if (!next[k]) delete next[k];
-        return next;
-      },
+      search: (old) => readFilters({ ...old, ...change }),
       replace: true,
     });
   return (
@@ -60,7 +56,7 @@ export function CallsPage() {
   );
 }
 
-function Filters({ filters, set }: { filters: CallFilters; set: (f: CallFilters) => void }) {
+function Filters({ filters, set }: { filters: CallFilters; set: (f: Record<string, string>) => void }) {
   const agents = useAgents();
   const [q, setQ] = useState(filters.q ?? "");
   useEffect(() => setQ(filters.q ?? ""), [filters.q]);

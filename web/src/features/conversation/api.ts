@@ -1,5 +1,5 @@
 import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { client, unwrap } from "../../api/client";
+import { client, unwrap, unwrapJson } from "../../api/client";
 import type { Call } from "../../api/types";
 import { type CallFilters, toQuery } from "./filters";
 
@@ -29,7 +29,9 @@ export const useTranscript = (id: string) =>
   useQuery({
     queryKey: ["calls", id, "transcript"],
     queryFn: ({ signal }) =>
-      unwrap(client.GET("/api/v1/calls/{id}/transcript", { params: { ...path(id), query: { limit: 1000 } }, signal })),
+      unwrapJson(
+        client.GET("/api/v1/calls/{id}/transcript", { params: { ...path(id), query: { limit: 1000 } }, signal }),
+      ),
   });
 
 export const usePeaks = (id: string, enabled: boolean) =>
@@ -53,7 +55,7 @@ export const useEvents = (id: string, kind: string) =>
   useInfiniteQuery({
     queryKey: ["calls", id, "events", kind],
     queryFn: ({ signal, pageParam }) =>
-      unwrap(
+      unwrapJson(
         client.GET("/api/v1/calls/{id}/events", {
           params: {
             ...path(id),

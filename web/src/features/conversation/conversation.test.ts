@@ -53,6 +53,7 @@ describe("axisEnd", () => {
 describe("a live transcript", () => {
   const item = (seq: number, text: string, final = true): TranscriptItem => ({
     seq,
+    turn: 1,
     speaker: "caller",
     text,
     startMs: 0,

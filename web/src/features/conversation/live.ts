@@ -7,6 +7,7 @@ export function toItem(event: { type: string; data: Record<string, unknown> }): 
   if (typeof d.seq !== "number" || typeof d.text !== "string") return null;
   return {
     seq: d.seq,
+    turn: Number(d.turn ?? 0),
     speaker: d.speaker as TranscriptItem["speaker"],
     text: d.text,
     startMs: Number(d.startMs ?? 0),

@@ -1,7 +1,7 @@
 import { ActionIcon, Badge, Button, Group, Menu, Paper, SimpleGrid, Stack, Text, Title } from "@mantine/core";
 import { IconDots, IconPencil, IconPlus, IconSparkles, IconTrash } from "@tabler/icons-react";
 import { useState } from "react";
-import type { Model } from "../../api/types";
+import type { Model, Service } from "../../api/types";
 import { when } from "../../ui/format";
 import { confirm, done, failed } from "../../ui/notify";
 import { Page } from "../../ui/Page";
@@ -87,7 +87,7 @@ function ModelCard({ model, edit }: { model: Model; edit?: () => void }) {
             <Group gap={6} mt={4}>
               {model.services.map((s) => (
                 <Badge key={s} color="gray">
-                  {serviceNames[s]}
+                  {serviceNames[s as Service]}
                 </Badge>
               ))}
             </Group>
