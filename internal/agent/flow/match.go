@@ -9,13 +9,15 @@ import (
 // maxTokens bounds what is looked at of one utterance.
 const maxTokens = 80
 
+var halves = strings.NewReplacer("a.m.", "am", "p.m.", "pm", "a.m", "am", "p.m", "pm", "’", "'")
+
 // tokens normalises what was said or typed to plain lower-case words: "10:30", "3 pm", "4th" and
 // "4/5" stay readable to the day and time parser, everything else loses its punctuation.
 func tokens(s string) []string {
 	if len(s) > 4000 {
 		s = s[:4000]
 	}
-	s = strings.NewReplacer("a.m.", "am", "p.m.", "pm", "a.m", "am", "p.m", "pm", "’", "'").Replace(strings.ToLower(s))
+	s = halves.Replace(strings.ToLower(s))
 	var b strings.Builder
 	rs := []rune(s)
 	digit := func(i int) bool { return i >= 0 && i < len(rs) && rs[i] >= '0' && rs[i] <= '9' }
@@ -170,13 +172,26 @@ var commands = []choice{
 		"nothing else", "no thank you goodbye", "thank you goodbye", "thanks bye"}},
 }
 
-// universal finds a command. exact says that it was said word for word.
-func universal(said []string) (cmd string, exact bool) {
+// commandWords are the commands' phrases, read once.
+var commandWords = func() (out []spokenCommand) {
 	for _, c := range commands {
 		for _, p := range c.phrases {
-			if slices.Equal(said, tokens(p)) {
-				return c.id, true
-			}
+			out = append(out, spokenCommand{c.id, tokens(p)})
+		}
+	}
+	return out
+}()
+
+type spokenCommand struct {
+	id    string
+	words []string
+}
+
+// universal finds a command. exact says that it was said word for word.
+func universal(said []string) (cmd string, exact bool) {
+	for _, c := range commandWords {
+		if slices.Equal(said, c.words) {
+			return c.id, true
 		}
 	}
 	if len(said) > 8 {
