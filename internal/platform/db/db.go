@@ -177,6 +177,10 @@ func (d *DB) Dialect() string { return d.dialect }
 // their own pool.
 func (d *DB) URL() string { return d.url }
 
+// WriterSQL is the pool that writes, without a door: for libraries that keep tables of their own, such as the job queue.
+// On SQLite it has one connection, which they must give back at once.
+func (d *DB) WriterSQL() *sql.DB { return d.write.DB }
+
 // Ping proves that the database answers.
 func (d *DB) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/uptrace/bun"
 )
 
@@ -26,6 +28,7 @@ type Tx struct {
 	bun.IDB
 	db    *DB
 	tx    bun.Tx
+	conn  *sql.Conn
 	orgID string // "" is the system door
 	facts int
 }
@@ -40,6 +43,15 @@ func (tx *Tx) Dialect() string { return tx.db.dialect }
 
 // SQL is the transaction for libraries that take no other; they must neither commit nor roll it back.
 func (tx *Tx) SQL() *sql.Tx { return tx.tx.Tx }
+
+// Pgx runs fn on the transaction's own PostgreSQL connection, for libraries that speak pgx. They must neither commit
+// nor roll back.
+func (tx *Tx) Pgx(fn func(c *pgx.Conn) error) error {
+	if tx.db.dialect != Postgres {
+		return errors.New("db: Pgx on " + tx.db.dialect)
+	}
+	return tx.conn.Raw(func(c any) error { return fn(c.(*stdlib.Conn).Conn()) })
+}
 
 // InTenant runs fn in a write transaction bound to an organisation.
 func (d *DB) InTenant(ctx context.Context, orgID string, fn func(ctx context.Context, tx *Tx) error) error {
@@ -102,11 +114,16 @@ func (d *DB) run(ctx context.Context, orgID string, readOnly bool, fn func(conte
 		}
 		ctx = context.WithValue(ctx, nestKey{d}, true)
 	}
-	btx, err := pool.BeginTx(ctx, &sql.TxOptions{ReadOnly: readOnly})
+	conn, err := pool.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("take a connection: %w", err)
+	}
+	defer func() { _ = conn.Close() }() // back to the pool
+	btx, err := conn.BeginTx(ctx, &sql.TxOptions{ReadOnly: readOnly})
 	if err != nil {
 		return fmt.Errorf("begin transaction: %w", err)
 	}
-	tx := &Tx{IDB: btx, db: d, tx: btx, orgID: orgID}
+	tx := &Tx{IDB: btx, db: d, tx: btx, conn: conn.Conn, orgID: orgID}
 	done := false
 	defer func() {
 		if !done { // an error, a panic or runtime.Goexit
