@@ -53,7 +53,7 @@ func parseWhen(toks []string, now time.Time, want hearing) mention {
 			p.at++
 		}
 	}
-	if p.out.empty() && !p.week {
+	if p.out.empty() && !p.week && !p.noDay {
 		p.loneNumber()
 	}
 	p.settle()
@@ -67,6 +67,7 @@ type whenParser struct {
 	today time.Time
 	want  hearing
 	week  bool // "next week" was said
+	noDay bool // a day was said that no calendar has
 	out   mention
 }
 
@@ -75,7 +76,7 @@ func midnight(t time.Time) time.Time {
 }
 
 func (p *whenParser) tok(i int) string {
-	if i < 0 || p.at+i >= len(p.toks) {
+	if p.at+i < 0 || p.at+i >= len(p.toks) {
 		return ""
 	}
 	return p.toks[p.at+i]
@@ -157,7 +158,7 @@ func (p *whenParser) inDays() bool {
 				return p.add(p.today.AddDate(0, 0, n*unit))
 			}
 		}
-		if in || p.tok(-1) == "" {
+		if in || p.at == len(p.toks) {
 			return p.add(p.today.AddDate(0, 0, n*unit))
 		}
 	}
@@ -235,7 +236,7 @@ func (p *whenParser) monthDay() bool {
 			p.at++
 			return p.dayOf(d, mo, start)
 		}
-		if ordinal && (the || p.want.day) || the && ordinal {
+		if ordinal && (the || p.want.day) {
 			return p.dayOf(d, 0, start)
 		}
 	}
@@ -262,6 +263,7 @@ func (p *whenParser) dayOf(d int, mo time.Month, start int) bool {
 			return p.add(t)
 		}
 	}
+	p.noDay = true // the 31st of February
 	p.at = start
 	return false
 }
