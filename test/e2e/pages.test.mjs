@@ -1,0 +1,91 @@
+// Every page in light, in dark and on a phone: it opens, nothing goes wrong in it, and it does not run over the
+// side. With PARLEY_SCREENSHOTS set to a folder the pages are photographed there.
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { launch, open, signIn } from "./browser.mjs";
+import { owner, signedUp, start } from "./server.mjs";
+
+const looks = {
+  light: { colorScheme: "light" },
+  dark: { colorScheme: "dark" },
+  phone: { colorScheme: "light", viewport: { width: 390, height: 844 } },
+};
+const shots = process.env.PARLEY_SCREENSHOTS;
+
+let server;
+let browser;
+let pages;
+
+before(async () => {
+  server = await start();
+  const session = await signedUp(server);
+  browser = await launch();
+  await session.api("POST", "/phones", { username: "reception", displayName: "Reception" });
+  await session.api("POST", "/tokens", { name: "Nightly export" });
+  const { items: agents } = await session.json("/agents");
+  const agent = (slug) => agents.find((a) => a.slug === slug).id;
+  const call = await typedCall(agent("front-desk"));
+  pages = {
+    overview: ["/", "Overview"],
+    calls: ["/calls", "Calls"],
+    call: [`/calls/${call}`, "Facts"],
+    latency: [`/calls/${call}?tab=latency`, "Facts"],
+    events: [`/calls/${call}?tab=events`, "Facts"],
+    signalling: [`/calls/${call}?tab=signals`, "Facts"],
+    agents: ["/agents", "Agents"],
+    flow: [`/agents/${agent("front-desk")}?talk=true`, /^Talk with/],
+    knowledge: [`/agents/${agent("front-desk")}?tab=knows`, "Opening hours"],
+    prompt: [`/agents/${agent("sim")}`, /./],
+    voice: [`/agents/${agent("sim")}?tab=voice`, /./],
+    limits: [`/agents/${agent("sim")}?tab=limits`, "Turn-taking"],
+    versions: [`/agents/${agent("front-desk")}?tab=versions`, /./],
+    models: ["/models", "Built in"],
+    phones: ["/phones", "Phones"],
+    settings: ["/settings", "API tokens"],
+  };
+});
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+/** A short call by typing, so that there is something to see. */
+async function typedCall(agentId) {
+  const { page, context } = await open(browser);
+  await signIn(page, server.base, owner);
+  await page.goto(`${server.base}/agents/${agentId}?talk=true`);
+  const panel = page.getByRole("region", { name: /^Talk with/ });
+  await panel.getByRole("button", { name: "Type instead" }).click();
+  await panel.getByRole("log").locator("[data-who=agent]").first().waitFor();
+  await panel.getByLabel("Type to the agent").fill("opening hours");
+  await panel.getByLabel("Type to the agent").press("Enter");
+  await panel.getByRole("log").locator("[data-who=agent]", { hasText: /open/i }).last().waitFor();
+  if (shots) await page.screenshot({ path: join(shots, "talk-light.png") });
+  await panel.getByRole("button", { name: "Hang up" }).click();
+  const href = await panel.getByRole("link", { name: "Open the call" }).getAttribute("href");
+  await page.goto(server.base + href);
+  await page.getByRole("slider", { name: "Place in the recording" }).waitFor();
+  await context.close();
+  return href.split("/").at(-1);
+}
+
+for (const [look, options] of Object.entries(looks)) {
+  test(`every page, ${look}`, { timeout: 120_000 }, async () => {
+    const { page, context, problems } = await open(browser, options);
+    await page.goto(`${server.base}/sign-in`);
+    await page.getByRole("heading", { name: "Sign in" }).waitFor();
+    if (shots) await page.screenshot({ path: join(shots, `sign-in-${look}.png`) });
+    await signIn(page, server.base, owner);
+    for (const [name, [path, heading]] of Object.entries(pages)) {
+      await page.goto(server.base + path);
+      await page.getByRole("heading", { name: heading }).first().waitFor();
+      await page.waitForFunction(() => document.querySelector("[aria-busy=true]") === null);
+      const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      assert.equal(over, 0, `${name} runs ${over} px over the side`);
+      if (shots) await page.screenshot({ path: join(shots, `${name}-${look}.png`), animations: "disabled" });
+    }
+    assert.deepEqual(problems, []);
+    await context.close();
+  });
+}
