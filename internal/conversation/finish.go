@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/parley-voice/parley/internal/platform/search"
 )
 
 const (
@@ -286,8 +288,11 @@ func (f *finisher) index(ctx context.Context, org string, done []finished) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, indexTimeout)
 	defer cancel()
-	docs := make([]Document, 0, len(done))
+	docs := make([]search.Doc, 0, len(done))
 	for i := range done {
+		if done[i].row.AnsweredAt == nil { // nothing was said
+			continue
+		}
 		doc, err := f.s.document(ctx, &done[i].row)
 		if err != nil {
 			f.s.metrics.indexFails.Inc()
@@ -296,19 +301,19 @@ func (f *finisher) index(ctx context.Context, org string, done []finished) {
 		}
 		docs = append(docs, doc)
 	}
-	if err := f.s.search.Index(ctx, org, docs); err != nil {
+	if err := f.s.search.Put(ctx, org, docs); err != nil {
 		f.s.metrics.indexFails.Add(float64(len(docs)))
 		f.s.log.ErrorContext(ctx, "calls could not be indexed; they are found by number and name only", "error", err)
 	}
 }
 
-// document gathers what can be searched of a call, up to maxIndexed bytes of its transcript.
-func (s *Service) document(ctx context.Context, r *callRow) (Document, error) {
+// document gathers what was said, up to maxIndexed bytes. Numbers and names are found in the database.
+func (s *Service) document(ctx context.Context, r *callRow) (search.Doc, error) {
 	var text strings.Builder
 	for after := 0; text.Len() < maxIndexed; {
 		items, err := listItems(ctx, s.db, r.OrganisationID, r.ID, after, pageItems)
 		if err != nil {
-			return Document{}, err
+			return search.Doc{}, err
 		}
 		for i := range items {
 			text.WriteString(items[i].Text)
@@ -319,6 +324,5 @@ func (s *Service) document(ctx context.Context, r *callRow) (Document, error) {
 			break
 		}
 	}
-	return Document{ID: r.ID, From: r.From, FromName: r.FromName, To: r.To, Agent: r.AgentName, Text: clip(text.String(), maxIndexed),
-		At: fromMs(r.StartedAt)}, nil
+	return search.Doc{ID: r.ID, Fields: map[string]string{"transcript": clip(text.String(), maxIndexed)}}, nil
 }

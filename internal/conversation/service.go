@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
-	"time"
 
 	"github.com/coder/quartz"
 	"github.com/google/uuid"
@@ -20,6 +19,7 @@ import (
 	"github.com/parley-voice/parley/internal/event"
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/fault"
+	"github.com/parley-voice/parley/internal/platform/search"
 	"github.com/parley-voice/parley/internal/platform/secret"
 )
 
@@ -36,18 +36,10 @@ type Blobs interface {
 	Size(ctx context.Context, key string) (int64, error)
 }
 
-// Search finds calls by their text.
+// Search finds calls by what was said; platform/search is one.
 type Search interface {
-	// Index adds or replaces the documents of an organisation's calls.
-	Index(ctx context.Context, orgID string, docs []Document) error
-	// Find gives the ids of up to limit calls that match, best first.
+	Put(ctx context.Context, orgID string, docs []search.Doc) error
 	Find(ctx context.Context, orgID, query string, limit int) ([]string, error)
-}
-
-// Document is what can be searched of a call.
-type Document struct {
-	ID, From, FromName, To, Agent, Text string
-	At                                  time.Time
 }
 
 // Live hangs up calls that go on, wherever they are carried.

@@ -18,6 +18,7 @@ import (
 	"github.com/parley-voice/parley/internal/platform/blob"
 	"github.com/parley-voice/parley/internal/platform/db/dbtest"
 	"github.com/parley-voice/parley/internal/platform/fault"
+	"github.com/parley-voice/parley/internal/platform/search"
 )
 
 func TestMain(m *testing.M) {
@@ -271,43 +272,53 @@ func TestListFiltersAndPages(t *testing.T) {
 	})
 }
 
-// words is a search index that knows one word.
-type words struct {
-	docs []Document
-	err  error
-}
+// brokenIndex is a search index that does not answer.
+type brokenIndex struct{}
 
-func (w *words) Index(_ context.Context, _ string, docs []Document) error {
-	w.docs = append(w.docs, docs...)
-	return w.err
-}
+func (brokenIndex) Put(context.Context, string, []search.Doc) error { return errors.New("away") }
 
-func (w *words) Find(_ context.Context, _, query string, _ int) (ids []string, err error) {
-	for _, d := range w.docs {
-		if strings.Contains(d.Text, query) {
-			ids = append(ids, d.ID)
-		}
-	}
-	return ids, w.err
+func (brokenIndex) Find(context.Context, string, string, int) ([]string, error) {
+	return nil, errors.New("away")
 }
 
 func TestWordsAreFound(t *testing.T) {
-	index := &words{}
-	r := onSQLite(t, func(c *Config) { c.Search = index })
-	for _, from := range []string{"1001", "1002"} {
-		c := r.begin(orgA, from)
-		if from == "1001" {
-			talk(c)
-		}
-		c.End(Ending{By: "caller"})
-	}
-	r.settle()
-	if items, _, err := r.List(r.ctx(), orgA, ListQuery{Text: "you open", Limit: 10}); err != nil || len(items) != 1 || items[0].From != "1001" {
-		t.Errorf("%+v %v", items, err)
-	}
-	index.err = errors.New("away")
-	if items, _, err := r.List(r.ctx(), orgA, ListQuery{Text: "1002", Limit: 10}); err != nil || len(items) != 1 {
-		t.Errorf("without the index: %+v %v", items, err)
+	dir := t.TempDir()
+	index, err := search.Open(search.Config{DataDir: dir, Kind: "calls"})
+	must(t, err)
+	t.Cleanup(func() { must(t, index.Close()) })
+	for name, s := range map[string]Search{"index": index, "without": brokenIndex{}} {
+		t.Run(name, func(t *testing.T) {
+			r := onSQLite(t, func(c *Config) { c.Search = s })
+			for _, from := range []string{"1001", "1002"} {
+				c := r.begin(orgA, from)
+				if from == "1001" {
+					talk(c)
+				}
+				c.End(Ending{By: "caller"})
+			}
+			r.settle()
+			find := func(org, q string) (from []string) {
+				items, _, err := r.List(r.ctx(), org, ListQuery{Text: q, Limit: 10})
+				must(t, err)
+				for _, it := range items {
+					from = append(from, it.From)
+				}
+				return from
+			}
+			if got := find(orgA, "1002"); len(got) != 1 {
+				t.Errorf("a number: %v", got)
+			}
+			want := 1
+			if name == "without" {
+				want = 0
+			}
+			if got := find(orgA, "you OPEN"); len(got) != want {
+				t.Errorf("words: %v", got)
+			}
+			if got := find(orgB, "you open"); len(got) != 0 {
+				t.Errorf("another organisation: %v", got)
+			}
+		})
 	}
 }
 

@@ -29,7 +29,7 @@ const gray: MantineColorsTuple = [
 
 export const theme = createTheme({
   primaryColor: "pine",
-  primaryShade: { light: 7, dark: 4 },
+  primaryShade: { light: 7, dark: 6 },
   autoContrast: true,
   luminanceThreshold: 0.3,
   colors: { pine, clay, dark, gray },
@@ -48,7 +48,7 @@ export const theme = createTheme({
   components: {
     Paper: Paper.extend({ defaultProps: { withBorder: true, radius: "lg" } }),
     Button: Button.extend({ defaultProps: { radius: "xl" } }),
-    Badge: Badge.extend({ defaultProps: { variant: "light", tt: "none", fw: 600 } }),
+    Badge: Badge.extend({ defaultProps: { variant: "light", tt: "none", fw: 600, miw: "max-content" } }),
     Tooltip: Tooltip.extend({ defaultProps: { openDelay: 350, withArrow: true } }),
     Table: Table.extend({ defaultProps: { verticalSpacing: "sm", highlightOnHover: true } }),
   },

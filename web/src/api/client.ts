@@ -8,7 +8,7 @@ type TalkPath = {
     parameters: object;
     post: {
       parameters: { path: { id: string } };
-      requestBody: { content: { "application/json": { sdp: string } } };
+      requestBody: { content: { "application/json": { sdp: string; version?: number } } };
       responses: { 201: { headers: object; content: { "application/json": { sdp: string; callId: string } } } };
     };
   };

@@ -221,18 +221,24 @@ function Editor({ agent, saved, number }: { agent: Agent; saved: Definition; num
         {talk && (
           <div className={css.talk}>
             <TalkPanel
+              key={agent.latestVersion}
               agent={agent}
-              note={
-                dirty || unpublished
-                  ? `You talk with version ${agent.publishedVersion ?? "–"}, not with what you are changing.`
-                  : undefined
-              }
+              version={agent.latestVersion}
+              note={talkNote(agent, dirty)}
             />
           </div>
         )}
       </div>
     </Page>
   );
+}
+
+/** Which version the panel talks with, where that may surprise. */
+function talkNote(agent: Agent, dirty: boolean): string | undefined {
+  if (dirty) return `You talk with version ${agent.latestVersion}, as it was saved last.`;
+  if (agent.publishedVersion !== agent.latestVersion)
+    return `You try version ${agent.latestVersion}, which takes no calls yet.`;
+  return undefined;
 }
 
 function askToLeave(): Promise<boolean> {

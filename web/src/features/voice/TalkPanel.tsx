@@ -38,8 +38,16 @@ const doing: Record<string, string> = {
 };
 
 /** A call with an agent from this page: by microphone or by typing. */
-export function TalkPanel({ agent, note }: { agent: Pick<Agent, "id" | "name" | "publishedVersion">; note?: string }) {
-  const { talk, state } = useTalk(agent.id);
+export function TalkPanel({
+  agent,
+  note,
+  version,
+}: {
+  agent: Pick<Agent, "id" | "name">;
+  note?: string;
+  version?: number;
+}) {
+  const { talk, state } = useTalk(agent.id, version);
   const [keys, keypad] = useDisclosure(false);
   const live = state.status === "live";
   const meters = useMeters(talk, live);
@@ -58,7 +66,7 @@ export function TalkPanel({ agent, note }: { agent: Pick<Agent, "id" | "name" | 
         </Text>
       )}
       {(state.status === "idle" || state.status === "ended" || state.status === "failed") &&
-        state.lines.length === 0 && <Begin published={agent.publishedVersion !== null} />}
+        state.lines.length === 0 && <Begin />}
       {state.status === "failed" && (
         <Alert color="red" variant="light" role="alert">
           {state.error}
@@ -144,19 +152,10 @@ export function TalkPanel({ agent, note }: { agent: Pick<Agent, "id" | "name" | 
               Open the call
             </Button>
           )}
-          <Button
-            leftSection={<IconMicrophone size={17} />}
-            onClick={() => talk.start(true)}
-            disabled={agent.publishedVersion === null}
-          >
+          <Button leftSection={<IconMicrophone size={17} />} onClick={() => talk.start(true)}>
             {state.callId ? "Talk again" : "Talk"}
           </Button>
-          <Button
-            variant="subtle"
-            leftSection={<IconKeyboard size={17} />}
-            onClick={() => talk.start(false)}
-            disabled={agent.publishedVersion === null}
-          >
+          <Button variant="subtle" leftSection={<IconKeyboard size={17} />} onClick={() => talk.start(false)}>
             Type instead
           </Button>
         </Stack>
@@ -165,12 +164,10 @@ export function TalkPanel({ agent, note }: { agent: Pick<Agent, "id" | "name" | 
   );
 }
 
-function Begin({ published }: { published: boolean }) {
+function Begin() {
   return (
     <Text size="sm" c="dimmed">
-      {published
-        ? "A real call, in this browser: it is recorded and listed under Calls. You can interrupt by speaking."
-        : "Publish a version first: calls always use the published one."}
+      A real call, in this browser: it is recorded and listed under Calls. You can interrupt by speaking.
     </Text>
   );
 }

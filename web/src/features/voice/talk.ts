@@ -44,7 +44,11 @@ export class Talk {
   private patience?: ReturnType<typeof setTimeout>;
   private watchers = new Set<() => void>();
 
-  constructor(private readonly agentId: string) {}
+  /** A version is given to try one that does not take calls (yet). */
+  constructor(
+    private readonly agentId: string,
+    private readonly version?: number,
+  ) {}
 
   watch = (fn: () => void): (() => void) => {
     this.watchers.add(fn);
@@ -104,7 +108,7 @@ export class Talk {
     const answer = await unwrap(
       client.POST("/api/v1/agents/{id}/talk", {
         params: { path: { id: this.agentId } },
-        body: { sdp: pc.localDescription?.sdp ?? "" },
+        body: { sdp: pc.localDescription?.sdp ?? "", ...(this.version ? { version: this.version } : {}) },
       }),
     );
     if (pc.signalingState === "closed") {

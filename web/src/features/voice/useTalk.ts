@@ -2,8 +2,8 @@ import { useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { Talk } from "./talk";
 
 /** A call that ends when its panel is closed. */
-export function useTalk(agentId: string) {
-  const [talk] = useState(() => new Talk(agentId));
+export function useTalk(agentId: string, version?: number) {
+  const [talk] = useState(() => new Talk(agentId, version));
   const state = useSyncExternalStore(talk.watch, talk.snapshot);
   useEffect(() => {
     const leave = () => talk.hangup();

@@ -1,0 +1,351 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coder/quartz"
+	"github.com/google/uuid"
+
+	"github.com/parley-voice/parley/internal/agent"
+	"github.com/parley-voice/parley/internal/agent/flow"
+	"github.com/parley-voice/parley/internal/conversation"
+	"github.com/parley-voice/parley/internal/event"
+	"github.com/parley-voice/parley/internal/media"
+	"github.com/parley-voice/parley/internal/platform/fault"
+	"github.com/parley-voice/parley/internal/telephony/mediastream"
+	"github.com/parley-voice/parley/internal/telephony/sip"
+	"github.com/parley-voice/parley/internal/voice"
+)
+
+const (
+	answerTimeout = 20 * time.Second
+	ringTimeout   = 60 * time.Second
+	hangupTimeout = 5 * time.Second
+	promptCache   = 16 << 20
+)
+
+// calls joins legs to agents: it is where a telephone call becomes a conversation with a record.
+type calls struct {
+	agents  *agent.Service
+	records *conversation.Service
+	sip     *sip.Server // nil when SIP is off
+	vendors *vendors
+	prompts *voice.PromptCache
+	metrics *callMetrics
+	clock   quartz.Clock
+	log     *slog.Logger
+	max     int
+
+	mu       sync.Mutex
+	live     map[string]*liveCall
+	draining bool
+	wg       sync.WaitGroup
+}
+
+type liveCall struct {
+	id, org, agentID string
+	leg              media.Leg
+}
+
+// accept takes an inbound leg of any kind.
+func (c *calls) accept(ctx context.Context, leg media.Leg) {
+	info := leg.Info()
+	snap, err := c.find(ctx, info)
+	if err != nil {
+		c.log.Info("call refused", "to", info.To, "from", info.From, "reason", err)
+		c.refuse(leg, causeOf(err))
+		return
+	}
+	rec, err := c.begin(ctx, leg, snap, conversation.StatusRinging, nil)
+	if err != nil {
+		c.log.Warn("call refused", "to", info.To, "reason", err)
+		c.refuse(leg, causeOf(err))
+		return
+	}
+	c.hold(ctx, leg, rec, snap, answerTimeout)
+}
+
+// find gives the agent that a leg asks for: the one its token names, or the one of its address.
+func (c *calls) find(ctx context.Context, info media.LegInfo) (*agent.Snapshot, error) {
+	if org := info.Params[mediastream.ParamOrg]; org != "" {
+		return c.agents.Published(ctx, org, info.Params[mediastream.ParamAgent])
+	}
+	return c.agents.ResolveSlug(ctx, strings.ToLower(info.To))
+}
+
+// begin takes a place among the running calls and opens the record.
+func (c *calls) begin(ctx context.Context, leg media.Leg, snap *agent.Snapshot, status conversation.Status, meta map[string]any) (*conversation.Call, error) {
+	info := leg.Info()
+	id := uuid.Must(uuid.NewV7()).String()
+	c.mu.Lock()
+	switch {
+	case c.draining:
+		c.mu.Unlock()
+		return nil, fault.New(fault.Unavailable, "the server is stopping; try again in a moment")
+	case len(c.live) >= c.max:
+		c.mu.Unlock()
+		return nil, fault.New(fault.Unavailable, "%d calls are running, the most this server takes (max-calls); try again later", c.max)
+	}
+	c.live[id] = &liveCall{id: id, org: snap.OrgID, agentID: snap.AgentID, leg: leg}
+	c.wg.Add(1)
+	c.mu.Unlock()
+	rec, err := c.records.Begin(ctx, conversation.NewCall{
+		ID: id, OrgID: snap.OrgID, Channel: string(info.Kind), Direction: string(info.Direction), From: info.From, FromName: info.FromName,
+		To: info.To, AgentID: snap.AgentID, AgentSlug: snap.Slug, AgentName: snap.Name, AgentVersion: snap.Version,
+		ExternalID: info.External, Remote: info.Remote, Status: status, Metadata: meta,
+	})
+	if err != nil {
+		c.done(id)
+		return nil, err
+	}
+	c.metrics.calls.WithLabelValues(string(info.Kind), string(info.Direction)).Inc()
+	return rec, nil
+}
+
+func (c *calls) done(id string) {
+	c.mu.Lock()
+	delete(c.live, id)
+	c.mu.Unlock()
+	c.wg.Done()
+}
+
+// hold answers the leg and holds the conversation until it is over. The record ends in every case, also
+// when something here panics: that ends this call and no other.
+func (c *calls) hold(ctx context.Context, leg media.Leg, rec *conversation.Call, snap *agent.Snapshot, answer time.Duration) {
+	defer c.done(rec.ID())
+	end := conversation.Ending{By: "system", Reason: "error", Text: "The call ended by an error on our side."}
+	defer func() {
+		if p := recover(); p != nil {
+			c.log.Error("a call panicked", "call", rec.ID(), "panic", p)
+			c.metrics.panics.Inc()
+			c.refuse(leg, media.Cause{By: "system", Code: "error", Text: end.Text})
+		}
+		rec.LegEnded("", legCause(leg.End()), conversation.LegStats(leg.Stats()))
+		rec.End(end)
+	}()
+	answering, cancel := context.WithTimeout(ctx, answer)
+	err := leg.Answer(answering)
+	cancel()
+	if err != nil {
+		cause := causeOf(err)
+		c.refuse(leg, cause)
+		if e := leg.End(); e.Code != "" {
+			cause = e
+		}
+		end = ending(cause)
+		c.drainSignals(leg, rec)
+		return
+	}
+	answered := c.clock.Now()
+	codec := leg.Stats().Codec
+	rec.Answered(conversation.Answer{At: answered, Rate: leg.Rate(), Codec: codec})
+	seed := rand.Uint64()
+	cfg, err := c.session(ctx, leg, rec, snap, seed, codec)
+	if err != nil {
+		rec.Note(event.EntryVendorError, err.Error(), map[string]any{"code": string(fault.CodeOf(err)), "fatal": true})
+		c.refuse(leg, media.Cause{By: "system", Code: "error", Text: err.Error()})
+		end = conversation.Ending{By: "system", Reason: "misconfigured", Text: err.Error()}
+		return
+	}
+	cfg.AnsweredAt = answered
+	s, err := voice.New(cfg)
+	if err != nil {
+		c.refuse(leg, media.Cause{By: "system", Code: "error", Text: err.Error()})
+		end = conversation.Ending{By: "system", Reason: "misconfigured", Text: err.Error()}
+		return
+	}
+	out := s.Run(ctx)
+	if out.Leaked > 0 {
+		c.log.Warn("a vendor ignored the end of its call", "call", rec.ID())
+	}
+	end = ending(out.Cause)
+}
+
+// session maps an agent's definition to the runtime's configuration.
+func (c *calls) session(ctx context.Context, leg media.Leg, rec *conversation.Call, snap *agent.Snapshot, seed uint64, codec string) (voice.Config, error) {
+	d := snap.Definition
+	use, err := c.vendors.of(ctx, snap.OrgID, d, seed)
+	if err != nil {
+		return voice.Config{}, err
+	}
+	log := c.log.With("call", rec.ID())
+	cfg := voice.Config{
+		Leg: leg, STT: use.stt, TTS: use.tts, STTVendor: use.sttName, TTSVendor: use.ttsName,
+		Voice:   voice.Voice{Name: use.voiceName, Language: d.Language, Speed: d.Voice.Speed},
+		Journal: rec, Recorder: rec, Prompts: c.prompts, Clock: c.clock, Seed: seed, Log: log,
+		Limits: voice.Limits{
+			MaxDuration: ms(d.Limits.MaxDurationMS), Idle: ms(d.Limits.IdleMS),
+			ReplyTimeout: ms(d.Limits.ReplyTimeoutMS), FillerAfter: ms(d.Limits.FillerAfterMS),
+		},
+		Interruption: voice.Interruption{
+			Off: d.Interruption.Off, Endpoint: ms(d.Interruption.EndpointMS),
+			MinSpeech: ms(d.Interruption.MinSpeechMS), CutAfter: ms(d.Interruption.CutAfterMS),
+		},
+		Observer: c.metrics.observer(),
+		Describe: map[string]any{"agent": snap.Slug, "version": snap.Version, "codec": codec, "channel": string(leg.Info().Kind)},
+	}
+	if c.vendors.local.Check().Speech && use.tts != c.vendors.local {
+		cfg.FallbackTTS = c.vendors.local
+	}
+	cfg.Brain, err = c.brain(rec, snap, use, leg.Info(), log)
+	return cfg, err
+}
+
+func (c *calls) brain(rec *conversation.Call, snap *agent.Snapshot, use services, info media.LegInfo, log *slog.Logger) (voice.Brain, error) {
+	d := snap.Definition
+	if d.Kind == agent.KindFlow {
+		m, err := snap.Flow.New(flow.Deps{
+			Now: func() time.Time { return c.clock.Now() }, Calendar: c.agents.Calendar(snap.OrgID, snap.AgentID, rec.ID()),
+			Caller: info.From, Name: info.FromName,
+		})
+		if err != nil {
+			return nil, err
+		}
+		return &flowBrain{machine: m}, nil
+	}
+	tools, err := c.vendors.tools(d.Tools)
+	if err != nil {
+		return nil, err
+	}
+	return voice.NewPromptBrain(voice.PromptConfig{
+		LLM: use.llm, Vendor: use.llmName, System: d.Prompt, Greeting: d.Greeting, Tools: tools, Clock: c.clock, Log: log,
+	})
+}
+
+// Hangup implements conversation.Live.
+func (c *calls) Hangup(ctx context.Context, callID, by string) error {
+	c.mu.Lock()
+	l := c.live[callID]
+	c.mu.Unlock()
+	if l == nil {
+		return fault.New(fault.NotPossible, "the call is not carried by this server, or is over already")
+	}
+	return l.leg.Hangup(ctx, media.Cause{By: by, Code: "normal", Text: "Hung up."})
+}
+
+// PlaceCall implements conversation.Dialer: it dials, and joins the far end to an agent when it answers.
+func (c *calls) PlaceCall(ctx context.Context, r conversation.OutboundRequest) (string, error) {
+	if c.sip == nil {
+		return "", fault.New(fault.Unavailable, "SIP is off (sip-addr); turn it on to place calls")
+	}
+	snap, err := c.agents.Published(ctx, r.OrgID, r.Agent)
+	if err != nil {
+		return "", err
+	}
+	// The call outlives the request that asked for it.
+	ctx = context.WithoutCancel(ctx)
+	leg, err := c.sip.Dial(ctx, sip.DialRequest{To: r.To, From: r.From, Ring: ringTimeout})
+	if err != nil {
+		return "", err
+	}
+	rec, err := c.begin(ctx, leg, snap, conversation.StatusRinging, r.Metadata)
+	if err != nil {
+		c.refuse(leg, causeOf(err))
+		return "", err
+	}
+	go c.hold(ctx, leg, rec, snap, ringTimeout+answerTimeout)
+	return rec.ID(), nil
+}
+
+// counts gives the running calls of an organisation by agent.
+func (c *calls) counts() (total int, byAgent map[[2]string]int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	byAgent = map[[2]string]int{}
+	for _, l := range c.live {
+		byAgent[[2]string{l.org, l.agentID}]++
+	}
+	return len(c.live), byAgent
+}
+
+// drain refuses new calls and waits for the running ones, or for ctx; then it hangs up what is left.
+func (c *calls) drain(ctx context.Context) {
+	c.mu.Lock()
+	c.draining = true
+	c.mu.Unlock()
+	idle := make(chan struct{})
+	go func() { c.wg.Wait(); close(idle) }()
+	select {
+	case <-idle:
+		return
+	case <-ctx.Done():
+	}
+	c.mu.Lock()
+	left := make([]*liveCall, 0, len(c.live))
+	for _, l := range c.live {
+		left = append(left, l)
+	}
+	c.mu.Unlock()
+	for _, l := range left {
+		c.refuse(l.leg, media.Cause{By: "system", Code: "shutdown", Text: "The server is stopping."})
+	}
+	timer := c.clock.NewTimer(hangupTimeout, "calls", "drain")
+	defer timer.Stop()
+	select {
+	case <-idle:
+	case <-timer.C:
+	}
+}
+
+func (c *calls) refuse(leg media.Leg, cause media.Cause) {
+	ctx, cancel := context.WithTimeout(context.Background(), hangupTimeout)
+	defer cancel()
+	_ = leg.Hangup(ctx, cause)
+}
+
+// drainSignals puts the ladder of a call that was never answered into its record.
+func (c *calls) drainSignals(leg media.Leg, rec *conversation.Call) {
+	_ = leg.Start(signalNotes{rec})
+}
+
+// signalNotes is the endpoint of a leg that only has its signalling to tell.
+type signalNotes struct{ rec *conversation.Call }
+
+// Tick implements media.Endpoint.
+func (signalNotes) Tick(_, _ []int16) bool { return false }
+
+// Played implements media.Endpoint.
+func (signalNotes) Played(int64) {}
+
+// Event implements media.Endpoint.
+func (n signalNotes) Event(e media.LegEvent) {
+	if e.Kind == media.LegSignal {
+		n.rec.Note(event.EntrySignal, e.Signal.Summary, map[string]any{"sent": e.Signal.Sent, "peer": e.Signal.Peer, "raw": e.Signal.Raw})
+	}
+}
+
+func ms(n int) time.Duration { return time.Duration(n) * time.Millisecond }
+
+func legCause(c media.Cause) conversation.LegCause {
+	return conversation.LegCause{By: c.By, Code: c.Code, Status: c.Status, Text: c.Text}
+}
+
+func ending(c media.Cause) conversation.Ending {
+	return conversation.Ending{By: c.By, Reason: c.Code, Text: c.Text, Status: c.Status}
+}
+
+// causeOf maps an error of ours to the cause a leg is refused with; signalling maps that to its own codes.
+func causeOf(err error) media.Cause {
+	cause := media.Cause{By: "system", Code: "error", Text: "something went wrong on our side"}
+	var f *fault.Error
+	if errors.As(err, &f) {
+		cause.Text = f.Message
+	}
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		cause.Code, cause.Text = "no_answer", "nobody answered in time"
+	case fault.Is(err, fault.NotFound):
+		cause.Code = "not_found"
+	case fault.Is(err, fault.Unavailable), fault.Is(err, fault.RateLimited):
+		cause.Code = "overloaded"
+	case fault.Is(err, fault.Forbidden), fault.Is(err, fault.Unauthorized):
+		cause.Code = "declined"
+	}
+	return cause
+}

@@ -1,0 +1,200 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coder/quartz"
+
+	"github.com/parley-voice/parley/internal/agent"
+	"github.com/parley-voice/parley/internal/platform/fault"
+	"github.com/parley-voice/parley/internal/voice"
+	"github.com/parley-voice/parley/internal/voice/httptool"
+	"github.com/parley-voice/parley/internal/voice/provider"
+	"github.com/parley-voice/parley/internal/voice/provider/local"
+	"github.com/parley-voice/parley/internal/voice/provider/openai"
+	"github.com/parley-voice/parley/internal/voice/provider/sim"
+)
+
+const toolTimeout = 10 * time.Second
+
+// vendors finds the speech and language services an agent names.
+type vendors struct {
+	agents *agent.Service
+	local  *local.Engine
+	sim    *sim.Vendor
+	http   *http.Client // shared by all agents' tools
+	clock  quartz.Clock
+	log    *slog.Logger
+
+	mu      sync.Mutex
+	clients map[string]*openai.Client // by connection and models; connections are kept warm between calls
+}
+
+// maxClients bounds the connections kept; more than that many changes in one run start afresh.
+const maxClients = 256
+
+func newVendors(agents *agent.Service, engine *local.Engine, clock quartz.Clock, log *slog.Logger) *vendors {
+	return &vendors{
+		agents: agents, local: engine, clock: clock, log: log, clients: map[string]*openai.Client{},
+		sim:  sim.New(sim.Config{Clock: clock}),
+		http: &http.Client{Timeout: 30 * time.Second},
+	}
+}
+
+// services are what one call uses.
+type services struct {
+	stt                provider.STT
+	tts                provider.TTS
+	llm                provider.LLM
+	sttName, ttsName   string
+	llmName, voiceName string
+}
+
+// of gives the services that a definition names; seed is the call's.
+func (v *vendors) of(ctx context.Context, orgID string, d *agent.Definition, seed uint64) (services, error) {
+	var out services
+	out.voiceName = d.Voice.Voice
+	simulated := v.sim.Call(seed)
+	for _, s := range []struct {
+		service string
+		ref     agent.ModelRef
+	}{{agent.ServiceSTT, d.Models.STT}, {agent.ServiceLLM, d.Models.LLM}, {agent.ServiceTTS, d.Models.TTS}} {
+		vendor := s.ref.Vendor
+		if vendor == "" {
+			if s.service == agent.ServiceLLM {
+				continue
+			}
+			vendor = agent.VendorLocal
+		}
+		switch vendor {
+		case agent.VendorLocal:
+			out.use(s.service, vendor, v.local, v.local, nil)
+		case agent.VendorSim:
+			out.use(s.service, vendor, simulated.STT(), simulated, simulated)
+		case agent.VendorOpenAI:
+			c, conn, err := v.client(ctx, orgID, s.service, s.ref)
+			if err != nil {
+				return out, err
+			}
+			out.use(s.service, conn.Name, c, c, c)
+			if s.service == agent.ServiceTTS && out.voiceName == "" {
+				out.voiceName = conn.Defaults.Voice
+			}
+		default:
+			return out, fault.Field("models."+s.service, "the vendor %q is unknown; choose another one", vendor)
+		}
+	}
+	return out, nil
+}
+
+func (s *services) use(service, name string, stt provider.STT, tts provider.TTS, llm provider.LLM) {
+	switch service {
+	case agent.ServiceSTT:
+		s.stt, s.sttName = stt, name
+	case agent.ServiceTTS:
+		s.tts, s.ttsName = tts, name
+	case agent.ServiceLLM:
+		if llm != nil {
+			s.llm, s.llmName = llm, name
+		}
+	}
+}
+
+// client gives the adapter of a saved connection, made anew when the connection or its key changed.
+func (v *vendors) client(ctx context.Context, orgID, service string, ref agent.ModelRef) (*openai.Client, agent.Connection, error) {
+	conn, err := v.agents.Connection(ctx, orgID, ref.ModelID)
+	if err != nil {
+		return nil, conn, err
+	}
+	end := openai.Endpoint{BaseURL: conn.BaseURLs.Of(service), Key: conn.Keys.Of(service), Model: ref.Model}
+	cfg := openai.Config{TTSRate: conn.Defaults.TTSRate, Voice: conn.Defaults.Voice, Clock: v.clock, Log: v.log}
+	switch service {
+	case agent.ServiceSTT:
+		end.Model = first(end.Model, conn.Defaults.STT)
+		cfg.STT = end
+	case agent.ServiceLLM:
+		end.Model = first(end.Model, conn.Defaults.LLM)
+		cfg.LLM = end
+	case agent.ServiceTTS:
+		end.Model = first(end.Model, conn.Defaults.TTS)
+		cfg.TTS = end
+	}
+	// The key is part of the identity, so that a changed one is used at once; it stays in memory.
+	id := strings.Join([]string{orgID, conn.ID, service, end.BaseURL, end.Key, end.Model, cfg.Voice}, "\x00")
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if c, ok := v.clients[id]; ok {
+		return c, conn, nil
+	}
+	c, err := openai.New(cfg)
+	if err != nil {
+		return nil, conn, err
+	}
+	if len(v.clients) >= maxClients {
+		for k, old := range v.clients {
+			_ = old.Close()
+			delete(v.clients, k)
+		}
+	}
+	v.clients[id] = c
+	return c, conn, nil
+}
+
+// tools makes what a prompt agent's language model may use.
+func (v *vendors) tools(defs []agent.Tool) ([]voice.Tool, error) {
+	var out []voice.Tool
+	for _, t := range defs {
+		switch t.Kind {
+		case agent.ToolHangup:
+			out = append(out, voice.HangupTool())
+		case agent.ToolTransfer:
+			out = append(out, voice.TransferTool(t.Targets))
+		case agent.ToolHTTP:
+			var params json.RawMessage
+			if t.Parameters != nil {
+				b, err := json.Marshal(t.Parameters)
+				if err != nil {
+					return nil, fault.Wrap(fault.Internal, err, "the parameters of tool %s cannot be written", t.Name)
+				}
+				params = b
+			}
+			timeout := time.Duration(t.TimeoutMS) * time.Millisecond
+			if timeout <= 0 {
+				timeout = toolTimeout
+			}
+			tool, err := httptool.New(httptool.Config{
+				Name: t.Name, Description: t.Description, Parameters: params, Method: t.Method, URL: t.URL, Timeout: timeout, Client: v.http,
+			})
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, tool)
+		}
+	}
+	return out, nil
+}
+
+func (v *vendors) close() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, c := range v.clients {
+		_ = c.Close()
+	}
+	clear(v.clients)
+	_ = v.local.Close()
+}
+
+func first(values ...string) string {
+	for _, s := range values {
+		if s != "" {
+			return s
+		}
+	}
+	return ""
+}
