@@ -140,7 +140,7 @@ func startCluster() (string, error) {
 	}
 	_ = r.Close()
 	keepOpen(w)
-	admin := "postgres:///postgres?user=postgres&host=" + url.QueryEscape(dir)
+	admin := "postgres://postgres@/postgres?host=" + url.QueryEscape(dir)
 	if err := waitReady(admin); err != nil {
 		log, _ := os.ReadFile(filepath.Join(dir, "log"))
 		return "", fmt.Errorf("%w; the server's log: %s", err, log)
