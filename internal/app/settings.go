@@ -1,7 +1,6 @@
 package app
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -92,5 +91,3 @@ func fields(t reflect.Type) func(func(reflect.StructField) bool) {
 		}
 	}
 }
-
-var errNotStarted = errors.New("the server is not started")

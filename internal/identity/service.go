@@ -412,3 +412,25 @@ func checkName(location, name, fallback string) (string, error) {
 }
 
 func newID() string { return uuid.Must(uuid.NewV7()).String() }
+
+// Sweep forgets sessions, set-up links and tokens that are over.
+func (s *Service) Sweep(ctx context.Context) error {
+	now := s.cfg.Clock.Now()
+	return s.cfg.DB.InSystem(ctx, "forget what is over", func(ctx context.Context, tx *db.Tx) error {
+		for _, q := range []struct {
+			model any
+			where string
+			at    time.Time
+		}{
+			{(*sessionRow)(nil), "created_at < ?", now.Add(-sessionMax)},
+			{(*sessionRow)(nil), "last_used_at < ?", now.Add(-s.cfg.SessionIdle)},
+			{(*setupRow)(nil), "expires_at < ?", now},
+			{(*tokenRow)(nil), "expires_at < ?", now},
+		} {
+			if _, err := tx.NewDelete().Model(q.model).Where(q.where, q.at.UnixMilli()).Exec(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

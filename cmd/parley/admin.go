@@ -1,0 +1,109 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/parley-voice/parley/internal/app"
+	"github.com/parley-voice/parley/internal/identity"
+)
+
+type userCmd struct {
+	Create userCreateCmd `cmd:"" help:"Create the owner without a browser."`
+}
+
+type userCreateCmd struct {
+	app.Config `embed:""`
+
+	Owner         bool   `help:"Create the owner; the only kind there is so far." required:""`
+	Email         string `help:"E-mail address." required:""`
+	Name          string `help:"Name; the address when left out."`
+	Organisation  string `help:"Organisation's name." default:"My organisation"`
+	PasswordStdin bool   `help:"Read the password from standard input." required:""`
+}
+
+// Run creates the owner.
+func (c *userCreateCmd) Run(e *env) error {
+	line, err := bufio.NewReader(os.Stdin).ReadString('\n')
+	if err != nil && line == "" {
+		return fmt.Errorf("no password on standard input: %w", err)
+	}
+	admin, err := app.OpenAdmin(e.ctx, c.Config, e.version, os.Stderr)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	acc, err := admin.CreateOwner(e.ctx, identity.NewOwner{
+		Email: c.Email, Name: c.Name, Organisation: c.Organisation, Password: strings.TrimRight(line, "\r\n"),
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "created the owner %s of %q\n", acc.User.Email, acc.Organisation.Name)
+	return nil
+}
+
+type tokenCmd struct {
+	Create tokenCreateCmd `cmd:"" help:"Create an API key and print it."`
+	Media  tokenMediaCmd  `cmd:"" help:"Print a token with which a media stream reaches an agent."`
+}
+
+type tokenCreateCmd struct {
+	app.Config `embed:""`
+
+	Email string `help:"Whose key it is." required:""`
+	Name  string `help:"What uses the key." required:""`
+}
+
+// Run creates and prints an API key.
+func (c *tokenCreateCmd) Run(e *env) error {
+	admin, err := app.OpenAdmin(e.ctx, c.Config, e.version, os.Stderr)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	secret, err := admin.CreateToken(e.ctx, c.Email, c.Name)
+	if err != nil {
+		return err
+	}
+	fmt.Println(secret)
+	return nil
+}
+
+type tokenMediaCmd struct {
+	app.Config `embed:""`
+
+	Agent string        `help:"Agent's slug." required:""`
+	Valid time.Duration `help:"How long the token is valid." default:"24h"`
+}
+
+// Run prints a media token.
+func (c *tokenMediaCmd) Run(e *env) error {
+	admin, err := app.OpenAdmin(e.ctx, c.Config, e.version, os.Stderr)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	token, err := admin.MediaToken(e.ctx, c.Agent, c.Valid)
+	if err != nil {
+		return err
+	}
+	fmt.Println(token)
+	return nil
+}
+
+type openAPICmd struct{}
+
+// Run prints the API's document.
+func (openAPICmd) Run(*env) error {
+	// The version stays out: the document changes when the API does, not with every build.
+	doc, err := app.OpenAPI("1")
+	if err != nil {
+		return err
+	}
+	_, err = os.Stdout.Write(doc)
+	return err
+}

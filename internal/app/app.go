@@ -1,0 +1,415 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coder/quartz"
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/parley-voice/parley/internal/agent"
+	"github.com/parley-voice/parley/internal/conversation"
+	"github.com/parley-voice/parley/internal/gateway"
+	"github.com/parley-voice/parley/internal/identity"
+	"github.com/parley-voice/parley/internal/media"
+	"github.com/parley-voice/parley/internal/media/rtp"
+	"github.com/parley-voice/parley/internal/platform/blob"
+	"github.com/parley-voice/parley/internal/platform/bus"
+	"github.com/parley-voice/parley/internal/platform/db"
+	"github.com/parley-voice/parley/internal/platform/jobs"
+	"github.com/parley-voice/parley/internal/platform/obs"
+	"github.com/parley-voice/parley/internal/platform/search"
+	"github.com/parley-voice/parley/internal/platform/secret"
+	"github.com/parley-voice/parley/internal/telephony"
+	"github.com/parley-voice/parley/internal/telephony/mediastream"
+	"github.com/parley-voice/parley/internal/telephony/sip"
+	"github.com/parley-voice/parley/internal/telephony/webrtc"
+	"github.com/parley-voice/parley/internal/voice"
+	"github.com/parley-voice/parley/internal/voice/provider/local"
+	"github.com/parley-voice/parley/internal/voice/provider/openai"
+)
+
+const stopTimeout = 15 * time.Second
+
+// App is the whole server. Run it once.
+type App struct {
+	cfg     Config
+	version string
+	out     io.Writer // what a person at the terminal reads
+	log     *slog.Logger
+	clock   quartz.Clock
+	reg     *prometheus.Registry
+
+	closers []closer // in the order things started
+
+	key      *secret.Key
+	db       *db.DB
+	bus      *bus.Bus
+	relay    *bus.Relay
+	blobs    *blob.Store
+	search   *search.Bleve
+	jobs     *jobs.Jobs
+	identity *identity.Service
+	agents   *agent.Service
+	phones   *telephony.Service
+	records  *conversation.Service
+	calls    *calls
+	pacer    *media.Pacer
+	sip      *sip.Server
+	webrtc   *webrtc.Server
+	twilio   *mediastream.Server
+	tokens   *mediastream.Tokens
+	hub      *gateway.Hub
+	health   *gateway.Health
+	http     *gateway.Server
+	metrics  *callMetrics
+	feed     *feed
+	local    *local.Engine
+
+	started chan struct{}
+	once    sync.Once
+}
+
+type closer struct {
+	name  string
+	close func(ctx context.Context) error
+}
+
+// New checks the settings. Nothing is opened before Run.
+func New(c Config, version string, out, logs io.Writer) (*App, error) {
+	if err := c.Check(); err != nil {
+		return nil, err
+	}
+	log, err := obs.NewLogger(obs.LogConfig{Writer: logs, Level: c.LogLevel, Format: c.LogFormat})
+	if err != nil {
+		return nil, err
+	}
+	return &App{cfg: c, version: version, out: out, log: log, clock: quartz.NewReal(), started: make(chan struct{})}, nil
+}
+
+// Started is closed once calls are taken.
+func (a *App) Started() <-chan struct{} { return a.started }
+
+// HTTPAddr is the address of the web server, once started.
+func (a *App) HTTPAddr() string { return a.http.Addr() }
+
+// SIPAddr is the address of SIP, once started; "" when it is off.
+func (a *App) SIPAddr() string {
+	if a.sip == nil {
+		return ""
+	}
+	return a.sip.Addr().String()
+}
+
+// Run starts everything, serves until ctx ends, drains and stops in reverse order.
+func (a *App) Run(ctx context.Context) error {
+	// What runs is stopped by us, in order, not by ctx.
+	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer a.stop()
+	if err := a.start(life); err != nil {
+		return err
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- a.http.Serve() }()
+	a.once.Do(func() { close(a.started) })
+	a.announce(life)
+	select {
+	case <-ctx.Done():
+		a.drain(life)
+		return nil
+	case err := <-failed:
+		return err
+	}
+}
+
+// start is the architecture, in order.
+func (a *App) start(ctx context.Context) error {
+	for _, step := range []struct {
+		name string
+		run  func(context.Context) error
+	}{
+		{"storage", a.startStorage},
+		{"contexts", a.buildContexts},
+		{"media", a.startMedia},
+		{"records", a.startRecords},
+		{"signalling", a.startSignalling},
+		{"web", a.startWeb},
+	} {
+		if err := step.run(ctx); err != nil {
+			return fmt.Errorf("start %s: %w", step.name, err)
+		}
+	}
+	return nil
+}
+
+func (a *App) onStop(name string, fn func(ctx context.Context) error) {
+	a.closers = append(a.closers, closer{name, fn})
+}
+
+// migrations lists every context's history.
+func migrations() []db.Migrations {
+	return []db.Migrations{identity.Migrations(), agent.Migrations(), telephony.Migrations(), conversation.Migrations()}
+}
+
+// openDatabase is what the command line shares with the server.
+func (a *App) openDatabase(ctx context.Context) (err error) {
+	if a.key, err = secret.LoadKey(a.cfg.Key, a.cfg.DataDir); err != nil {
+		return err
+	}
+	a.db, err = db.Open(ctx, db.Config{URL: a.cfg.DatabaseURL, DataDir: a.cfg.DataDir, Clock: a.clock, Log: a.log})
+	if err != nil {
+		return err
+	}
+	a.onStop("database", func(context.Context) error { return a.db.Close() })
+	return a.db.Migrate(ctx, migrations()...)
+}
+
+func (a *App) startStorage(ctx context.Context) (err error) {
+	if err := a.openDatabase(ctx); err != nil {
+		return err
+	}
+	if a.jobs, err = jobs.Open(ctx, jobs.Config{DB: a.db, Log: a.log}); err != nil {
+		return err
+	}
+	a.onStop("jobs", func(context.Context) error { return a.jobs.Close() })
+	if err := a.jobs.Migrate(ctx); err != nil {
+		return err
+	}
+	if a.blobs, err = blob.Open(ctx, blob.Config{URL: a.cfg.BlobURL, DataDir: a.cfg.DataDir}); err != nil {
+		return err
+	}
+	a.onStop("blobs", func(context.Context) error { return a.blobs.Close() })
+	if a.search, err = search.Open(search.Config{DataDir: a.cfg.DataDir, Kind: "calls", Log: a.log}); err != nil {
+		return err
+	}
+	a.onStop("search", func(context.Context) error { return a.search.Close() })
+	if a.bus, err = bus.Open(ctx, bus.Config{URL: a.cfg.NATSURL, DataDir: a.cfg.DataDir, Clock: a.clock, Log: a.log}); err != nil {
+		return err
+	}
+	a.onStop("bus", func(context.Context) error { a.bus.Close(); return nil })
+	a.relay = bus.NewRelay(a.db, a.bus)
+	a.relay.Start(ctx)
+	a.onStop("outbox", func(context.Context) error { a.relay.Stop(); return nil })
+	return nil
+}
+
+// buildContexts makes the contexts that the command line needs too.
+func (a *App) buildContexts(context.Context) (err error) {
+	a.local, err = local.New(local.Config{Clock: a.clock, Log: a.log})
+	if err != nil {
+		return err
+	}
+	a.agents = agent.New(agent.Config{
+		DB: a.db, Sealer: a.key, Clock: a.clock, Log: a.log,
+		Prober:      openai.Prober{Config: openai.Config{Clock: a.clock, Log: a.log}},
+		LocalStatus: func() (bool, string) { s := a.local.Check(); return s.OK(), s.String() },
+	})
+	a.identity, err = identity.New(identity.Config{
+		DB: a.db, Clock: a.clock, Log: a.log, SessionIdle: a.cfg.SessionIdle,
+		Secure: strings.HasPrefix(a.cfg.PublicURL, "https://"), NewOrganisation: a.agents.Seed,
+	})
+	if err != nil {
+		return err
+	}
+	a.phones = telephony.New(telephony.Config{
+		DB: a.db, Sealer: a.key.Box("phones"), Realm: a.cfg.SIPDomain, Clock: a.clock, Log: a.log,
+		Registrations: func() telephony.Registrations {
+			if a.sip == nil {
+				return nil
+			}
+			return a.sip
+		},
+	})
+	a.tokens, err = mediastream.NewTokens(mediastream.TokensConfig{Key: a.key.Derive("media tokens"), Clock: a.clock})
+	return err
+}
+
+func (a *App) startMedia(context.Context) error {
+	a.reg = obs.NewRegistry(a.version)
+	a.metrics = newMetrics(a.reg)
+	a.pacer = media.NewPacer(media.PacerConfig{Clock: a.clock, Log: a.log})
+	a.onStop("pacer", func(context.Context) error { a.pacer.Close(); return nil })
+	v := newVendors(a.agents, a.local, a.clock, a.log)
+	a.onStop("vendors", func(context.Context) error { v.close(); return nil })
+	a.calls = &calls{
+		agents: a.agents, vendors: v, prompts: voice.NewPromptCache(promptCache), metrics: a.metrics, clock: a.clock, log: a.log,
+		max: a.cfg.MaxCalls, live: map[string]*liveCall{},
+	}
+	return nil
+}
+
+func (a *App) startRecords(ctx context.Context) (err error) {
+	a.records, err = conversation.New(conversation.Config{
+		DB: a.db, Blobs: a.blobs, Key: a.key, DataDir: a.cfg.DataDir, Live: a.bus, Search: a.search, Calls: a.calls, Dialer: a.calls,
+		Clock: a.clock, Log: a.log, Registry: a.reg,
+	})
+	if err != nil {
+		return err
+	}
+	a.calls.records = a.records
+	if err := a.records.Start(ctx); err != nil {
+		return err
+	}
+	a.onStop("records", a.records.Close)
+	if err := jobs.Register(a.jobs, jobs.KindConfig{}, func(ctx context.Context, _ string, _ sweepSessions) error {
+		return a.identity.Sweep(ctx)
+	}); err != nil {
+		return err
+	}
+	if err := jobs.Every(a.jobs, time.Hour, sweepSessions{}); err != nil {
+		return err
+	}
+	if err := a.jobs.Start(ctx); err != nil {
+		return err
+	}
+	a.onStop("workers", func(context.Context) error { return a.jobs.Stop() })
+	return nil
+}
+
+// sweepSessions is the hourly job that forgets sessions, set-up links and tokens that are over.
+type sweepSessions struct{}
+
+// Kind implements jobs.Args.
+func (sweepSessions) Kind() string { return "identity.sweep" }
+
+func (a *App) startSignalling(ctx context.Context) (err error) {
+	count := func(channel string) func(string, string) {
+		return func(event, detail string) { a.metrics.signal.WithLabelValues(channel, event, detail).Inc() }
+	}
+	if a.cfg.SIPAddr != off {
+		if err := a.startSIP(ctx, count("sip")); err != nil {
+			return err
+		}
+	}
+	if a.cfg.WebRTCAddr != off {
+		c := webrtc.Config{UDPAddr: a.cfg.WebRTCAddr, Pacer: a.pacer, Clock: a.clock, Log: a.log, MaxPeers: a.cfg.MaxCalls,
+			Count: func(event string) { count("webrtc")(event, "") }}
+		if a.cfg.MediaIP != "" {
+			c.PublicIPs = []string{a.cfg.MediaIP}
+		}
+		if a.webrtc, err = webrtc.New(c); err != nil {
+			return settingProblem("webrtc-addr", a.cfg.WebRTCAddr, err)
+		}
+		a.onStop("webrtc", a.webrtc.Close)
+	}
+	t := twilioAccount{cfg: &a.cfg, agents: a.agents}
+	mc := mediastream.Config{
+		PublicURL: a.cfg.publicURL(a.cfg.HTTPAddr), Tokens: a.tokens, Numbers: t, Accept: a.calls.accept, Pacer: a.pacer, Clock: a.clock, Log: a.log,
+		MaxStreams: a.cfg.MaxCalls, Count: func(event string) { count("twilio")(event, "") },
+	}
+	if a.cfg.TwilioAccountSID != "" {
+		mc.Accounts = t
+		mc.Control = mediastream.NewREST(mediastream.RESTConfig{Accounts: t})
+	}
+	if a.twilio, err = mediastream.New(mc); err != nil {
+		return err
+	}
+	a.onStop("media streams", a.twilio.Close)
+	return nil
+}
+
+func (a *App) startSIP(ctx context.Context, count func(string, string)) error {
+	low, high, err := a.cfg.rtpPorts()
+	if err != nil {
+		return err
+	}
+	ports, err := rtp.NewPorts(rtp.PortsConfig{Low: low, High: high, Clock: a.clock})
+	if err != nil {
+		return err
+	}
+	trusted, err := a.cfg.trusted()
+	if err != nil {
+		return err
+	}
+	a.sip, err = sip.New(sip.Config{
+		Addr: a.cfg.SIPAddr, Host: a.cfg.MediaIP, Realm: a.cfg.SIPDomain, Agent: "Parley", Ports: ports, Open: trusted, MaxCalls: a.cfg.MaxCalls,
+		Accept: a.calls.accept, Pacer: a.pacer, Phones: a.phones, Clock: a.clock, Log: a.log, Count: count,
+	})
+	if err != nil {
+		return settingProblem("sip-addr", a.cfg.SIPAddr, err)
+	}
+	a.calls.sip = a.sip
+	a.onStop("sip", func(ctx context.Context) error { a.sip.Stop(ctx); return nil })
+	return a.sip.Start(ctx)
+}
+
+func settingProblem(setting, value string, err error) error {
+	return &SettingError{Setting: "--" + setting + " (PARLEY_" + strings.ToUpper(strings.ReplaceAll(setting, "-", "_")) + ")",
+		Problem: fmt.Sprintf("%s cannot be used: %v", value, err), Remedy: "stop what uses it, or give another address"}
+}
+
+func (a *App) startWeb(ctx context.Context) error {
+	a.hub = gateway.NewHub(a.identity, a.clock, a.log)
+	a.feed = &feed{hub: a.hub, bus: a.bus, calls: a.calls, clock: a.clock, log: a.log}
+	if err := a.feed.start(ctx); err != nil {
+		return err
+	}
+	live, cancel := context.WithCancel(ctx)
+	go a.feed.run(live)
+	a.onStop("feed", func(context.Context) error { cancel(); return nil })
+	a.health = gateway.NewHealth(a.version,
+		gateway.Check{Name: "database", Run: a.db.Ping}, gateway.Check{Name: "bus", Run: a.bus.Ping}, gateway.Check{Name: "blobs", Run: a.blobs.Ping})
+	mux := http.NewServeMux()
+	a.mount(mux, gateway.NewAPI(mux, a.version, a.identity, a.log))
+	watch(a.reg, a.calls, a.pacer, a.hub.Clients, a.bus.Dropped)
+	a.http = gateway.New(gateway.Config{
+		Addr: a.cfg.HTTPAddr, Handler: mux, Secure: strings.HasPrefix(a.cfg.PublicURL, "https://"), Clock: a.clock, Log: a.log, Observe: a.metrics.request,
+	})
+	if err := a.http.Listen(); err != nil {
+		return settingProblem("http-addr", a.cfg.HTTPAddr, err)
+	}
+	a.onStop("web", func(ctx context.Context) error { a.hub.Close(); return a.http.Close(ctx) })
+	return nil
+}
+
+// routes adds every context's operations. It is also how the document is made without a server.
+func (a *App) routes(api huma.API) {
+	a.identity.Routes(api)
+	a.agents.Routes(api)
+	a.phones.Routes(api)
+	a.records.Routes(api)
+	(&talk{agents: a.agents, identity: a.identity, calls: a.calls, webrtc: func() *webrtc.Server { return a.webrtc }}).Routes(api)
+}
+
+// drain lets running calls finish: SIGTERM, or Ctrl-C. A second signal ends the process at once.
+func (a *App) drain(ctx context.Context) {
+	n, _ := a.calls.counts()
+	if n > 0 {
+		fmt.Fprintf(a.out, "Stopping: %d calls may finish, for at most %s. Press Ctrl-C again to end them now.\n", n, a.cfg.Drain)
+	}
+	a.health.Drain()
+	if a.sip != nil {
+		a.sip.Drain()
+	}
+	if a.webrtc != nil {
+		a.webrtc.Drain()
+	}
+	a.twilio.Drain()
+	ctx, cancel := context.WithTimeout(ctx, a.cfg.Drain)
+	defer cancel()
+	ctx, stop := untilSignal(ctx)
+	defer stop()
+	a.calls.drain(ctx)
+}
+
+// stop ends what started, in reverse.
+func (a *App) stop() {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	for i := len(a.closers) - 1; i >= 0; i-- {
+		c := a.closers[i]
+		if err := c.close(ctx); err != nil && !errors.Is(err, context.Canceled) {
+			a.log.Warn("stop", "part", c.name, "error", err)
+		}
+	}
+	a.closers = nil
+}

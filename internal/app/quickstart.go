@@ -1,0 +1,33 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// announce tells the person at the terminal what runs and what to do next.
+func (a *App) announce(ctx context.Context) {
+	base := a.cfg.publicURL(a.http.Addr())
+	var b strings.Builder
+	fmt.Fprintf(&b, "\nParley %s is running.\n", a.version)
+	fmt.Fprintf(&b, "  web and API   %s\n", base)
+	if a.sip != nil {
+		fmt.Fprintf(&b, "  SIP           sip:front-desk@%s (UDP and TCP)\n", a.sip.Addr())
+	}
+	if s := a.local.Check(); !s.OK() {
+		fmt.Fprintf(&b, "  speech        %s\n", s)
+	}
+	needs, err := a.identity.NeedsOwner(ctx)
+	if err == nil && needs {
+		var token string
+		if token, err = a.identity.SetupToken(ctx); err == nil {
+			fmt.Fprintf(&b, "\nOpen this link once to create the owner's account (valid for 24 hours):\n\n  %s/setup?token=%s\n", base, url.QueryEscape(token))
+		}
+	}
+	if err != nil {
+		a.log.Error("set-up link", "error", err)
+	}
+	fmt.Fprintln(a.out, b.String())
+}
