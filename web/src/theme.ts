@@ -1,4 +1,13 @@
-import { Badge, Button, createTheme, type MantineColorsTuple, Paper, Table, Tooltip } from "@mantine/core";
+import {
+  Badge,
+  Button,
+  createTheme,
+  type MantineColorsTuple,
+  Paper,
+  Table,
+  TableScrollContainer,
+  Tooltip,
+} from "@mantine/core";
 
 /** The agent's colour, and the accent: pine. */
 const pine: MantineColorsTuple = [
@@ -50,6 +59,10 @@ export const theme = createTheme({
     Button: Button.extend({ defaultProps: { radius: "xl" } }),
     Badge: Badge.extend({ defaultProps: { variant: "light", tt: "none", fw: 600, miw: "max-content" } }),
     Tooltip: Tooltip.extend({ defaultProps: { openDelay: 350, withArrow: true } }),
+    TableScrollContainer: TableScrollContainer.extend({
+      // What scrolls must be reached by the keyboard too.
+      defaultProps: { scrollAreaProps: { viewportProps: { tabIndex: 0 } } },
+    }),
     Table: Table.extend({ defaultProps: { verticalSpacing: "sm", highlightOnHover: true } }),
   },
 });

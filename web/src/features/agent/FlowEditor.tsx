@@ -204,7 +204,7 @@ function ProblemList(props: { problems: Problem[]; nodes: StepNode[]; select: (i
   return (
     <Alert
       className={css.problems}
-      color={errors > 0 ? "red" : "orange"}
+      color={errors > 0 ? "red" : "clay"}
       variant="light"
       title={
         errors > 0 ? `${errors} thing${errors === 1 ? "" : "s"} to put right before it can be saved` : "Worth a look"

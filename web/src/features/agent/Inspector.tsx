@@ -49,7 +49,7 @@ export function Inspector({ node, flowData, problems, change, remove, close }: P
         </ActionIcon>
       </Group>
       {problems.map((p) => (
-        <Alert key={p.location + p.message} color={p.severity === "error" ? "red" : "orange"} variant="light" p="xs">
+        <Alert key={p.location + p.message} color={p.severity === "error" ? "red" : "clay"} variant="light" p="xs">
           {p.message}
         </Alert>
       ))}

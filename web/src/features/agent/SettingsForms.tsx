@@ -53,7 +53,7 @@ export function VoiceForm({ definition, change, problems }: Props) {
         ))}
       <Text size="sm" c="dimmed">
         More servers are added under{" "}
-        <Anchor renderRoot={(p) => <Link {...p} to="/models" />} size="sm">
+        <Anchor renderRoot={(p) => <Link {...p} to="/models" />} size="sm" underline="always">
           Models
         </Anchor>
         .

@@ -8,7 +8,7 @@ export function Sheet({ problems = [], children }: { problems?: Problem[]; child
     <Paper p="lg">
       <Stack maw={780}>
         {problems.map((p) => (
-          <Alert key={p.location + p.message} variant="light" color={p.severity === "error" ? "red" : "orange"}>
+          <Alert key={p.location + p.message} variant="light" color={p.severity === "error" ? "red" : "clay"}>
             {p.message}
           </Alert>
         ))}

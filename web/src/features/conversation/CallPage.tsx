@@ -93,7 +93,7 @@ function Shown({ call }: { call: CallDetail }) {
       {call.alerts.map((a) => (
         <Alert
           key={`${a.atMs}-${a.code}`}
-          color="orange"
+          color="clay"
           variant="light"
           icon={<IconAlertTriangle size={18} />}
           title={words(a.code)}

@@ -54,7 +54,7 @@ export function TranscriptLines(props: {
           <span>
             <span className={css.who}>{speakerNames[item.speaker] ?? item.speaker}</span>{" "}
             {item.interrupted && (
-              <Badge size="xs" color="orange" title="Only what was heard before the interruption">
+              <Badge size="xs" color="clay" title="Only what was heard before the interruption">
                 interrupted
               </Badge>
             )}

@@ -57,7 +57,7 @@ export function SignInPage() {
           </Button>
           <Text size="xs" c="dimmed">
             Forgotten? Whoever runs the server can make you a new account with <code>parley user create</code>. The{" "}
-            <Anchor href="/docs" size="xs">
+            <Anchor href="/docs" size="xs" underline="always">
               API
             </Anchor>{" "}
             takes tokens instead.

@@ -39,7 +39,11 @@ export function TokensPage() {
       title="API tokens"
       lead={
         <>
-          For programs that use Parley. The <Anchor href="/docs">API reference</Anchor> says what they can do.
+          For programs that use Parley. The{" "}
+          <Anchor href="/docs" underline="always">
+            API reference
+          </Anchor>{" "}
+          says what they can do.
         </>
       }
       actions={add}
