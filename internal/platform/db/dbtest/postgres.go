@@ -10,6 +10,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -130,6 +131,8 @@ func startCluster() (string, error) {
 	args := append(append([]string{}, as...), "sh", "-c", guardian, "guardian", dir, bin)
 	cmd := exec.Command(args[0], args[1:]...) //nolint:noctx // it ends when the pipe does
 	cmd.Dir = "/"
+	// A session of its own: an interrupt meant for the tests must not kill the guardian before it has cleaned up.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	r, w, err := os.Pipe()
 	if err != nil {
 		return "", err
