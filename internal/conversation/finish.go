@@ -68,6 +68,7 @@ func (f *finisher) run(ctx context.Context) {
 	defer sweep.Stop()
 	gather := f.s.clock.NewTimer(time.Hour, "finisher", "gather")
 	defer gather.Stop()
+	gathering := false
 	for {
 		select {
 		case <-ctx.Done():
@@ -75,8 +76,12 @@ func (f *finisher) run(ctx context.Context) {
 		case reply := <-f.flush:
 			reply <- f.work(ctx)
 		case <-f.wake:
-			gather.Reset(finishEvery, "finisher", "gather")
+			if !gathering { // calls that go on ending must not put it off for ever
+				gathering = true
+				gather.Reset(finishEvery, "finisher", "gather")
+			}
 		case <-gather.C:
+			gathering = false
 			_ = f.work(ctx) // logged; the sweep tries again
 		case <-sweep.C:
 			_ = f.sweep(ctx) // logged; the next one tries again

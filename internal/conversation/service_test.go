@@ -25,7 +25,8 @@ func TestMain(m *testing.M) {
 	if os.Getenv(childEnv) != "" {
 		os.Exit(child())
 	}
-	goleak.VerifyTestMain(m)
+	// bleve starts its workers when the program starts, for all indexes.
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/blevesearch/bleve_index_api.AnalysisWorker"))
 }
 
 // talk appends a short conversation: greeting, one question, one answer.
@@ -345,6 +346,22 @@ func TestBeginRefusesWhatItCannotKeep(t *testing.T) {
 	must(t, r.Close(r.ctx()))
 }
 
+// Calls that end one after the other, sooner than the finisher gathers them, are finished all the same.
+func TestEndlessEndings(t *testing.T) {
+	r := onSQLite(t, nil)
+	first := r.begin(orgA, "first")
+	first.End(Ending{})
+	for range 30 {
+		must(t, r.Flush(r.ctx()))
+		r.pass(finishEvery / 10)
+		c := r.begin(orgA, "next")
+		c.End(Ending{})
+	}
+	if r.find(orgA, first.ID()) != nil {
+		t.Error("the first call still waits")
+	}
+}
+
 // The real blob store and the real clock: everything happens by itself.
 func TestByItself(t *testing.T) {
 	dir := t.TempDir()
@@ -363,11 +380,16 @@ func TestByItself(t *testing.T) {
 		c.Frames(caller, agent)
 	}
 	c.End(Ending{By: "caller"})
-	<-c.Saved()
+	ctx := r.ctx()
+	select {
+	case <-c.Saved():
+	case <-ctx.Done():
+		t.Fatal("the call is not saved")
+	}
 	for tick := time.NewTicker(5 * time.Millisecond); r.inMemory() > 0; {
 		select {
 		case <-tick.C:
-		case <-r.ctx().Done():
+		case <-ctx.Done():
 			t.Fatal("the files are not moved")
 		}
 	}
