@@ -63,7 +63,7 @@ async function typedCall(agentId) {
   await panel.getByRole("log").locator("[data-who=agent]").first().waitFor();
   await panel.getByLabel("Type to the agent").fill("opening hours");
   await panel.getByLabel("Type to the agent").press("Enter");
-  await panel.getByRole("log").locator("[data-who=agent]", { hasText: /open/i }).last().waitFor();
+  await panel.getByRole("log").locator("[data-who=agent]", { hasText: /hours are/i }).last().waitFor();
   if (shots) await page.screenshot({ path: join(shots, "talk-light.png") });
   await panel.getByRole("button", { name: "Hang up" }).click();
   const href = await panel.getByRole("link", { name: "Open the call" }).getAttribute("href");

@@ -37,7 +37,7 @@ test("a spoken conversation with front-desk", { timeout: 120_000 }, async () => 
   const log = panel.getByRole("log");
   await log.locator("[data-who=agent]").first().waitFor();
   await log.locator("[data-who=caller]", { hasText: /opening hours/i }).waitFor({ timeout: 40_000 });
-  await log.locator("[data-who=agent]", { hasText: /open/i }).last().waitFor();
+  await log.locator("[data-who=agent]", { hasText: /hours are/i }).last().waitFor();
   await panel.getByText("Ended").waitFor({ timeout: 60_000 });
   await panel.getByRole("link", { name: "Open the call" }).click();
 

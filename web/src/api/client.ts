@@ -2,20 +2,8 @@ import createClient from "openapi-fetch";
 import type { paths } from "./schema";
 import type { Solid } from "./types";
 
-/** A call from the browser: WebRTC's offer and answer over one POST, served beside the described operations. */
-type TalkPath = {
-  "/api/v1/agents/{id}/talk": {
-    parameters: object;
-    post: {
-      parameters: { path: { id: string } };
-      requestBody: { content: { "application/json": { sdp: string; version?: number } } };
-      responses: { 201: { headers: object; content: { "application/json": { sdp: string; callId: string } } } };
-    };
-  };
-};
-
 /** The one way to the server. The session is an HttpOnly cookie, so there is no token to hold here. */
-export const client = createClient<Omit<paths, keyof TalkPath> & TalkPath>({ credentials: "same-origin" });
+export const client = createClient<paths>({ credentials: "same-origin" });
 
 export type FieldProblem = { location?: string; message: string };
 

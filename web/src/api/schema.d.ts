@@ -75,6 +75,26 @@ export interface paths {
         patch: operations["update-agent"];
         trace?: never;
     };
+    "/api/v1/agents/{id}/talk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Call an agent from the browser (WebRTC)
+         * @description The data channel `parley` carries JSON both ways: `{"type":"text","text":…}` and `{"type":"dtmf","digit":…}` to the agent, `{"type":"entry","entry":…}` from it.
+         */
+        post: operations["talk-to-agent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/agents/{id}/versions": {
         parameters: {
             query?: never;
@@ -1278,6 +1298,22 @@ export interface components {
             /** @description 24-hour clock, as 18:00; 24:00 is midnight */
             to: string;
         };
+        TalkInputBody: {
+            /** @description Order of preference: G722, opus, PCMU */
+            codecs?: string[] | null;
+            /** @description The browser's offer, with its candidates gathered */
+            sdp: string;
+            /**
+             * Format: int64
+             * @description Try this version, published or not
+             */
+            version?: number;
+        };
+        TalkOutputBody: {
+            callId: string;
+            /** @description The answer */
+            sdp: string;
+        };
         Template: {
             definition: components["schemas"]["Definition"];
             description: string;
@@ -1620,6 +1656,42 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Agent"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "talk-to-agent": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Agent, by id or slug */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TalkInputBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TalkOutputBody"];
                 };
             };
             /** @description Error */

@@ -1,4 +1,4 @@
-import { Alert, Button, Drawer, Menu, Text, useMantineColorScheme } from "@mantine/core";
+import { Alert, Button, Drawer, Group, Menu, Text, useMantineColorScheme } from "@mantine/core";
 import { useMediaQuery } from "@mantine/hooks";
 import { IconPlus } from "@tabler/icons-react";
 import {
@@ -18,6 +18,7 @@ import { useEffect, useMemo, useRef, useState } from "react";
 import type { Flow, FlowNodeData, FlowNodeType, Problem } from "../../api/types";
 import css from "./agent.module.css";
 import {
+  columns,
   connect,
   dropLoose,
   nodeOf,
@@ -51,13 +52,14 @@ function Canvas({ flow, onChange, problems }: Props) {
   const [nodes, setNodes, onNodesChange] = useNodesState<StepNode>(start.nodes);
   const [edges, setEdges, onEdgesChange] = useEdgesState<StepEdge>(start.edges);
   const { colorScheme } = useMantineColorScheme();
-  const { screenToFlowPosition, setCenter } = useReactFlow();
+  const { screenToFlowPosition, setCenter, fitView } = useReactFlow();
   const box = useRef<HTMLDivElement>(null);
   const narrow = useMediaQuery("(max-width: 900px)");
   const [dragging, setDragging] = useState(false);
 
   // The canvas owns the graph while it is drawn; the agent's page is told of what would be saved.
-  const told = useRef(JSON.stringify(flow));
+  // Steps that were moved apart to be seen are saved there with the first real change, not before.
+  const told = useRef(JSON.stringify(toFlow(start.nodes, start.edges, flow.data)));
   useEffect(() => {
     if (dragging) return;
     const next = toFlow(nodes, edges, flow.data);
@@ -100,6 +102,11 @@ function Canvas({ flow, onChange, problems }: Props) {
     setNodes((all) => all.map((n) => ({ ...n, selected: n.id === id })));
     const n = nodes.find((x) => x.id === id);
     if (n) void setCenter(n.position.x + 110, n.position.y + 60, { zoom: 1, duration: 300 });
+  };
+  const tidy = () => {
+    const places = columns(toFlow(nodes, edges, flow.data));
+    setNodes((all) => all.map((n) => ({ ...n, position: places.get(n.id) ?? n.position })));
+    requestAnimationFrame(() => void fitView({ padding: 0.1, duration: 300 }));
   };
   const close = () => setNodes((all) => all.map((n) => ({ ...n, selected: false })));
 
@@ -147,7 +154,12 @@ function Canvas({ flow, onChange, problems }: Props) {
           <Background gap={22} />
           <Controls showInteractive={false} />
           <Panel position="top-left">
-            <Palette add={add} />
+            <Group gap="xs">
+              <Palette add={add} />
+              <Button size="xs" variant="default" onClick={tidy}>
+                Tidy up
+              </Button>
+            </Group>
           </Panel>
         </ReactFlow>
       </div>

@@ -16,7 +16,7 @@ export function StepCard({ id, data, selected }: NodeProps<StepNode>) {
     (data.step.department ? `To ${data.step.department}` : "");
   return (
     <div className={css.step} data-kind={data.kind} data-selected={selected} data-bad={bad}>
-      {data.kind !== "start" && <Handle type="target" position={Position.Top} />}
+      {data.kind !== "start" && <Handle type="target" position={Position.Left} className={css.entry} />}
       <div className={css.stepHead}>
         <Icon size={17} stroke={1.8} aria-hidden />
         <b>{data.step.label || (id === data.kind ? name : id)}</b>
@@ -41,7 +41,7 @@ export function StepCard({ id, data, selected }: NodeProps<StepNode>) {
           ))}
         </ul>
       ) : (
-        ways.map((w) => <Handle key={w.id} type="source" id={w.id} position={Position.Bottom} />)
+        ways.map((w) => <Handle key={w.id} type="source" id={w.id} position={Position.Right} className={css.entry} />)
       )}
       {data.kind === "ask" && (
         <Handle type="source" id="next" position={Position.Bottom} className={css.spare} isConnectable={false} />

@@ -12,10 +12,10 @@ const flow: Flow = {
     {
       id: "menu",
       type: "ask",
-      position: { x: 10, y: 120 },
+      position: { x: 10, y: 150 },
       data: { text: "What?", intents: [{ id: "hours", label: "hours", phrases: ["hours"] }] },
     },
-    { id: "bye", type: "hangup", position: { x: 10, y: 300 }, data: { text: "Bye" } },
+    { id: "bye", type: "hangup", position: { x: 10, y: 400 }, data: { text: "Bye" } },
   ],
   edges: [
     { id: "e1", source: "start", target: "menu" },

@@ -31,8 +31,7 @@ export function exits(kind: FlowNodeType, data: FlowNodeData): Exit[] {
 }
 
 export function toGraph(flow: Flow): { nodes: StepNode[]; edges: StepEdge[] } {
-  const placed = flow.nodes.some((n) => n.position && (n.position.x !== 0 || n.position.y !== 0));
-  const rows = placed ? undefined : layers(flow);
+  const rows = overlapping(flow) ? columns(flow) : undefined;
   const nodes = flow.nodes.map(
     (n): StepNode => ({
       id: n.id,
@@ -133,27 +132,61 @@ export function nodeOf(p: Problem, nodes: { id: string }[]): string | undefined 
   return m ? nodes[Number(m[1])]?.id : undefined;
 }
 
-/** Places for steps that have none: one row for each number of steps from the start. */
-function layers(flow: Flow): Map<string, { x: number; y: number }> {
+export const STEP_WIDTH = 220;
+const GAP = 48;
+
+/** About how high a step's card is: its head, its words and its exits. */
+export function height(n: Pick<FlowNode, "type" | "data">): number {
+  const ways = exits(n.type, n.data ?? {}).length;
+  const said = n.data?.text || n.data?.topic || n.data?.department ? 76 : 0;
+  return 42 + said + (ways > 1 ? 14 + ways * 26 : 0);
+}
+
+/** Whether steps hide each other where they are, or have no place at all. */
+export function overlapping(flow: Flow): boolean {
+  return flow.nodes.some((a, i) =>
+    flow.nodes.slice(i + 1).some((b) => {
+      const p = a.position ?? { x: 0, y: 0 };
+      const q = b.position ?? { x: 0, y: 0 };
+      const upper = p.y <= q.y ? a : b;
+      return Math.abs(p.x - q.x) < STEP_WIDTH && Math.abs(p.y - q.y) < height(upper);
+    }),
+  );
+}
+
+/** Places without overlap: one column for each number of steps from the start, in the order of the exits. */
+export function columns(flow: Flow): Map<string, { x: number; y: number }> {
   const depth = new Map<string, number>();
   const start = flow.nodes.find((n) => n.type === "start")?.id ?? flow.nodes[0]?.id;
   const queue: string[] = start ? [start] : [];
+  const order: string[] = [];
   if (start) depth.set(start, 0);
   for (let id = queue.shift(); id !== undefined; id = queue.shift()) {
+    order.push(id);
     for (const e of flow.edges) {
       if (e.source !== id || depth.has(e.target)) continue;
       depth.set(e.target, (depth.get(id) ?? 0) + 1);
       queue.push(e.target);
     }
   }
+  const loose = flow.nodes.filter((n) => !depth.has(n.id)).map((n) => n.id);
   const last = Math.max(0, ...depth.values()) + 1;
+  const byId = new Map(flow.nodes.map((n) => [n.id, n]));
+  const heights = new Map<number, number>();
   const out = new Map<string, { x: number; y: number }>();
-  const inRow = new Map<number, number>();
-  for (const n of flow.nodes) {
-    const row = depth.get(n.id) ?? last;
-    const column = inRow.get(row) ?? 0;
-    inRow.set(row, column + 1);
-    out.set(n.id, { x: column * 300, y: row * 210 });
+  for (const id of [...order, ...loose]) {
+    const node = byId.get(id);
+    if (!node) continue;
+    const column = depth.get(id) ?? last;
+    const y = heights.get(column) ?? 0;
+    heights.set(column, y + height(node) + GAP);
+    out.set(id, { x: column * (STEP_WIDTH + 130), y });
+  }
+  // Columns stand centred beside each other.
+  const tallest = Math.max(0, ...heights.values());
+  for (const [id, at] of out) {
+    const column = Math.round(at.x / (STEP_WIDTH + 130));
+    out.set(id, { x: at.x, y: Math.round(at.y + (tallest - (heights.get(column) ?? 0)) / 2) });
   }
   return out;
 }

@@ -34,6 +34,25 @@ describe("addEntry", () => {
     ]);
     expect(lines[2]?.interrupted).toBe(true);
   });
+  it("makes one line of a reply, also when it was interrupted", () => {
+    const entry = (seq: number, kind: string, text: string, gen: number, interrupted = false): Entry => ({
+      seq,
+      atUs: 0,
+      kind,
+      text,
+      gen,
+      data: { interrupted },
+    });
+    const lines = [
+      entry(1, "agent.said", "Welcome.", 1),
+      entry(2, "agent.said", "How can", 1),
+      entry(3, "caller.text", "hours", 2),
+      entry(4, "agent.said", "I", 1, true),
+      entry(5, "agent.said", "We are closed.", 2),
+    ].reduce<Line[]>(addEntry, []);
+    expect(lines.map((l) => l.text)).toEqual(["Welcome. How can I", "hours", "We are closed."]);
+    expect(lines[0]?.interrupted).toBe(true);
+  });
   it("leaves the lines alone when nothing was said, and keeps them bounded", () => {
     const lines: Line[] = [];
     expect(addEntry(lines, { seq: 1, atUs: 0, kind: "vad.start" })).toBe(lines);

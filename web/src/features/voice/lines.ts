@@ -7,6 +7,7 @@ export type Line = {
   text: string;
   partial?: boolean;
   interrupted?: boolean;
+  gen?: number;
 };
 
 const MAX_LINES = 500;
@@ -31,13 +32,7 @@ export function addEntry(lines: Line[], e: Entry): Line[] {
     case "dtmf":
       return append(lines, { id: e.seq, who: "note", text: `Key ${text}` });
     case "agent.said":
-      if (text === "") return lines;
-      return append(lines, {
-        id: e.seq,
-        who: "agent",
-        text,
-        ...(e.data?.interrupted === true ? { interrupted: true } : {}),
-      });
+      return text === "" ? lines : said(lines, e, text);
     case "tool.call":
       return append(lines, { id: e.seq, who: "note", text: `Uses ${text}` });
     case "vendor.error":
@@ -46,6 +41,20 @@ export function addEntry(lines: Line[], e: Entry): Line[] {
     default:
       return lines;
   }
+}
+
+/**
+ * The agent's words come sentence by sentence; those of one reply make one line. What was heard before an
+ * interruption is told after the words that interrupted, and belongs to the reply all the same.
+ */
+function said(lines: Line[], e: Entry, text: string): Line[] {
+  const gen = e.gen ?? 0;
+  const cut = e.data?.interrupted === true ? { interrupted: true } : {};
+  const at = lines.findLastIndex((l) => l.who === "agent" && l.gen === gen);
+  if (at >= 0 && (at === lines.length - 1 || cut.interrupted)) {
+    return lines.map((l, i) => (i === at ? { ...l, text: `${l.text} ${text}`, ...cut } : l));
+  }
+  return append(lines, { id: e.seq, who: "agent", text, gen, ...cut });
 }
 
 function append(lines: Line[], line: Line): Line[] {
