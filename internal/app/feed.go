@@ -47,7 +47,7 @@ func (agentStatus) Type() string { return "agent.status" }
 func (s agentStatus) Key() string { return s.AgentID }
 
 func (f *feed) start(ctx context.Context) error {
-	_, err := f.bus.Subscribe(ctx, bus.SubConfig{Live: true}, func(_ context.Context, m bus.Msg) error {
+	_, err := f.bus.Subscribe(ctx, bus.SubConfig{Live: true, From: 1}, func(_ context.Context, m bus.Msg) error {
 		f.take(m)
 		return nil
 	})

@@ -123,6 +123,7 @@ type stream struct {
 	beginTS   uint32
 	lateness  []float64
 	lastLoud  time.Time
+	lastTalk  time.Time // the last packet of a talkspurt
 	ended     time.Time // the caller's speech; zero when the answer came or cannot be told
 	afterStop bool      // this answer measures the stall
 	responses []float64
@@ -199,8 +200,12 @@ func (s *stream) receive(b []byte, at time.Time) {
 	seq, ts := binary.BigEndian.Uint16(b[2:]), binary.BigEndian.Uint32(b[4:])
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.place(seq, ts, at)
-	if !audible(b[headerBytes:]) {
+	loud := audible(b[headerBytes:])
+	if marker := b[1]&0x80 != 0; marker || loud {
+		s.lastTalk = at
+	}
+	s.place(seq, ts, at, at.Sub(s.lastTalk) > talkHang)
+	if !loud {
 		return
 	}
 	s.lastLoud = at
@@ -221,9 +226,14 @@ func (s *stream) receive(b []byte, at time.Time) {
 // schedule once, after a stall of its machine, is not late for ever. A listener's buffer adapts alike.
 const baseWindow = time.Second
 
+// talkHang is how long after the last sound a talkspurt counts as over.
+const talkHang = 200 * time.Millisecond
+
 // place counts a packet and how late it is: by the RTP clock, against the earliest packet of the last one or
-// two seconds.
-func (s *stream) place(seq uint16, ts uint32, at time.Time) {
+// two seconds between talkspurts. The first frame of a reply is sent at once and the talkspurt runs that much
+// early, by less than a frame; being early is no measure for what comes after (RFC 3550 section 5.1: a marker lets
+// the listener adapt).
+func (s *stream) place(seq uint16, ts uint32, at time.Time, regular bool) {
 	s.received++
 	if !s.heard {
 		s.heard, s.first, s.last, s.begin, s.beginTS, s.window = true, seq, seq, at, ts, at
@@ -236,10 +246,12 @@ func (s *stream) place(seq uint16, ts uint32, at time.Time) {
 		s.last = seq
 	}
 	delay := at.Sub(s.begin) - time.Duration(int32(ts-s.beginTS))*time.Second/8000
-	if at.Sub(s.window) > baseWindow {
-		s.window, s.baseOld, s.base = at, s.base, delay
+	if regular {
+		if at.Sub(s.window) > baseWindow {
+			s.window, s.baseOld, s.base = at, s.base, delay
+		}
+		s.base = min(s.base, delay)
 	}
-	s.base = min(s.base, delay)
 	lateness := delay - min(s.base, s.baseOld)
 	if lateness > lateFrame {
 		s.late++

@@ -168,7 +168,7 @@ func TestLossAndLatenessAreSeen(t *testing.T) {
 		if i == 60 {
 			when = when.Add(30 * time.Millisecond)
 		}
-		s.place(uint16(65500+i), uint32(i)*samplesFrame, when)
+		s.place(uint16(65500+i), uint32(i)*samplesFrame, when, true)
 	}
 	if s.lost() != 10 || s.late != 1 {
 		t.Errorf("%d lost, %d late", s.lost(), s.late)
