@@ -1,6 +1,6 @@
 // WAV files: speech made by flite with silence between, and a look at what a recording holds.
 import { execFile } from "node:child_process";
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { promisify } from "node:util";
 
 const run = promisify(execFile);
@@ -48,8 +48,9 @@ export async function speech(path, parts) {
       chunks.push(new Int16Array(Math.round(part * RATE)));
       continue;
     }
-    const { stdout } = await run("flite", ["-voice", "slt", "-t", part, "-o", "/dev/stdout"], { encoding: "buffer", maxBuffer: 1 << 24 });
-    const wav = read(stdout);
+    const file = `${path}.part`; // not /dev/stdout: Node's pipes are sockets, which flite cannot open
+    await run("flite", ["-voice", "slt", "-t", part, "-o", file]);
+    const wav = read(await readFile(file));
     if (wav.rate !== RATE || wav.channels !== 1) throw new Error(`flite gave ${wav.rate} Hz, ${wav.channels} channels`);
     chunks.push(wav.samples);
   }

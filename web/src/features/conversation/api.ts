@@ -22,6 +22,9 @@ export const useCalls = (filters: CallFilters) =>
 export const useCall = (id: string) =>
   useQuery({
     queryKey: ["calls", id],
+    // A recording is put away after the call has ended, and no event tells when.
+    refetchInterval: ({ state }) =>
+      state.data?.status === "ended" && state.data.recording.state === "recording" ? 1000 : false,
     queryFn: ({ signal }) => unwrap(client.GET("/api/v1/calls/{id}", { params: path(id), signal })),
   });
 
