@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -225,10 +224,6 @@ func (c *Config) publicURL(httpAddr string) string {
 		return strings.TrimRight(c.PublicURL, "/")
 	}
 	return "http://" + httpAddr
-}
-
-func (c *Config) dataPath(elem ...string) string {
-	return filepath.Join(append([]string{c.DataDir}, elem...)...)
 }
 
 func masterKey(s string) ([]byte, error) {

@@ -301,11 +301,9 @@ func (p *peer) respond(req *sipmsg.Request, status int, body string, head ...str
 // dialogue is the peer's side of a call it placed.
 type dialogue struct {
 	*peer
-	toTag  string
-	callID string
-	uri    string
-	branch string
-	cseq   uint32
+	toTag string
+	uri   string
+	cseq  uint32
 }
 
 // within writes a request of the dialogue.

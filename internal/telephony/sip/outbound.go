@@ -47,7 +47,6 @@ type attempt struct {
 	over     bool
 	won      *branch
 	err      error
-	cancelOf bool
 	done     chan struct{} // closed when it is over
 	timer    *quartz.Timer
 }
