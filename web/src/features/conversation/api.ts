@@ -1,6 +1,6 @@
 import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { client, unwrap, unwrapJson } from "../../api/client";
-import type { Call } from "../../api/types";
+import type { Call, CallDetail } from "../../api/types";
 import { type CallFilters, toQuery } from "./filters";
 
 const path = (id: string) => ({ path: { id } });
@@ -23,8 +23,10 @@ export const useCall = (id: string) =>
   useQuery({
     queryKey: ["calls", id],
     // A recording is put away after the call has ended, and no event tells when.
-    refetchInterval: ({ state }) =>
-      state.data?.status === "ended" && state.data.recording.state === "recording" ? 1000 : false,
+    refetchInterval: (query): number | false => {
+      const call = query.state.data as CallDetail | undefined;
+      return call?.status === "ended" && call.recording.state === "recording" ? 1000 : false;
+    },
     queryFn: ({ signal }) => unwrap(client.GET("/api/v1/calls/{id}", { params: path(id), signal })),
   });
 
