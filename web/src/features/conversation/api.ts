@@ -20,13 +20,11 @@ export const useCalls = (filters: CallFilters) =>
   });
 
 export const useCall = (id: string) =>
-  useQuery({
+  useQuery<CallDetail>({
     queryKey: ["calls", id],
     // A recording is put away after the call has ended, and no event tells when.
-    refetchInterval: (query): number | false => {
-      const call = query.state.data as CallDetail | undefined;
-      return call?.status === "ended" && call.recording.state === "recording" ? 1000 : false;
-    },
+    refetchInterval: ({ state: { data } }) =>
+      data?.status === "ended" && data.recording.state === "recording" ? 1000 : false,
     queryFn: ({ signal }) => unwrap(client.GET("/api/v1/calls/{id}", { params: path(id), signal })),
   });
 
