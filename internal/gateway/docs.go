@@ -2,7 +2,7 @@ package gateway
 
 import "net/http"
 
-// docsPage shows the API's document with the viewer that the web build puts beside the UI. No script is
+// docsPage shows the API's document with the viewer of the web build (web/public/api-docs.js). No script is
 // inline and none comes from another host.
 const docsPage = `<!doctype html>
 <html lang="en">
@@ -10,12 +10,11 @@ const docsPage = `<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Parley API</title>
-<script type="module" src="/docs-assets/rapidoc-min.js"></script>
+<link rel="stylesheet" href="/api-docs.css">
+<script type="module" src="/api-docs.js"></script>
 </head>
 <body>
-<rapi-doc spec-url="/api/openapi.json" render-style="read" theme="light" show-header="false" allow-server-selection="false"
-  allow-authentication="true" load-fonts="false" use-path-in-nav-bar="true" schema-style="table"></rapi-doc>
-<noscript>The document is at <a href="/api/openapi.json">/api/openapi.json</a>.</noscript>
+<div id="docs"><main><p>Loading…</p><noscript>The document is at <a href="/api/openapi.json">/api/openapi.json</a>.</noscript></main></div>
 </body>
 </html>
 `
