@@ -79,6 +79,7 @@ func NewAPI(mux *http.ServeMux, version string, auth Authenticator, log *slog.Lo
 	c.DocsPath = "" // docs.go serves it: huma's own page loads its script from another host
 	c.SchemasPath = ""
 	c.CreateHooks = nil
+	c.Transformers = append(c.Transformers, logFailure(log))
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"bearer":  {Type: "http", Scheme: "bearer", Description: "An API token: `Authorization: Bearer pk_...`"},
 		"session": {Type: "apiKey", In: "cookie", Name: SessionCookie, Description: "A signed-in browser"},
@@ -100,6 +101,16 @@ func declareSecurity(_ *huma.OpenAPI, op *huma.Operation) {
 		op.Extensions = map[string]any{}
 	}
 	op.Extensions["x-permission"] = perm
+}
+
+// logFailure writes what broke to the log; the one who asked is told only that it did.
+func logFailure(log *slog.Logger) huma.Transformer {
+	return func(ctx huma.Context, _ string, v any) (any, error) {
+		if f, ok := v.(*fault.Error); ok && f.Status == http.StatusInternalServerError && f.Unwrap() != nil && ctx.Context().Err() == nil {
+			log.Error("request failed", "operation", ctx.Operation().OperationID, "error", f)
+		}
+		return v, nil
+	}
 }
 
 func recoverer(api huma.API, log *slog.Logger) func(huma.Context, func(huma.Context)) {

@@ -120,20 +120,27 @@ func (h *Hub) since(id uint64) (out []Event, whole bool) {
 	return out, oldest.ID <= id+1
 }
 
-// client is one WebSocket. Its rooms are guarded by the hub's lock.
+// client is one WebSocket. What changes of it is guarded by the hub's lock.
 type client struct {
 	principal identity.Principal
 	rooms     []string
 	queue     chan Event
 	stop      chan struct{}
-	once      sync.Once
+	ended     bool
 	slow      bool
 }
 
-func (c *client) end() { c.once.Do(func() { close(c.stop) }) }
+// end closes the WebSocket soon. The caller holds the hub's lock.
+func (c *client) end() {
+	if !c.ended {
+		c.ended = true
+		close(c.stop)
+	}
+}
 
+// offer queues e. Once one was dropped none may follow: the last id the client has must tell what it missed.
 func (c *client) offer(e Event) {
-	if !c.wants(e) {
+	if c.ended || !c.wants(e) {
 		return
 	}
 	select {
@@ -172,6 +179,8 @@ type controlMessage struct {
 	ID     uint64   `json:"id,omitempty"`
 	Rooms  []string `json:"rooms,omitempty"`
 	Detail string   `json:"detail,omitempty"`
+
+	missed []Event // sent after the message
 }
 
 // ServeHTTP is GET /api/v1/realtime. The client says {"type":"subscribe","rooms":["call:ID","org"],"after":N};
@@ -226,7 +235,10 @@ func (h *Hub) read(ctx context.Context, ws *websocket.Conn, c *client, control c
 		var reply controlMessage
 		switch m.Type {
 		case "subscribe":
-			reply = h.subscribe(c, m, control)
+			var ok bool
+			if reply, ok = h.subscribe(c, m, control); ok {
+				continue
+			}
 		case "unsubscribe":
 			h.mu.Lock()
 			c.rooms = slices.DeleteFunc(slices.Clone(c.rooms), func(r string) bool { return slices.Contains(m.Rooms, r) })
@@ -245,39 +257,46 @@ func (h *Hub) read(ctx context.Context, ws *websocket.Conn, c *client, control c
 	}
 }
 
-func (h *Hub) subscribe(c *client, m subscribeMessage, control chan<- controlMessage) controlMessage {
+// subscribe adds rooms. It answers by itself while events are held back, so that what was missed comes before
+// what is new; what it cannot do it gives as a reply to send.
+func (h *Hub) subscribe(c *client, m subscribeMessage, control chan<- controlMessage) (reply controlMessage, done bool) {
 	for _, room := range m.Rooms {
 		kind, name, _ := strings.Cut(room, ":")
 		if room != "org" && (name == "" || (kind != "call" && kind != "role")) {
-			return controlMessage{Type: "error", Detail: "unknown room; use org, role:ROLE or call:ID"}
+			return controlMessage{Type: "error", Detail: "unknown room; use org, role:ROLE or call:ID"}, false
 		}
 		if kind == "role" && name != c.principal.Role {
-			return controlMessage{Type: "error", Detail: "that room belongs to another role"}
+			return controlMessage{Type: "error", Detail: "that room belongs to another role"}, false
 		}
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, room := range m.Rooms {
 		if len(c.rooms) >= maxRooms {
-			return controlMessage{Type: "error", Detail: "too many rooms; unsubscribe from some"}
+			return controlMessage{Type: "error", Detail: "too many rooms; unsubscribe from some"}, false
 		}
 		if !slices.Contains(c.rooms, room) {
 			c.rooms = append(c.rooms, room)
 		}
 	}
+	answers := []controlMessage{{Type: "subscribed", ID: h.last, Rooms: c.rooms}}
 	if m.After > 0 {
 		missed, whole := h.since(m.After)
+		missed = slices.DeleteFunc(missed, func(e Event) bool { return !c.wants(e) })
 		if !whole {
-			select {
-			case control <- controlMessage{Type: "reset", ID: h.last}:
-			default:
-			}
+			answers = []controlMessage{{Type: "reset", ID: h.last}, answers[0]}
 		}
-		for _, e := range missed {
-			c.offer(e)
+		answers[len(answers)-1].missed = missed
+	}
+	for _, a := range answers {
+		select {
+		case control <- a:
+		default: // it asks faster than it reads
+			c.slow = true
+			c.end()
 		}
 	}
-	return controlMessage{Type: "subscribed", ID: h.last, Rooms: c.rooms}
+	return controlMessage{}, true
 }
 
 func (h *Hub) write(ctx context.Context, ws *websocket.Conn, r *http.Request, c *client, control <-chan controlMessage) {
@@ -305,9 +324,9 @@ func (h *Hub) write(ctx context.Context, ws *websocket.Conn, r *http.Request, c 
 				return
 			}
 		case m := <-control:
-			err = withTimeout(ctx, func(ctx context.Context) error { return wsjson.Write(ctx, ws, m) })
+			err = writeControl(ctx, ws, m)
 		case e := <-c.queue:
-			err = h.writeEvents(ctx, ws, c, e)
+			err = h.writeEvents(ctx, ws, c, control, e)
 		}
 		if err != nil {
 			return
@@ -315,24 +334,62 @@ func (h *Hub) write(ctx context.Context, ws *websocket.Conn, r *http.Request, c 
 	}
 }
 
-// writeEvents sends e and what comes with it within batchDelay as one message.
-func (h *Hub) writeEvents(ctx context.Context, ws *websocket.Conn, c *client, e Event) error {
-	batch := []Event{e}
+// writeEvents sends e and what comes with it within batchDelay as one message. An answer that was given before
+// an event came stands before it, because it may bring older events along.
+func (h *Hub) writeEvents(ctx context.Context, ws *websocket.Conn, c *client, control <-chan controlMessage, e Event) error {
+	var batch []Event
+	add := func(e Event) error {
+		for len(control) > 0 {
+			if err := writeBatch(ctx, ws, batch); err != nil {
+				return err
+			}
+			batch = nil
+			if err := writeControl(ctx, ws, <-control); err != nil {
+				return err
+			}
+		}
+		batch = append(batch, e)
+		return nil
+	}
+	if err := add(e); err != nil {
+		return err
+	}
 	timer := h.clock.NewTimer(batchDelay, "realtime", "batch")
 	defer timer.Stop()
-collect:
 	for len(batch) < maxBatch {
 		select {
 		case more := <-c.queue:
-			batch = append(batch, more)
+			if err := add(more); err != nil {
+				return err
+			}
+			continue
 		case <-timer.C:
-			break collect
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+		break
 	}
+	return writeBatch(ctx, ws, batch)
+}
+
+// writeControl sends m and the events it brings along.
+func writeControl(ctx context.Context, ws *websocket.Conn, m controlMessage) error {
+	err := withTimeout(ctx, func(ctx context.Context) error { return wsjson.Write(ctx, ws, m) })
+	for batch := range slices.Chunk(m.missed, maxBatch) {
+		if err != nil {
+			break
+		}
+		err = writeBatch(ctx, ws, batch)
+	}
+	return err
+}
+
+func writeBatch(ctx context.Context, ws *websocket.Conn, batch []Event) error {
 	return withTimeout(ctx, func(ctx context.Context) error {
-		if len(batch) == 1 {
+		switch len(batch) {
+		case 0:
+			return nil
+		case 1:
 			return wsjson.Write(ctx, ws, batch[0])
 		}
 		return wsjson.Write(ctx, ws, map[string][]Event{"batch": batch})
