@@ -145,7 +145,7 @@ function Canvas({ flow, onChange, problems }: Props) {
           onNodeDragStop={() => setDragging(false)}
           colorMode={colorScheme === "auto" ? "system" : colorScheme}
           fitView
-          fitViewOptions={{ padding: 0.15, maxZoom: 1 }}
+          fitViewOptions={{ padding: 0.1, maxZoom: 1, minZoom: 0.5 }}
           minZoom={0.2}
           deleteKeyCode={["Delete"]}
           proOptions={{ hideAttribution: true }}

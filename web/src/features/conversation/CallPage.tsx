@@ -118,7 +118,7 @@ function Shown({ call }: { call: CallDetail }) {
             <Tabs.Tab value="signals">Signalling</Tabs.Tab>
           </Tabs.List>
           <Tabs.Panel value="play">
-            <Loaded query={transcript}>{(t) => <Player call={call} items={t.items} />}</Loaded>
+            <Loaded query={transcript}>{(t) => <Player call={call} items={inTime(t.items)} />}</Loaded>
           </Tabs.Panel>
           <Tabs.Panel value="latency">
             <Waterfall id={call.id} />
@@ -134,6 +134,18 @@ function Shown({ call }: { call: CallDetail }) {
       </div>
     </Page>
   );
+}
+
+/** What an interruption left of a reply is told after the words that interrupted, and was said before them. */
+function inTime(items: TranscriptItem[]): TranscriptItem[] {
+  return items.toSorted((a, b) => a.startMs - b.startMs || a.seq - b.seq);
+}
+
+function plain(value: unknown): string {
+  if (typeof value !== "object" || value === null) return String(value);
+  return Object.entries(value)
+    .map(([k, v]) => `${k}: ${plain(v)}`)
+    .join(", ");
 }
 
 function Hangup({ id }: { id: string }) {
@@ -232,7 +244,7 @@ function Facts({ call }: { call: CallDetail }) {
           </Title>
           <dl className={css.facts}>
             {extra.map(([k, v]) => (
-              <Row key={k} name={words(k)} value={typeof v === "object" ? JSON.stringify(v) : String(v)} />
+              <Row key={k} name={words(k)} value={plain(v)} />
             ))}
           </dl>
         </Paper>
