@@ -241,7 +241,7 @@ func (a *App) startMedia(context.Context) error {
 	v := newVendors(a.agents, a.local, a.clock, a.log)
 	a.onStop("vendors", func(context.Context) error { v.close(); return nil })
 	a.calls = &calls{
-		agents: a.agents, vendors: v, prompts: voice.NewPromptCache(promptCache), metrics: a.metrics, clock: a.clock, log: a.log,
+		agents: a.agents, phones: a.phones, vendors: v, prompts: voice.NewPromptCache(promptCache), metrics: a.metrics, clock: a.clock, log: a.log,
 		max: a.cfg.MaxCalls, live: map[string]*liveCall{},
 	}
 	return nil

@@ -18,6 +18,7 @@ import (
 	"github.com/parley-voice/parley/internal/event"
 	"github.com/parley-voice/parley/internal/media"
 	"github.com/parley-voice/parley/internal/platform/fault"
+	"github.com/parley-voice/parley/internal/telephony"
 	"github.com/parley-voice/parley/internal/telephony/mediastream"
 	"github.com/parley-voice/parley/internal/telephony/sip"
 	"github.com/parley-voice/parley/internal/voice"
@@ -33,6 +34,7 @@ const (
 // calls joins legs to agents: it is where a telephone call becomes a conversation with a record.
 type calls struct {
 	agents  *agent.Service
+	phones  *telephony.Service
 	records *conversation.Service
 	sip     *sip.Server // nil when SIP is off
 	vendors *vendors
@@ -57,6 +59,13 @@ type liveCall struct {
 func (c *calls) accept(ctx context.Context, leg media.Leg) {
 	info := leg.Info()
 	snap, err := c.find(ctx, info)
+	if fault.Is(err, fault.NotFound) {
+		var org string
+		if org, err = c.phoneCalled(ctx, info); err == nil {
+			c.acceptForPhone(ctx, leg, org)
+			return
+		}
+	}
 	if err != nil {
 		c.log.Info("call refused", "to", info.To, "from", info.From, "reason", err)
 		c.refuse(leg, causeOf(err))
@@ -115,11 +124,16 @@ func (c *calls) done(id string) {
 	c.wg.Done()
 }
 
-// hold answers the leg and holds the conversation until it is over. The record ends in every case, also
-// when something here panics: that ends this call and no other.
+// hold answers the leg and holds the conversation until it is over.
 func (c *calls) hold(ctx context.Context, leg media.Leg, rec *conversation.Call, snap *agent.Snapshot, answer time.Duration) {
+	c.carry(leg, rec, func() conversation.Ending { return c.converse(ctx, leg, rec, snap, answer) })
+}
+
+// carry runs a call to its end. The record ends in every case, also when something here panics: that ends
+// this call and no other.
+func (c *calls) carry(leg media.Leg, rec *conversation.Call, call func() conversation.Ending) {
 	defer c.done(rec.ID())
-	end := conversation.Ending{By: "system", Reason: "error", Text: "The call ended by an error on our side."}
+	end := conversation.Ending{By: "system", Reason: "error", Text: errorText}
 	defer func() {
 		if p := recover(); p != nil {
 			c.log.Error("a call panicked", "call", rec.ID(), "panic", p)
@@ -129,6 +143,10 @@ func (c *calls) hold(ctx context.Context, leg media.Leg, rec *conversation.Call,
 		rec.LegEnded("", legCause(leg.End()), conversation.LegStats(leg.Stats()))
 		rec.End(end)
 	}()
+	end = call()
+}
+
+func (c *calls) converse(ctx context.Context, leg media.Leg, rec *conversation.Call, snap *agent.Snapshot, answer time.Duration) conversation.Ending {
 	answering, cancel := context.WithTimeout(ctx, answer)
 	err := leg.Answer(answering)
 	cancel()
@@ -138,33 +156,44 @@ func (c *calls) hold(ctx context.Context, leg media.Leg, rec *conversation.Call,
 		if e := leg.End(); e.Code != "" {
 			cause = e
 		}
-		end = ending(cause)
 		c.drainSignals(leg, rec)
-		return
+		return ending(cause)
 	}
 	answered := c.clock.Now()
 	codec := leg.Stats().Codec
 	rec.Answered(conversation.Answer{At: answered, Rate: leg.Rate(), Codec: codec})
-	seed := rand.Uint64()
-	cfg, err := c.session(ctx, leg, rec, snap, seed, codec)
+	h := c.handover(leg, rec)
+	cfg, err := c.session(ctx, h, rec, snap, rand.Uint64(), codec)
 	if err != nil {
 		rec.Note(event.EntryVendorError, err.Error(), map[string]any{"code": string(fault.CodeOf(err)), "fatal": true})
-		c.refuse(leg, media.Cause{By: "system", Code: "error", Text: err.Error()})
-		end = conversation.Ending{By: "system", Reason: "misconfigured", Text: err.Error()}
-		return
+		return c.misconfigured(leg, err)
 	}
-	cfg.AnsweredAt = answered
+	cfg.AnsweredAt, cfg.Journal = answered, journal{h}
+	defer func() { // only a panic leaves a bridge open
+		if b := h.joined(); b != nil {
+			b.close(media.Cause{By: "system", Code: "error", Text: errorText})
+		}
+	}()
 	s, err := voice.New(cfg)
 	if err != nil {
-		c.refuse(leg, media.Cause{By: "system", Code: "error", Text: err.Error()})
-		end = conversation.Ending{By: "system", Reason: "misconfigured", Text: err.Error()}
-		return
+		return c.misconfigured(leg, err)
 	}
 	out := s.Run(ctx)
 	if out.Leaked > 0 {
 		c.log.Warn("a vendor ignored the end of its call", "call", rec.ID())
 	}
-	end = ending(out.Cause)
+	if b := h.joined(); b != nil {
+		return ending(b.wait(ctx))
+	}
+	return ending(out.Cause)
+}
+
+const errorText = "The call ended by an error on our side."
+
+// misconfigured ends a call that cannot begin as its agent is set up.
+func (c *calls) misconfigured(leg media.Leg, err error) conversation.Ending {
+	c.refuse(leg, media.Cause{By: "system", Code: "error", Text: err.Error()})
+	return conversation.Ending{By: "system", Reason: "misconfigured", Text: err.Error()}
 }
 
 // session maps an agent's definition to the runtime's configuration.

@@ -45,7 +45,8 @@ const (
 	EntryIdle        EntryKind = "idle"                // Text: reprompt
 	EntryVendorError EntryKind = "vendor.error"        // Text: message [service, vendor, code, fatal]
 	EntryFlow        EntryKind = "flow.node"           // Text: node id
-	EntryActivity    EntryKind = "activity"            // Text: listening, thinking, speaking, paused, tool
+	EntryTransfer    EntryKind = "transfer"            // Text: target [state: dialling, answered, failed; reason]
+	EntryActivity    EntryKind = "activity"            // Text: listening, thinking, speaking, paused, tool, transferring, transferred
 	EntryOutcome     EntryKind = "outcome"             // Text: name, any Data
 	EntryAlert       EntryKind = "alert"               // Text: what a person should know [code]
 )

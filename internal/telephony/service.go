@@ -303,6 +303,21 @@ func (s *Service) Secrets(ctx context.Context, username string) (sip.HA1, bool, 
 	return ha1, true, nil
 }
 
+// Owner gives the organisation that a phone belongs to; found is false when there is no such phone.
+func (s *Service) Owner(ctx context.Context, username string) (orgID string, found bool, err error) {
+	if checkUsername(username) != nil {
+		return "", false, nil
+	}
+	err = s.c.DB.ReadSystem(ctx, "find whose phone is called", func(ctx context.Context, tx *db.Tx) error {
+		row, ok, err := phoneByName(ctx, tx, username)
+		if ok {
+			orgID, found = row.OrganisationID, true
+		}
+		return err
+	})
+	return orgID, found, err
+}
+
 // SaveContacts implements sip.Phones.
 func (s *Service) SaveContacts(ctx context.Context, username string, contacts []sip.Contact) error {
 	return s.c.DB.InSystem(ctx, "store a phone's registration", func(ctx context.Context, tx *db.Tx) error {

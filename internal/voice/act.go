@@ -10,8 +10,9 @@ import (
 	"github.com/parley-voice/parley/internal/voice/turn"
 )
 
-// transferTimeout bounds a transfer; then the caller is ours again.
-const transferTimeout = 20 * time.Second
+// transferTimeout bounds a transfer; then the caller is ours again. It is longer than a phone rings for it, and
+// shorter than the machine waits for last words.
+const transferTimeout = 28 * time.Second
 
 // step gives the machine an event, does what it says, and sets the pause and the timer as it wants them.
 func (s *Session) step(e turn.Event) {

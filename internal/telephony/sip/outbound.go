@@ -158,6 +158,16 @@ func (s *Server) ours(u sipmsg.Uri) bool {
 		(host == strings.ToLower(s.config.Realm) || host == strings.ToLower(s.config.Host) || host == own.Addr().String() || host == "localhost")
 }
 
+// Phone gives the user name of the registered phone that a call to text would ring; ok is false when it would
+// go elsewhere, or nowhere.
+func (s *Server) Phone(text string) (username string, ok bool) {
+	uri, err := s.target(text)
+	if err != nil || !s.ours(uri) {
+		return "", false
+	}
+	return uri.User, len(s.registrar.contacts(uri.User)) > 0
+}
+
 // target reads a SIP URI, or the user name of a phone.
 func (s *Server) target(text string) (sipmsg.Uri, error) {
 	var uri sipmsg.Uri
