@@ -90,7 +90,7 @@ generate: ## everything made from the code: API document, typed client, settings
 generate-check: generate ## fails when what is generated is not what is committed, or the API broke
 	@git diff --exit-code -- api docs/configuration.md web/src/api || { echo "run 'make generate' and commit"; exit 1; }
 	@if git cat-file -e HEAD~1:api/openapi.yaml 2>/dev/null; then \
-	  git show HEAD~1:api/openapi.yaml > bin/openapi.before.yaml && $(GO) tool oasdiff breaking bin/openapi.before.yaml api/openapi.yaml --fail-on ERR; fi
+	  mkdir -p bin && git show HEAD~1:api/openapi.yaml > bin/openapi.before.yaml && $(GO) tool oasdiff breaking bin/openapi.before.yaml api/openapi.yaml --fail-on ERR; fi
 
 .PHONY: bench
 bench: build ## benchmarks and load figures as tables (docs/performance.md)
