@@ -41,6 +41,10 @@ type Config struct {
 	Drain       time.Duration `help:"How long running calls may go on after SIGTERM." default:"5m" env:"PARLEY_DRAIN" group:"Limits"`
 	SessionIdle time.Duration `help:"Web session ends after this long without use." default:"30m" env:"PARLEY_SESSION_IDLE" group:"Limits"`
 
+	SimSTT string `name:"sim-stt" help:"Rehearse with a worse simulated recogniser: latency=DISTRIBUTION and the shares error, fatal, hang, rubbish, slow (with slow-by), such as 'latency=lognormal:300ms,0.4 error=0.01 slow=0.05 slow-by=3s'. Empty: at once, never fails." env:"PARLEY_SIM_STT" group:"Simulation"`
+	SimLLM string `name:"sim-llm" help:"The same for the simulated language model." env:"PARLEY_SIM_LLM" group:"Simulation"`
+	SimTTS string `name:"sim-tts" help:"The same for the simulated voice." env:"PARLEY_SIM_TTS" group:"Simulation"`
+
 	LogLevel     string `help:"debug, info, warn or error." default:"info" env:"PARLEY_LOG_LEVEL" group:"Operations"`
 	LogFormat    string `help:"text or json." default:"text" env:"PARLEY_LOG_FORMAT" group:"Operations"`
 	OTLPEndpoint string `name:"otlp-endpoint" help:"URL of an OpenTelemetry collector (OTLP over HTTP). Empty: no traces." env:"PARLEY_OTLP_ENDPOINT" group:"Operations"`
@@ -67,6 +71,11 @@ func (c *Config) Check() error {
 	}
 	c.checkNetwork(bad)
 	c.checkStorage(bad)
+	for setting, value := range map[string]string{"sim-stt": c.SimSTT, "sim-llm": c.SimLLM, "sim-tts": c.SimTTS} {
+		if _, _, err := simulated(value); err != nil {
+			bad(setting, "write KEY=VALUE pairs such as latency=normal:300ms,50ms error=0.01", "%v", err)
+		}
+	}
 	if c.MaxCalls < 1 || c.MaxCalls > 100_000 {
 		bad("max-calls", "give a number from 1 to 100000", "%d calls at once is out of range", c.MaxCalls)
 	}
@@ -131,7 +140,7 @@ func (c *Config) checkStorage(bad complain) {
 	} else if err := writable(c.DataDir); err != nil {
 		bad("data-dir", "name a folder that the server's user may write", "%v", err)
 	}
-	if c.DatabaseURL != "" && !isURL(c.DatabaseURL, "postgres", "postgresql") {
+	if c.DatabaseURL != "" && !isPostgres(c.DatabaseURL) {
 		bad("database-url", "use postgres://user:password@host:5432/name, or leave it empty for SQLite", "it is no PostgreSQL URL")
 	}
 	if c.NATSURL != "" && !isURL(c.NATSURL, "nats", "tls", "ws", "wss") {
@@ -177,6 +186,12 @@ func unspecified(addr string) bool {
 func isURL(s string, schemes ...string) bool {
 	u, err := url.Parse(s)
 	return err == nil && slices.Contains(schemes, u.Scheme) && u.Host != ""
+}
+
+// isPostgres also takes postgres://user@/name?host=/folder, which names a unix socket.
+func isPostgres(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && slices.Contains([]string{"postgres", "postgresql"}, u.Scheme) && (u.Host != "" || u.Query().Has("host"))
 }
 
 func writable(dir string) error {

@@ -69,6 +69,7 @@ func (f *finisher) run(ctx context.Context) {
 	gather := f.s.clock.NewTimer(time.Hour, "finisher", "gather")
 	defer gather.Stop()
 	gathering := false
+	_ = f.sweep(ctx) // what the last run left behind need not wait; logged, the next one tries again
 	for {
 		select {
 		case <-ctx.Done():
