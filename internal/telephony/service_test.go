@@ -83,6 +83,14 @@ func TestPhonesOfAnotherOrganisation(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if org, found, err := s.Owner(ctx, "alice"); org != orgA || !found || err != nil {
+			t.Errorf("alice's phone belongs to %q, %v, %v", org, found, err)
+		}
+		for _, name := range []string{"bob", "no phone"} {
+			if org, found, err := s.Owner(ctx, name); org != "" || found || err != nil {
+				t.Errorf("phone %q belongs to %q, %v, %v", name, org, found, err)
+			}
+		}
 		if _, err := s.Get(ctx, orgB, p.ID); !fault.Is(err, fault.NotFound) {
 			t.Errorf("another organisation reads it: %v", err)
 		}

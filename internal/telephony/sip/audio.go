@@ -139,10 +139,11 @@ func (a *audio) rate() int {
 
 func (a *audio) start(e media.Endpoint) error {
 	s := a.session.Load()
-	if s == nil {
+	a.mu.Lock()
+	if s == nil && !a.closed {
+		a.mu.Unlock()
 		return fault.New(fault.NotPossible, "the call is not answered")
 	}
-	a.mu.Lock()
 	if a.started {
 		a.mu.Unlock()
 		return fault.New(fault.NotPossible, "the call was started already")

@@ -118,13 +118,13 @@ func (l *leg) End() media.Cause {
 	return l.cause
 }
 
-// Start implements media.Leg.
+// Start implements media.Leg. A call that is over already only tells e what happened on it.
 func (l *leg) Start(e media.Endpoint) error {
 	l.mu.Lock()
 	state := l.state
 	l.mu.Unlock()
-	if state != answered && state != up {
-		return fault.New(fault.NotPossible, "the call is not answered, or is over")
+	if state == incoming || state == calling {
+		return fault.New(fault.NotPossible, "the call is not answered")
 	}
 	return l.audio.start(e)
 }

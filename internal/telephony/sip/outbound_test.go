@@ -329,3 +329,52 @@ func TestDTMFByINFOWhereThereAreNoEvents(t *testing.T) {
 	p.respond(p.asked("BYE"), 200, "")
 	over(t, l)
 }
+
+// ladderOf keeps what a leg tells of its signalling.
+type ladderOf struct{ events []media.LegEvent }
+
+func (*ladderOf) Tick(_, _ []int16) bool    { return false }
+func (*ladderOf) Played(int64)              {}
+func (e *ladderOf) Event(ev media.LegEvent) { e.events = append(e.events, ev) }
+
+func TestLadderOfACallThatWasRefused(t *testing.T) {
+	refuses := serve(t, func(c *Config) {
+		c.Accept = func(ctx context.Context, l media.Leg) {
+			_ = l.Hangup(ctx, media.Cause{By: "agent", Code: "busy"})
+			heard := &ladderOf{}
+			if err := l.Start(heard); err != nil || len(heard.events) < 2 {
+				t.Errorf("inbound: %v, %d events", err, len(heard.events))
+			}
+		}
+	})
+	l, err := serve(t).Dial(t.Context(), DialRequest{To: "sip:bob@" + refuses.Addr().String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Answer(t.Context()); err == nil {
+		t.Fatal("it was answered")
+	}
+	heard := &ladderOf{}
+	if err := l.Start(heard); err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for _, e := range heard.events {
+		lines = append(lines, string(e.Kind)+" "+e.Signal.Summary)
+	}
+	if got := strings.Join(lines, ", "); !strings.HasPrefix(got, "signal INVITE") || !strings.Contains(got, "486") || !strings.HasSuffix(got, "ended ") {
+		t.Errorf("the ladder is %q", got)
+	}
+}
+
+func TestPhoneOfATarget(t *testing.T) {
+	b := serve(t, withPhones(newDirectory()))
+	desk := dialPeer(t, "udp", b.Addr())
+	registers(t, b, desk, "bob", "builder", "MD5")
+	for target, want := range map[string]string{"bob": "bob", "sip:bob@parley": "bob", "sip:bob@" + b.Addr().String(): "bob",
+		"alice": "", "sip:bob@example.org": "", "sip:bob@127.0.0.1:9": "", "": "", "<bob>": ""} {
+		if name, ok := b.Phone(target); ok != (want != "") || ok && name != want {
+			t.Errorf("%q is phone %q, %v", target, name, ok)
+		}
+	}
+}
