@@ -238,7 +238,11 @@ func (a *App) startMedia(context.Context) error {
 	a.metrics = newMetrics(a.reg)
 	a.pacer = media.NewPacer(media.PacerConfig{Clock: a.clock, Log: a.log})
 	a.onStop("pacer", func(context.Context) error { a.pacer.Close(); return nil })
-	v := newVendors(a.agents, a.local, a.clock, a.log)
+	rehearsal, err := a.cfg.rehearsal(a.clock)
+	if err != nil {
+		return err
+	}
+	v := newVendors(a.agents, a.local, rehearsal, a.log)
 	a.onStop("vendors", func(context.Context) error { v.close(); return nil })
 	a.calls = &calls{
 		agents: a.agents, phones: a.phones, vendors: v, prompts: voice.NewPromptCache(promptCache), metrics: a.metrics, clock: a.clock, log: a.log,

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -27,6 +28,7 @@ import (
 	"github.com/parley-voice/parley/internal/telephony/sip"
 	"github.com/parley-voice/parley/internal/voice"
 	"github.com/parley-voice/parley/internal/voice/provider/local"
+	"github.com/parley-voice/parley/internal/voice/provider/sim"
 )
 
 const (
@@ -60,7 +62,7 @@ func newExchangeRig(t *testing.T) *exchangeRig {
 	r := &exchangeRig{t: t, pacer: media.NewPacer(media.PacerConfig{Shards: 4})}
 	r.blobs = must(blob.Open(t.Context(), blob.Config{DataDir: dir}))(t)
 	agents := agent.New(agent.Config{DB: d, Sealer: key, Clock: clock, Log: log})
-	v := newVendors(agents, must(local.New(local.Config{Clock: clock, Log: log}))(t), clock, log)
+	v := newVendors(agents, must(local.New(local.Config{Clock: clock, Log: log}))(t), sim.Config{Clock: clock}, log)
 	r.calls = &calls{agents: agents, vendors: v, prompts: voice.NewPromptCache(promptCache), metrics: newMetrics(prometheus.NewRegistry()),
 		phones: telephony.New(telephony.Config{DB: d, Sealer: key.Box("phones"), Clock: clock, Log: log}),
 		clock:  clock, log: log, max: 10, live: map[string]*liveCall{}}
@@ -123,7 +125,7 @@ func (r *exchangeRig) frontDesk(target string) {
 	r.t.Helper()
 	simulated := agent.ModelRef{Vendor: agent.VendorSim}
 	_, err := r.agents.Create(r.t.Context(), ours, agent.NewAgent{Name: "Front desk", Slug: "front-desk", Publish: true, Definition: &agent.Definition{
-		Kind: agent.KindFlow, Models: agent.Models{STT: simulated, TTS: simulated},
+		Kind: agent.KindFlow, Voice: agent.Voice{Speed: 2}, Models: agent.Models{STT: simulated, TTS: simulated},
 		Flow: &flow.Graph{
 			Data: flow.Data{Departments: []flow.Department{{ID: "desk", Name: "the desk", Target: target, Message: "The desk is closed."}}},
 			Nodes: []flow.Node{{ID: "s", Type: flow.TypeStart, Data: flow.NodeData{Text: "Hello."}},
@@ -209,7 +211,7 @@ type talker struct {
 	digits       chan byte
 }
 
-func talk2(t *testing.T, l media.Leg, says, awaits float64) *talker {
+func joinTalker(t *testing.T, l media.Leg, says, awaits float64) *talker {
 	t.Helper()
 	e := &talker{rate: l.Rate(), says: says, awaits: awaits, heard: make(chan struct{}), digits: make(chan byte, 8)}
 	if err := l.Start(e); err != nil {
@@ -323,9 +325,9 @@ func TestTransferJoinsTheCallerToAPhone(t *testing.T) {
 			r.frontDesk("desk")
 			r.listen(map[string]*phone{"desk": desk})
 			caller := anna.call(t, r, "front-desk")
-			hers := talk2(t, caller, callerHz, deskHz)
+			hers := joinTalker(t, caller, callerHz, deskHz)
 			other := desk.answered(t)
-			his := talk2(t, other, deskHz, callerHz)
+			his := joinTalker(t, other, deskHz, callerHz)
 			his.talks.Store(true)
 			hers.hears(t, "the phone")
 			hers.talks.Store(true)
@@ -391,7 +393,7 @@ func TestTransferThatFailsGivesTheCallerBack(t *testing.T) {
 			r.frontDesk(target)
 			r.listen(phones)
 			caller := anna.call(t, r, "front-desk")
-			talk2(t, caller, callerHz, deskHz)
+			joinTalker(t, caller, callerHz, deskHz)
 			over(t, caller, "the call")
 			call, entries := r.ended()
 			if got := transfers(entries); fmt.Sprint(got) != "[desk dialling desk failed]" {
@@ -399,6 +401,12 @@ func TestTransferThatFailsGivesTheCallerBack(t *testing.T) {
 			}
 			if got := strings.Join(said(entries), " "); !strings.HasSuffix(got, "The desk is closed. Goodbye.") {
 				t.Errorf("the agent said %q", got)
+			}
+			refused := slices.ContainsFunc(entries, func(e conversation.CallEntry) bool {
+				return e.Kind == event.EntrySignal && strings.HasPrefix(e.Text, "486")
+			})
+			if refused != (name == "busy") || refused && (len(call.Legs) != 2 || !strings.Contains(fmt.Sprint(*call.Legs[1].Cause), "busy")) {
+				t.Errorf("refused: %v, legs %+v", refused, call.Legs)
 			}
 			if call.EndedBy != "agent" || call.EndReason == "transferred" {
 				t.Errorf("ended by %s: %s", call.EndedBy, call.EndReason)
@@ -420,7 +428,7 @@ func TestCallerWhoHangsUpWhileItRings(t *testing.T) {
 	r.frontDesk("desk")
 	r.listen(map[string]*phone{"desk": desk})
 	caller := anna.call(t, r, "front-desk")
-	hers := talk2(t, caller, callerHz, 440)
+	joinTalker(t, caller, callerHz, deskHz)
 	<-rings
 	hangUp(t, caller)
 	<-gone
@@ -428,7 +436,6 @@ func TestCallerWhoHangsUpWhileItRings(t *testing.T) {
 	if call.EndedBy != "caller" || fmt.Sprint(transfers(entries)) != "[desk dialling desk failed]" {
 		t.Errorf("ended by %s, transfers %q", call.EndedBy, transfers(entries))
 	}
-	_ = hers
 }
 
 func TestPhoneCallsPhone(t *testing.T) {
@@ -437,9 +444,9 @@ func TestPhoneCallsPhone(t *testing.T) {
 	desk, anna := ringer(t, r, "g722", nil), ringer(t, r, "pcmu", nil)
 	r.listen(map[string]*phone{"desk": desk})
 	caller := anna.call(t, r, "desk")
-	hers := talk2(t, caller, callerHz, deskHz)
+	hers := joinTalker(t, caller, callerHz, deskHz)
 	other := desk.answered(t)
-	his := talk2(t, other, deskHz, callerHz)
+	his := joinTalker(t, other, deskHz, callerHz)
 	his.talks.Store(true)
 	hers.talks.Store(true)
 	hers.hears(t, "the phone")

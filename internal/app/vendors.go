@@ -39,10 +39,10 @@ type vendors struct {
 // maxClients bounds the connections kept; more than that many changes in one run start afresh.
 const maxClients = 256
 
-func newVendors(agents *agent.Service, engine *local.Engine, clock quartz.Clock, log *slog.Logger) *vendors {
+func newVendors(agents *agent.Service, engine *local.Engine, rehearsal sim.Config, log *slog.Logger) *vendors {
 	return &vendors{
-		agents: agents, local: engine, clock: clock, log: log, clients: map[string]*openai.Client{},
-		sim:  sim.New(sim.Config{Clock: clock}),
+		agents: agents, local: engine, clock: rehearsal.Clock, log: log, clients: map[string]*openai.Client{},
+		sim:  sim.New(rehearsal),
 		http: &http.Client{Timeout: 30 * time.Second},
 	}
 }
