@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"runtime"
 	"testing"
 	"time"
 )
@@ -17,7 +18,7 @@ func TestDTMFOutAndIn(t *testing.T) {
 	result := make(chan error, 1)
 	go func() { result <- b.s.SendDTMF(context.Background(), "5,#") }()
 	for !b.s.dtmf.busy() {
-		time.Sleep(time.Millisecond) // another goroutine has to reach the queue
+		runtime.Gosched() // another goroutine has to reach the queue
 	}
 	var in dtmfIn
 	var got []byte
