@@ -66,7 +66,7 @@ func (s *Session) replyMsg(m msg) {
 	case msgRetry:
 		s.vendorFailed(m.service, m.err, gen)
 	case msgNote:
-		s.brainNote(gen, *m.entry)
+		s.brainNote(gen, m.at, *m.entry)
 	case msgCollect:
 		s.step(turn.Event{Kind: turn.Collect, Gen: gen, Rule: m.rule.rule()})
 	case msgHangup:
@@ -168,7 +168,8 @@ func (s *Session) starved() {
 	}
 }
 
-func (s *Session) brainNote(gen int, e event.Entry) {
+// brainNote logs what the brain told, at the time it told it: the session may have been busy meanwhile.
+func (s *Session) brainNote(gen int, at time.Time, e event.Entry) {
 	if e.Kind == event.EntryOutcome {
 		if s.out.Outcomes == nil {
 			s.out.Outcomes = map[string]map[string]any{}
@@ -176,7 +177,7 @@ func (s *Session) brainNote(gen int, e event.Entry) {
 		s.out.Outcomes[e.Text] = e.Data
 	}
 	e.Gen = gen
-	s.entry(e)
+	s.entryAt(at, e)
 }
 
 func (s *Session) transferred(m msg) {

@@ -26,11 +26,11 @@ const (
 	msgSpoke                          // gen: a sentence was heard
 	msgDone                           // gen: everything was heard
 	msgStarved                        // gen: nothing more comes in the midst of it
-	msgFirstAudio                     // gen
+	msgFirstAudio                     // gen, at
 	msgVoiceFail                      // gen, err, service
 	msgBrainDone                      // gen, err, expect
 	msgRetry                          // gen, err, service: a failure that was made good
-	msgNote                           // gen, entry
+	msgNote                           // gen, at, entry
 	msgCollect                        // gen, rule
 	msgHangup                         // gen, text
 	msgTransfer                       // gen, text

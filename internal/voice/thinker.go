@@ -127,6 +127,6 @@ func (e *emitter) Outcome(name string, data map[string]any) {
 // Note implements Emitter.
 func (e *emitter) Note(kind event.EntryKind, text string, data map[string]any) {
 	if !e.gone() {
-		e.s.send(msg{kind: msgNote, gen: e.gen, entry: &event.Entry{Kind: kind, Text: text, Data: data}})
+		e.s.send(msg{kind: msgNote, gen: e.gen, at: e.s.now(), entry: &event.Entry{Kind: kind, Text: text, Data: data}})
 	}
 }
