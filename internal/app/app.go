@@ -220,6 +220,7 @@ func (a *App) buildContexts(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	a.onStop("identity", func(context.Context) error { a.identity.Close(); return nil })
 	a.phones = telephony.New(telephony.Config{
 		DB: a.db, Sealer: a.key.Box("phones"), Realm: a.cfg.SIPDomain, Clock: a.clock, Log: a.log,
 		Registrations: func() telephony.Registrations {

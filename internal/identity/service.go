@@ -79,6 +79,9 @@ func New(c Config) (*Service, error) {
 	}, nil
 }
 
+// Close ends the cache's clean-up.
+func (s *Service) Close() { s.cache.StopAllGoroutines() }
+
 // User is a person, as others see them.
 type User struct {
 	ID    string `json:"id"`
