@@ -92,7 +92,8 @@ func New(c Config, version string, out, logs io.Writer) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &App{cfg: c, version: version, out: out, log: log, clock: quartz.NewReal(), started: make(chan struct{})}, nil
+	reg := obs.NewRegistry(version)
+	return &App{cfg: c, version: version, out: out, log: log, clock: quartz.NewReal(), reg: reg, metrics: newMetrics(reg), started: make(chan struct{})}, nil
 }
 
 // Started is closed once calls are taken.
@@ -165,7 +166,7 @@ func (a *App) openDatabase(ctx context.Context) (err error) {
 	if a.key, err = secret.LoadKey(a.cfg.Key, a.cfg.DataDir); err != nil {
 		return err
 	}
-	a.db, err = db.Open(ctx, db.Config{URL: a.cfg.DatabaseURL, DataDir: a.cfg.DataDir, Clock: a.clock, Log: a.log})
+	a.db, err = db.Open(ctx, db.Config{URL: a.cfg.DatabaseURL, DataDir: a.cfg.DataDir, Clock: a.clock, Log: a.log, Audit: a.metrics.systemDoor})
 	if err != nil {
 		return err
 	}
@@ -235,8 +236,6 @@ func (a *App) buildContexts(context.Context) (err error) {
 }
 
 func (a *App) startMedia(context.Context) error {
-	a.reg = obs.NewRegistry(a.version)
-	a.metrics = newMetrics(a.reg)
 	a.pacer = media.NewPacer(media.PacerConfig{Clock: a.clock, Log: a.log})
 	a.onStop("pacer", func(context.Context) error { a.pacer.Close(); return nil })
 	rehearsal, err := a.cfg.rehearsal(a.clock)

@@ -269,6 +269,9 @@ func (c *calls) PlaceCall(ctx context.Context, r conversation.OutboundRequest) (
 	}
 	// The call outlives the request that asked for it.
 	ctx = context.WithoutCancel(ctx)
+	if err := c.reachable(ctx, r.OrgID, r.To); err != nil {
+		return "", err
+	}
 	leg, err := c.sip.Dial(ctx, sip.DialRequest{To: r.To, From: r.From, Ring: ringTimeout})
 	if err != nil {
 		return "", err

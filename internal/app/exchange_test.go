@@ -139,6 +139,7 @@ func (r *exchangeRig) frontDesk(target string) {
 // ended waits until every call is over and gives the record of the only one.
 func (r *exchangeRig) ended() (conversation.CallDetail, []conversation.CallEntry) {
 	r.t.Helper()
+	r.counts() // takes the lock that begin adds under, so that Wait comes after it
 	r.wg.Wait()
 	ctx := context.Background()
 	if err := r.records.Flush(ctx); err != nil {

@@ -13,13 +13,17 @@ func (a *App) announce(ctx context.Context) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nParley %s is running.\n", a.version)
 	fmt.Fprintf(&b, "  web and API   %s\n", base)
+	needs, err := a.identity.NeedsOwner(ctx)
 	if a.sip != nil {
-		fmt.Fprintf(&b, "  SIP           sip:front-desk@%s (UDP and TCP)\n", a.sip.Addr())
+		when := ""
+		if needs {
+			when = ", answers once there is an owner"
+		}
+		fmt.Fprintf(&b, "  SIP           sip:front-desk@%s (UDP and TCP%s)\n", a.sip.Addr(), when)
 	}
 	if s := a.local.Check(); !s.OK() {
 		fmt.Fprintf(&b, "  speech        %s\n", s)
 	}
-	needs, err := a.identity.NeedsOwner(ctx)
 	if err == nil && needs {
 		var token string
 		if token, err = a.identity.SetupToken(ctx); err == nil {

@@ -4,9 +4,9 @@ package media
 //
 // A reply is ready at any moment between two ticks, so a leg that only sends on its tick adds 10 ms to
 // every answer on average and 20 ms at worst. The endpoint therefore calls Kick when it has speech to
-// send after a silence. The leg then calls Endpoint.Tick(nil, out) at once, sends that frame, and goes on
-// 20 ms after it; RTP allows the new phase, because a talk spurt starts anywhere (RFC 3551 section 4.1:
-// marker bit set, timestamp from the clock).
+// send after a silence. The leg then calls Endpoint.Tick(nil, out) at once and sends that frame in the place of
+// the next tick's. Ticks keep their phase: the talk spurt runs one place ahead until it ends, and one send is
+// left out then. RTP allows it: a talk spurt starts anywhere, with the marker bit (RFC 3551 section 4.1).
 //
 // What follows for Tick on legs that are Kickers:
 //   - in is nil when the call only takes a frame to send; out is nil when it only brings the caller's
