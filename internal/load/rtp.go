@@ -121,6 +121,7 @@ type stream struct {
 	baseOld   time.Duration // and of the one before
 	begin     time.Time
 	beginTS   uint32
+	settled   bool // the schedule between talkspurts is known
 	lateness  []float64
 	lastLoud  time.Time
 	lastTalk  time.Time // the last packet of a talkspurt
@@ -247,6 +248,10 @@ func (s *stream) place(seq uint16, ts uint32, at time.Time, regular bool) {
 	}
 	delay := at.Sub(s.begin) - time.Duration(int32(ts-s.beginTS))*time.Second/8000
 	if regular {
+		if !s.settled {
+			// What came before was a greeting, which may have begun anywhere between two places of the schedule.
+			s.settled, s.window, s.base, s.baseOld = true, at, delay, delay
+		}
 		if at.Sub(s.window) > baseWindow {
 			s.window, s.baseOld, s.base = at, s.base, delay
 		}

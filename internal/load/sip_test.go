@@ -175,6 +175,26 @@ func TestLossAndLatenessAreSeen(t *testing.T) {
 	}
 }
 
+// A reply's first frame is sent at once, so its talkspurt runs early by part of a frame. The schedule after it is
+// the one from before, and not late.
+func TestEarlyTalkspurtMakesNothingLate(t *testing.T) {
+	s := newStream(&port{}, (&run{}).server, 1, 0)
+	at := time.Unix(0, 0)
+	for i := range 400 {
+		when := at.Add(time.Duration(i) * frameTime)
+		speaking := i < 50 || (i >= 150 && i < 250)
+		if speaking {
+			when = when.Add(-19 * time.Millisecond)
+		} else if i%2 == 1 {
+			when = when.Add(4 * time.Millisecond)
+		}
+		s.place(uint16(i), uint32(i)*samplesFrame, when, !speaking)
+	}
+	if s.late != 0 {
+		t.Errorf("%d late, want none", s.late)
+	}
+}
+
 func TestMetricsAreRead(t *testing.T) {
 	text := func(fast, slow int) string {
 		return fmt.Sprintf("# HELP x\nprocess_cpu_seconds_total 1.5\nparley_turn_added_latency_seconds_bucket{org=\"a\",le=\"0.001\"} %d\nparley_turn_added_latency_seconds_bucket{org=\"a\",le=\"0.002\"} %d\nparley_turn_added_latency_seconds_bucket{org=\"a\",le=\"+Inf\"} %d\nparley_turn_added_latency_seconds_count{org=\"a\"} %d\n", fast, slow, slow, slow)
