@@ -56,7 +56,9 @@ func (m *callMetrics) observer() voice.Observer {
 }
 
 // systemDoor counts why data was read or written across organisations. The reasons are fixed texts of the code.
-func (m *callMetrics) systemDoor(_ context.Context, reason string) { m.doors.WithLabelValues(reason).Inc() }
+func (m *callMetrics) systemDoor(_ context.Context, reason string) {
+	m.doors.WithLabelValues(reason).Inc()
+}
 
 func (m *callMetrics) request(method, route string, status int, seconds float64) {
 	if route == "" {
