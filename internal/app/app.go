@@ -347,8 +347,7 @@ func (a *App) startSIP(ctx context.Context, count func(string, string)) error {
 }
 
 func settingProblem(setting, value string, err error) error {
-	return &SettingError{Setting: "--" + setting + " (PARLEY_" + strings.ToUpper(strings.ReplaceAll(setting, "-", "_")) + ")",
-		Problem: fmt.Sprintf("%s cannot be used: %v", value, err), Remedy: "stop what uses it, or give another address"}
+	return badSetting(setting, "stop what uses it, or give another address", "%s cannot be used: %v", value, err)
 }
 
 func (a *App) startWeb(ctx context.Context) error {

@@ -1,8 +1,6 @@
 package app
 
 import (
-	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -13,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/parley-voice/parley/internal/platform/secret"
 )
 
 // Config is every setting. Each is a flag (--http-addr), a variable (PARLEY_HTTP_ADDR) and a line of the
@@ -59,6 +59,12 @@ func (e *SettingError) Error() string {
 	return fmt.Sprintf("%s: %s; %s", e.Setting, e.Problem, e.Remedy)
 }
 
+// badSetting names a setting by its flag and its variable.
+func badSetting(setting, remedy, problem string, args ...any) *SettingError {
+	env := "PARLEY_" + strings.ToUpper(strings.ReplaceAll(setting, "-", "_"))
+	return &SettingError{Setting: "--" + setting + " (" + env + ")", Problem: fmt.Sprintf(problem, args...), Remedy: remedy}
+}
+
 // off is the value that turns a listener off.
 const off = "off"
 
@@ -66,8 +72,7 @@ const off = "off"
 func (c *Config) Check() error {
 	var problems []error
 	bad := func(setting, remedy, problem string, args ...any) {
-		env := "PARLEY_" + strings.ToUpper(strings.ReplaceAll(setting, "-", "_"))
-		problems = append(problems, &SettingError{Setting: "--" + setting + " (" + env + ")", Problem: fmt.Sprintf(problem, args...), Remedy: remedy})
+		problems = append(problems, badSetting(setting, remedy, problem, args...))
 	}
 	c.checkNetwork(bad)
 	c.checkStorage(bad)
@@ -152,8 +157,8 @@ func (c *Config) checkStorage(bad complain) {
 		}
 	}
 	if c.Key != "" {
-		if _, err := masterKey(c.Key); err != nil {
-			bad("key", "make one with: openssl rand -hex 32", "%v", err)
+		if _, err := secret.ParseKey(c.Key); err != nil {
+			bad("key", "make one with: openssl rand -hex 32", "it is not 32 bytes as hex or base64")
 		}
 	}
 }
@@ -239,13 +244,4 @@ func (c *Config) publicURL(httpAddr string) string {
 		return strings.TrimRight(c.PublicURL, "/")
 	}
 	return "http://" + httpAddr
-}
-
-func masterKey(s string) ([]byte, error) {
-	for _, decode := range []func(string) ([]byte, error){hex.DecodeString, base64.StdEncoding.DecodeString, base64.RawURLEncoding.DecodeString} {
-		if b, err := decode(strings.TrimSpace(s)); err == nil && len(b) == 32 {
-			return b, nil
-		}
-	}
-	return nil, errors.New("it is not 32 bytes as hex or base64")
 }
