@@ -122,6 +122,9 @@ type stream struct {
 	begin     time.Time
 	beginTS   uint32
 	settled   bool // the schedule between talkspurts is known
+	hold      [talkHang/frameTime + 2]time.Duration
+	held      int    // of hold: delays not judged yet
+	judged    uint64 // packets compared with the earliest
 	lateness  []float64
 	lastLoud  time.Time
 	lastTalk  time.Time // the last packet of a talkspurt
@@ -202,10 +205,13 @@ func (s *stream) receive(b []byte, at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	loud := audible(b[headerBytes:])
+	where := hanging
 	if marker := b[1]&0x80 != 0; marker || loud {
-		s.lastTalk = at
+		s.lastTalk, where = at, speaking
+	} else if at.Sub(s.lastTalk) > talkHang {
+		where = regular
 	}
-	s.place(seq, ts, at, at.Sub(s.lastTalk) > talkHang)
+	s.place(seq, ts, at, where)
 	if !loud {
 		return
 	}
@@ -230,11 +236,20 @@ const baseWindow = time.Second
 // talkHang is how long after the last sound a talkspurt counts as over.
 const talkHang = 200 * time.Millisecond
 
+// talk says where a packet stands in the agent's speech.
+type talk int
+
+const (
+	speaking talk = iota // part of a talkspurt
+	hanging              // silence that may be a pause of the talkspurt
+	regular              // between talkspurts: the sender's own schedule
+)
+
 // place counts a packet and how late it is: by the RTP clock, against the earliest packet of the last one or
 // two seconds between talkspurts. The first frame of a reply is sent at once and the talkspurt runs that much
 // early, by less than a frame; being early is no measure for what comes after (RFC 3550 section 5.1: a marker lets
 // the listener adapt).
-func (s *stream) place(seq uint16, ts uint32, at time.Time, regular bool) {
+func (s *stream) place(seq uint16, ts uint32, at time.Time, where talk) {
 	s.received++
 	if !s.heard {
 		s.heard, s.first, s.last, s.begin, s.beginTS, s.window = true, seq, seq, at, ts, at
@@ -247,7 +262,8 @@ func (s *stream) place(seq uint16, ts uint32, at time.Time, regular bool) {
 		s.last = seq
 	}
 	delay := at.Sub(s.begin) - time.Duration(int32(ts-s.beginTS))*time.Second/8000
-	if regular {
+	switch where {
+	case regular:
 		if !s.settled {
 			// What came before was a greeting, which may have begun anywhere between two places of the schedule.
 			s.settled, s.window, s.base, s.baseOld = true, at, delay, delay
@@ -256,12 +272,28 @@ func (s *stream) place(seq uint16, ts uint32, at time.Time, regular bool) {
 			s.window, s.baseOld, s.base = at, s.base, delay
 		}
 		s.base = min(s.base, delay)
+	case hanging:
+		if !s.settled && s.held < len(s.hold) {
+			// A pause of the greeting, or the schedule after it: what follows tells which, and so what it is measured by.
+			s.hold[s.held] = delay
+			s.held++
+			return
+		}
 	}
+	for _, d := range s.hold[:s.held] {
+		s.judge(d)
+	}
+	s.held = 0
+	s.judge(delay)
+}
+
+// judge counts one packet's delay against the earliest.
+func (s *stream) judge(delay time.Duration) {
 	lateness := delay - min(s.base, s.baseOld)
 	if lateness > lateFrame {
 		s.late++
 	}
-	if s.received%16 == 0 { // a sample is enough, and bounded in memory
+	if s.judged++; s.judged%16 == 0 { // a sample is enough, and bounded in memory
 		s.lateness = append(s.lateness, float64(lateness.Microseconds())/1000)
 	}
 }

@@ -168,7 +168,7 @@ func TestLossAndLatenessAreSeen(t *testing.T) {
 		if i == 60 {
 			when = when.Add(30 * time.Millisecond)
 		}
-		s.place(uint16(65500+i), uint32(i)*samplesFrame, when, true)
+		s.place(uint16(65500+i), uint32(i)*samplesFrame, when, regular)
 	}
 	if s.lost() != 10 || s.late != 1 {
 		t.Errorf("%d lost, %d late", s.lost(), s.late)
@@ -182,16 +182,47 @@ func TestEarlyTalkspurtMakesNothingLate(t *testing.T) {
 	at := time.Unix(0, 0)
 	for i := range 400 {
 		when := at.Add(time.Duration(i) * frameTime)
-		speaking := i < 50 || (i >= 150 && i < 250)
-		if speaking {
+		where := regular
+		switch {
+		case i < 50 && i%10 == 4: // pauses in the greeting
+			where = hanging
+		case i < 50 || (i >= 150 && i < 250):
+			where = speaking
+		case i < 60 || (i >= 250 && i < 260):
+			where = hanging
+		}
+		if i < 50 || where == speaking {
 			when = when.Add(-19 * time.Millisecond)
 		} else if i%2 == 1 {
 			when = when.Add(4 * time.Millisecond)
 		}
-		s.place(uint16(i), uint32(i)*samplesFrame, when, !speaking)
+		s.place(uint16(i), uint32(i)*samplesFrame, when, where)
 	}
 	if s.late != 0 {
 		t.Errorf("%d late, want none", s.late)
+	}
+}
+
+// A frame that is late right after the greeting is seen, though it is judged only once the schedule is known.
+func TestLateAfterTheGreetingIsSeen(t *testing.T) {
+	s := newStream(&port{}, (&run{}).server, 1, 0)
+	at := time.Unix(0, 0)
+	for i := range 100 {
+		when := at.Add(time.Duration(i) * frameTime)
+		where := regular
+		switch {
+		case i < 50:
+			when, where = when.Add(-19*time.Millisecond), speaking
+		case i < 60:
+			where = hanging
+		}
+		if i == 20 || i == 55 {
+			when = when.Add(22 * time.Millisecond)
+		}
+		s.place(uint16(i), uint32(i)*samplesFrame, when, where)
+	}
+	if s.late != 2 || s.judged != 99 {
+		t.Errorf("%d of %d late, want 2 of 99", s.late, s.judged)
 	}
 }
 
