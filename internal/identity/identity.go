@@ -6,6 +6,7 @@
 //	password.go    argon2id
 //	attempts.go    the limit on guessing passwords
 //	store.go       the tables
+//	audit.go       the entry that each change leaves in the audit trail
 //	http.go        operations
 //
 // Secrets (cookies, tokens, set-up links) are random and stored only as SHA-256; passwords as argon2id. No
@@ -16,7 +17,6 @@ import (
 	"context"
 	"embed"
 	"io/fs"
-	"slices"
 	"strings"
 
 	"github.com/parley-voice/parley/internal/platform/db"
@@ -39,12 +39,15 @@ const SessionCookie = "parley_session"
 
 // Principal is who asks: a person in one organisation, by session or by API token.
 type Principal struct {
-	UserID      string
-	OrgID       string
-	Role        string
-	Permissions []string // patterns such as "call:*"
-	SessionID   string   // "" for a token
-	TokenID     string   // "" for a session
+	UserID       string
+	OrgID        string
+	Role         string
+	Permissions  []string // patterns such as "call:*" or "agent:update:own"
+	Teams        []string // ids of the person's teams in this organisation
+	Super        bool     // administers the installation
+	Impersonator string   // the super-admin who acts as UserID; "" otherwise
+	SessionID    string   // "" for a token
+	TokenID      string   // "" for a session
 }
 
 type principalKey struct{}
@@ -60,15 +63,47 @@ func From(ctx context.Context) (Principal, bool) {
 	return p, ok
 }
 
-// May reports whether one of p's patterns covers the permission "area:verb". "*" covers everything,
-// "area:*" every verb of an area.
-func (p Principal) May(permission string) bool {
-	area, _, ok := strings.Cut(permission, ":")
-	if !ok || area == "" {
-		return false
+// Reach is how far a permission goes.
+type Reach int
+
+// The reaches, narrowest first.
+const (
+	ReachNone Reach = iota
+	ReachOwn        // what belongs to the person
+	ReachTeam       // and to people of the person's teams
+	ReachAll        // everything of the organisation
+)
+
+// May reports whether p holds the permission "area:verb" for the whole organisation.
+func (p Principal) May(permission string) bool { return p.Reach(permission) == ReachAll }
+
+// Reach gives how far one of p's patterns takes the permission "area:verb": "*" is everything, "area:*" every verb
+// of an area, and a third part, ":own" or ":team", narrows it.
+func (p Principal) Reach(permission string) Reach {
+	area, verb, ok := strings.Cut(permission, ":")
+	if !ok || area == "" || verb == "" {
+		return ReachNone
 	}
-	return slices.Contains(p.Permissions, "*") || slices.Contains(p.Permissions, area+":*") ||
-		slices.Contains(p.Permissions, permission)
+	reach := ReachNone
+	for _, pattern := range p.Permissions {
+		if pattern == "*" {
+			return ReachAll
+		}
+		a, rest, _ := strings.Cut(pattern, ":")
+		v, narrow, _ := strings.Cut(rest, ":")
+		if a != area || v != "*" && v != verb {
+			continue
+		}
+		switch narrow {
+		case "":
+			return ReachAll
+		case "team":
+			reach = max(reach, ReachTeam)
+		case "own":
+			reach = max(reach, ReachOwn)
+		}
+	}
+	return reach
 }
 
 // The roles.

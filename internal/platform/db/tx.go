@@ -38,6 +38,9 @@ type nestKey struct{ db *DB }
 // OrgID is the organisation the transaction is bound to, "" in the system door.
 func (tx *Tx) OrgID() string { return tx.orgID }
 
+// Now is the time by the database's clock.
+func (tx *Tx) Now() time.Time { return tx.db.clock.Now() }
+
 // Dialect is "sqlite" or "postgres".
 func (tx *Tx) Dialect() string { return tx.db.dialect }
 
