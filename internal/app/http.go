@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
-	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -41,11 +40,9 @@ func (a *App) metricsGuard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		got := sha256.Sum256([]byte(token))
-		host, _, _ := net.SplitHostPort(r.RemoteAddr)
-		ip := net.ParseIP(host)
 		switch {
 		case a.cfg.MetricsToken != "" && subtle.ConstantTimeCompare(got[:], want[:]) == 1:
-		case a.cfg.MetricsToken == "" && ip != nil && ip.IsLoopback() && r.Header.Get("X-Forwarded-For") == "":
+		case a.cfg.MetricsToken == "" && gateway.OnThisMachine(r):
 		default:
 			gateway.WriteProblem(w, fault.New(fault.Unauthorized, "send the metrics token (metrics-token) as a bearer token, or ask from this machine"))
 			return

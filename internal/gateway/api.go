@@ -165,7 +165,7 @@ func Authenticate(r *http.Request, auth Authenticator) (identity.Principal, erro
 		if !ok || !strings.EqualFold(scheme, "Bearer") {
 			return identity.Principal{}, fault.New(fault.Unauthorized, "use Authorization: Bearer TOKEN")
 		}
-		return auth.Bearer(r.Context(), strings.TrimSpace(token), remoteIP(r))
+		return auth.Bearer(r.Context(), strings.TrimSpace(token), ClientIP(r))
 	}
 	c, err := r.Cookie(SessionCookie)
 	if err != nil {

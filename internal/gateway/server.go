@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/coder/quartz"
+
+	"github.com/parley-voice/parley/internal/identity"
 )
 
 const (
@@ -28,6 +30,7 @@ type Config struct {
 	Addr    string
 	Handler http.Handler // everything mounted; the middleware is put around it
 	Secure  bool         // reached over https: cookies and HSTS
+	Proxies Proxies      // whose word on the caller's address counts
 	Clock   quartz.Clock
 	Log     *slog.Logger
 	// Observe is told of every request: method, route pattern, status, seconds.
@@ -111,6 +114,8 @@ func (s *Server) middleware(next http.Handler) http.Handler {
 		if r.Body != nil && r.Body != http.NoBody {
 			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		}
+		ip := s.cfg.Proxies.client(r).String()
+		r = r.WithContext(identity.WithOrigin(r.Context(), &identity.Origin{IP: ip, UserAgent: userAgent(r), RequestID: id}))
 		rec := &recorder{ResponseWriter: w}
 		defer func() {
 			if p := recover(); p != nil && p != http.ErrAbortHandler {
@@ -124,7 +129,7 @@ func (s *Server) middleware(next http.Handler) http.Handler {
 				s.cfg.Observe(r.Method, r.Pattern, rec.code(), took.Seconds())
 			}
 			s.cfg.Log.Debug("request", "method", r.Method, "path", r.URL.Path, "status", rec.code(), "ms", took.Milliseconds(),
-				"remote", remoteIP(r), "request", id)
+				"remote", ip, "request", id)
 		}()
 		next.ServeHTTP(rec, r)
 	})
@@ -141,12 +146,10 @@ func requestID(r *http.Request) string {
 	return hex.EncodeToString(b[:])
 }
 
-func remoteIP(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
+// userAgent is kept for the audit trail; more of it than a browser sends is of no use.
+func userAgent(r *http.Request) string {
+	const most = 300
+	return strings.ToValidUTF8(r.UserAgent()[:min(len(r.UserAgent()), most)], "")
 }
 
 func stack() string { return string(debug.Stack()) }

@@ -27,7 +27,10 @@ type clientIP struct{ ip string }
 
 // Resolve implements huma.Resolver.
 func (c *clientIP) Resolve(ctx huma.Context) []error {
-	c.ip = hostOf(ctx.RemoteAddr())
+	c.ip = OriginOf(ctx.Context()).IP
+	if c.ip == "" { // not behind the gateway's server
+		c.ip = hostOf(ctx.RemoteAddr())
+	}
 	return nil
 }
 
