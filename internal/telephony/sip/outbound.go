@@ -118,7 +118,9 @@ func (s *Server) route(ctx context.Context, text string) (sipmsg.Uri, []hop, err
 		if len(hops) > 0 {
 			return uri, hops, nil
 		}
-		if uri.Port == 0 {
+		// Without a port the address may be another server's beside us, at the usual port: a user agent that has no
+		// phones of its own calls that one.
+		if uri.Port == 0 && s.config.Phones != nil {
 			return uri, nil, fault.Field("to", "phone %q is not registered", uri.User)
 		}
 	}

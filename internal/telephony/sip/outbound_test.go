@@ -378,3 +378,14 @@ func TestPhoneOfATarget(t *testing.T) {
 		}
 	}
 }
+
+// A softphone and a server on one machine have one address: what the softphone calls without a port is the server.
+func TestAddressWithoutPort(t *testing.T) {
+	_, hops, err := serve(t).route(t.Context(), "sip:desk@127.0.0.1")
+	if err != nil || len(hops) != 1 || hops[0].flow.remote.String() != "127.0.0.1:5060" {
+		t.Errorf("without phones of its own it calls %+v: %v", hops, err)
+	}
+	if _, _, err := serve(t, withPhones(newDirectory())).route(t.Context(), "sip:desk@127.0.0.1"); err == nil {
+		t.Error("a server took the name of a phone that is not registered for somebody else's address")
+	}
+}
