@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"sync/atomic"
@@ -41,6 +42,13 @@ const (
 	OutcomeDenied = "denied"
 	OutcomeFailed = "failed"
 )
+
+// Platform stands for an organisation's id in entries of the installation itself: what a super-admin did, and failed
+// sign-ins of nobody. They go to a log of their own, which no organisation reads.
+const Platform = "platform"
+
+// maxSide is the most that an entry holds of the state before and of the one after. Of what is larger it holds the digest.
+const maxSide = 64 << 10
 
 // Change is what an audit entry says was done.
 type Change struct {
@@ -93,6 +101,9 @@ func entry(ctx context.Context, orgID string, c Change) (event.Audited, error) {
 		b, err := json.Marshal(side.from)
 		if err != nil {
 			return e, fmt.Errorf("audit %s: %w", c.Action, err)
+		}
+		if len(b) > maxSide { // the bus takes no fact of any size
+			b = fmt.Appendf(nil, `{"truncated":true,"bytes":%d,"sha256":"%x"}`, len(b), sha256.Sum256(b))
 		}
 		*side.to = b
 	}
