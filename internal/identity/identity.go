@@ -84,6 +84,14 @@ func (p Principal) Reach(permission string) Reach {
 	if !ok || area == "" || verb == "" {
 		return ReachNone
 	}
+	if area == superArea {
+		// No role includes it, not even "*": it belongs to the installation. Neither a token nor somebody who acts
+		// as another person may use it.
+		if p.Super && p.SessionID != "" && p.TokenID == "" && p.Impersonator == "" {
+			return ReachAll
+		}
+		return ReachNone
+	}
 	reach := ReachNone
 	for _, pattern := range p.Permissions {
 		if pattern == "*" {
@@ -104,28 +112,4 @@ func (p Principal) Reach(permission string) Reach {
 		}
 	}
 	return reach
-}
-
-// The roles.
-const (
-	RoleOwner      = "owner"
-	RoleAdmin      = "admin"
-	RoleSupervisor = "supervisor"
-	RoleAgent      = "agent"
-	RoleViewer     = "viewer"
-)
-
-// permissionsOf gives what a role may do; nothing for a role that does not exist.
-func permissionsOf(role string) []string {
-	switch role {
-	case RoleOwner, RoleAdmin:
-		return []string{"*"}
-	case RoleSupervisor:
-		return []string{"call:*", "agent:*", "model:read", "phone:read", "team:read", "self:*"}
-	case RoleAgent:
-		return []string{"call:read", "call:update", "agent:read", "self:*"}
-	case RoleViewer:
-		return []string{"call:read", "agent:read", "model:read", "phone:read", "self:*"}
-	}
-	return nil
 }

@@ -4,13 +4,17 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"io"
 	"log/slog"
-	"net/mail"
+	"net/http"
+	netmail "net/mail"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/quartz"
@@ -20,6 +24,7 @@ import (
 
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/fault"
+	"github.com/parley-voice/parley/internal/platform/mail"
 )
 
 const (
@@ -40,8 +45,21 @@ type Config struct {
 	Random      io.Reader     // nil is crypto/rand
 	SessionIdle time.Duration // a session ends after this long without use
 	Secure      bool          // cookies only over https
+	PublicURL   string        // where people reach us: for links in letters, and whose passkeys these are
+	Sealer      Sealer        // for secrets that must be read again; nil: no authenticator apps and passkeys
+	Outbox      *mail.Outbox  // nil: no letters
+	// LeakedPasswords is the URL of a range API that new passwords are looked up in; "": only the list of the program.
+	LeakedPasswords string
+	HTTP            *http.Client // nil is http.DefaultClient
 	// NewOrganisation is called when an organisation was made, to give it its first agents.
 	NewOrganisation func(ctx context.Context, orgID string) error
+	// Place puts a new organisation's data where it is to be, before anything is stored there: placement is "shared",
+	// "own" or "". nil is shared.
+	Place func(ctx context.Context, orgID, placement, region string) error
+	// Use counts what an organisation has of what plans limit, but for seats; minutes since monthStart. nil is nothing.
+	Use func(ctx context.Context, orgID string, monthStart time.Time) (Use, error)
+	// PublicURL is under which people reach the installation, for links in invitations.
+	PublicURL func() string
 }
 
 // Service is the context's behaviour. It is safe for concurrent use.
@@ -50,10 +68,15 @@ type Service struct {
 	attempts *attempts
 	hashing  *semaphore.Weighted
 	cache    *otter.Cache[string, Principal]
+	settings *otter.Cache[string, Settings]
+
+	epoch atomic.Uint64 // raised by every change of who may do what
+	known catalogue
 
 	mu      sync.Mutex
 	touched map[string]time.Time // sessions and tokens, when their use was last written
 	dummy   func() string
+	ranges  ranges
 }
 
 // New makes the service.
@@ -71,16 +94,27 @@ func New(c Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	settings, err := otter.New(&otter.Options[string, Settings]{
+		MaximumSize:      cacheSize,
+		ExpiryCalculator: otter.ExpiryWriting[string, Settings](cacheFor),
+	})
+	if err != nil {
+		return nil, err
+	}
 	return &Service{
-		cfg: c, attempts: newAttempts(c.Clock), hashing: semaphore.NewWeighted(hashingLimit), cache: cache,
+		settings: settings,
+		cfg:      c, attempts: newAttempts(c.Clock), hashing: semaphore.NewWeighted(hashingLimit), cache: cache,
 		touched: map[string]time.Time{},
 		// An unknown address costs the same time as a wrong password.
 		dummy: sync.OnceValue(func() string { h, _ := hashPassword("nobody has this password"); return h }),
 	}, nil
 }
 
-// Close ends the cache's clean-up.
-func (s *Service) Close() { s.cache.StopAllGoroutines() }
+// Close ends the caches' clean-up.
+func (s *Service) Close() {
+	s.cache.StopAllGoroutines()
+	s.settings.StopAllGoroutines()
+}
 
 // User is a person, as others see them.
 type User struct {
@@ -99,16 +133,28 @@ type Organisation struct {
 type Account struct {
 	User         User         `json:"user"`
 	Organisation Organisation `json:"organisation"`
-	Role         string       `json:"role"`
+	Role         string       `json:"role" doc:"Id: owner, admin, supervisor, agent, viewer, or that of a role of the organisation"`
+	RoleName     string       `json:"roleName"`
 	Permissions  []string     `json:"permissions"`
+	Teams        []string     `json:"teams" doc:"Ids of the person's teams"`
+	// Memberships is every organisation the person belongs to.
+	Memberships    []AccountMembership `json:"memberships" doc:"Every organisation the person belongs to"`
+	SuperAdmin     bool                `json:"superAdmin" doc:"Administers the installation"`
+	ImpersonatedBy *Impersonation      `json:"impersonatedBy" doc:"The super-admin who acts as this person; null otherwise"`
 }
 
-func (m *membership) account() Account {
-	return Account{
-		User:         User{ID: m.UserID, Email: m.Email, Name: m.Name},
-		Organisation: Organisation{ID: m.OrganisationID, Name: m.Organisation},
-		Role:         m.Role, Permissions: permissionsOf(m.Role),
-	}
+// AccountMembership is one organisation a person belongs to.
+type AccountMembership struct {
+	Organisation Organisation `json:"organisation"`
+	Role         string       `json:"role"`
+	Suspended    bool         `json:"suspended" doc:"The person cannot switch to it"`
+}
+
+// Impersonation says who acts as somebody else, why and until when.
+type Impersonation struct {
+	User   User      `json:"user"`
+	Reason string    `json:"reason"`
+	EndsAt time.Time `json:"endsAt"`
 }
 
 // NeedsOwner reports whether nobody can sign in yet.
@@ -192,8 +238,8 @@ func (s *Service) createOwner(ctx context.Context, o NewOwner, allowed func(cont
 		return Account{}, err
 	}
 	now := s.cfg.Clock.Now().UnixMilli()
-	org := &organisationRow{ID: newID(), Name: o.Organisation, CreatedAt: now}
-	user := &userRow{ID: newID(), Email: email, Name: o.Name, PasswordHash: hash, CreatedAt: now}
+	org := newOrganisationRow(o.Organisation, now)
+	user := &userRow{ID: newID(), Email: email, Name: o.Name, PasswordHash: hash, Super: true, CreatedAt: now}
 	member := &membershipRow{UserID: user.ID, OrganisationID: org.ID, Role: RoleOwner, CreatedAt: now}
 	err = s.cfg.DB.InSystem(ctx, "create the owner", func(ctx context.Context, tx *db.Tx) error {
 		if err := allowed(ctx, tx); err != nil {
@@ -222,8 +268,7 @@ func (s *Service) createOwner(ctx context.Context, o NewOwner, allowed func(cont
 			return Account{}, err
 		}
 	}
-	m := membership{UserID: user.ID, Email: email, Name: user.Name, OrganisationID: org.ID, Organisation: org.Name, Role: RoleOwner}
-	return m.account(), nil
+	return s.Account(ctx, Principal{UserID: user.ID, OrgID: org.ID})
 }
 
 // errSignIn tells nobody whether the address exists.
@@ -262,24 +307,37 @@ func (s *Service) SignIn(ctx context.Context, email, password, ip string) (Accou
 		return Account{}, "", errSignIn()
 	}
 	s.attempts.succeeded(keys...)
+	if err := m.standing(); err != nil {
+		return Account{}, "", err
+	}
 	cookie, err := s.newSession(ctx, m.UserID, m.OrganisationID)
-	return m.account(), cookie, err
+	if err != nil {
+		return Account{}, "", err
+	}
+	acc, err := s.Account(ctx, principalOf(m))
+	return acc, cookie, err
 }
 
 // Account gives the account of a principal.
 func (s *Service) Account(ctx context.Context, p Principal) (Account, error) {
-	var m *membership
-	err := s.cfg.DB.ReadSystem(ctx, "who am I", func(ctx context.Context, tx *db.Tx) (err error) {
-		m, err = membershipWhere(ctx, tx, "m.user_id = ? AND m.organisation_id = ?", p.UserID, p.OrgID)
+	var acc Account
+	err := s.cfg.DB.ReadSystem(ctx, "who am I", func(ctx context.Context, tx *db.Tx) error {
+		m, err := membershipWhere(ctx, tx, "m.user_id = ? AND m.organisation_id = ?", p.UserID, p.OrgID)
+		if err != nil {
+			return err
+		}
+		if m == nil {
+			return fault.New(fault.Unauthorized, "this account no longer belongs to the organisation; sign in again")
+		}
+		acc = m.account()
+		acc.SuperAdmin = m.Super && p.Impersonator == ""
+		if acc.ImpersonatedBy, err = impersonationOf(ctx, tx, p); err != nil || acc.ImpersonatedBy != nil {
+			return err // whoever acts as somebody else stays in that organisation
+		}
+		acc.Memberships, err = membershipsOf(ctx, tx, p.UserID)
 		return err
 	})
-	if err != nil {
-		return Account{}, err
-	}
-	if m == nil {
-		return Account{}, fault.New(fault.Unauthorized, "this account no longer belongs to the organisation; sign in again")
-	}
-	return m.account(), nil
+	return acc, err
 }
 
 func (s *Service) newSession(ctx context.Context, userID, orgID string) (string, error) {
@@ -321,11 +379,11 @@ func (s *Service) Session(ctx context.Context, cookie string) (Principal, error)
 		return p, s.touch(ctx, (*sessionRow)(nil), id)
 	}
 	now := s.cfg.Clock.Now()
+	epoch := s.epoch.Load()
 	var m *membership
+	var row *sessionRow
 	err := s.cfg.DB.ReadSystem(ctx, "whose session is it", func(ctx context.Context, tx *db.Tx) (err error) {
-		m, err = membershipWhere(ctx, tx,
-			"(m.user_id, m.organisation_id) IN (SELECT s.user_id, s.organisation_id FROM sessions AS s WHERE s.id = ? AND s.last_used_at > ? AND s.created_at > ?)",
-			id, now.Add(-s.cfg.SessionIdle).UnixMilli(), now.Add(-sessionMax).UnixMilli())
+		row, m, err = s.sessionAt(ctx, tx, id, now)
 		return err
 	})
 	if err != nil {
@@ -334,9 +392,49 @@ func (s *Service) Session(ctx context.Context, cookie string) (Principal, error)
 	if m == nil {
 		return Principal{}, expired
 	}
-	p := Principal{UserID: m.UserID, OrgID: m.OrganisationID, Role: m.Role, Permissions: permissionsOf(m.Role), SessionID: id}
-	s.cache.Set(id, p)
+	if err := m.standing(); err != nil {
+		return Principal{}, err
+	}
+	p := principalOf(m)
+	p.SessionID = id
+	if row.ImpersonatorID != nil {
+		p.Impersonator, p.Super = *row.ImpersonatorID, false
+	}
+	// A session about to end is asked for each time, so that the cache does not lengthen its life.
+	if row.EndsAt == nil || time.UnixMilli(*row.EndsAt).Sub(now) > cacheFor {
+		s.remember(id, p, epoch)
+	}
+	if row.ParentID != nil {
+		if err := s.touch(ctx, (*sessionRow)(nil), *row.ParentID); err != nil {
+			return Principal{}, err
+		}
+	}
 	return p, s.touch(ctx, (*sessionRow)(nil), id)
+}
+
+// sessionAt finds a session that goes on at now, and whose it is; nil when there is none.
+func (s *Service) sessionAt(ctx context.Context, tx *db.Tx, id string, now time.Time) (*sessionRow, *membership, error) {
+	var row sessionRow
+	err := tx.NewSelect().Model(&row).Where("id = ? AND created_at > ?", id, now.Add(-sessionMax).UnixMilli()).
+		Where("ends_at IS NULL OR ends_at > ?", now.UnixMilli()).Scan(ctx)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := membershipWhere(ctx, tx, "m.user_id = ? AND m.organisation_id = ?", row.UserID, row.OrganisationID)
+	if err != nil || m == nil {
+		return nil, nil, err
+	}
+	idle := s.cfg.SessionIdle
+	if m.IdleMinutes != nil {
+		idle = time.Duration(*m.IdleMinutes) * time.Minute
+	}
+	if now.Sub(time.UnixMilli(row.LastUsedAt)) >= idle {
+		return nil, nil, nil
+	}
+	return &row, m, nil
 }
 
 // touch writes that a session or token was used, at most once a minute.
@@ -396,7 +494,7 @@ func hashSecret(secret string) string {
 
 func normalEmail(email string) (string, error) {
 	email = strings.ToLower(strings.TrimSpace(email))
-	a, err := mail.ParseAddress(email)
+	a, err := netmail.ParseAddress(email)
 	if err != nil || a.Address != email || len(email) > 254 {
 		return "", fault.Field("body.email", "%q is no e-mail address; use one such as anna@example.com", email)
 	}
@@ -426,7 +524,9 @@ func (s *Service) Sweep(ctx context.Context) error {
 			at    time.Time
 		}{
 			{(*sessionRow)(nil), "created_at < ?", now.Add(-sessionMax)},
-			{(*sessionRow)(nil), "last_used_at < ?", now.Add(-s.cfg.SessionIdle)},
+			{(*sessionRow)(nil), "last_used_at < ?", now.Add(-max(s.cfg.SessionIdle, maxIdleMinutes*time.Minute))},
+			{(*sessionRow)(nil), "ends_at < ?", now},
+			{(*invitationRow)(nil), "expires_at < ?", now.Add(-invitationKept)},
 			{(*setupRow)(nil), "expires_at < ?", now},
 			{(*tokenRow)(nil), "expires_at < ?", now},
 		} {

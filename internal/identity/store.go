@@ -1,21 +1,24 @@
 package identity
 
 import (
-	"context"
-	"database/sql"
-	"errors"
-
 	"github.com/uptrace/bun"
-
-	"github.com/parley-voice/parley/internal/platform/db"
 )
 
 type organisationRow struct {
 	bun.BaseModel `bun:"table:organisations"`
 
-	ID        string `bun:"id,pk"`
-	Name      string `bun:"name"`
-	CreatedAt int64  `bun:"created_at"`
+	ID              string  `bun:"id,pk"`
+	Name            string  `bun:"name"`
+	Region          string  `bun:"region"`
+	TimeZone        string  `bun:"time_zone"`
+	AllowedOrigins  string  `bun:"allowed_origins"` // JSON
+	IdleMinutes     *int64  `bun:"session_idle_minutes"`
+	PlanID          *string `bun:"plan_id"`
+	Limits          string  `bun:"limits"` // JSON
+	SuspendedAt     *int64  `bun:"suspended_at"`
+	SuspendedReason string  `bun:"suspended_reason"`
+	CreatedAt       int64   `bun:"created_at"`
+	UpdatedAt       int64   `bun:"updated_at"`
 }
 
 type userRow struct {
@@ -25,6 +28,7 @@ type userRow struct {
 	Email        string `bun:"email"`
 	Name         string `bun:"name"`
 	PasswordHash string `bun:"password_hash"`
+	Super        bool   `bun:"super"`
 	CreatedAt    int64  `bun:"created_at"`
 }
 
@@ -34,6 +38,7 @@ type membershipRow struct {
 	UserID         string `bun:"user_id,pk"`
 	OrganisationID string `bun:"organisation_id,pk"`
 	Role           string `bun:"role"`
+	SuspendedAt    *int64 `bun:"suspended_at"`
 	CreatedAt      int64  `bun:"created_at"`
 }
 
@@ -45,6 +50,11 @@ type sessionRow struct {
 	OrganisationID string `bun:"organisation_id"`
 	CreatedAt      int64  `bun:"created_at"`
 	LastUsedAt     int64  `bun:"last_used_at"`
+
+	ImpersonatorID *string `bun:"impersonator_id"`
+	Reason         string  `bun:"impersonation_reason"`
+	ParentID       *string `bun:"parent_id"`
+	EndsAt         *int64  `bun:"ends_at"`
 }
 
 type tokenRow struct {
@@ -66,32 +76,4 @@ type setupRow struct {
 	Hash      string `bun:"hash,pk"`
 	CreatedAt int64  `bun:"created_at"`
 	ExpiresAt int64  `bun:"expires_at"`
-}
-
-// membership is what signing in needs to know of a person.
-type membership struct {
-	UserID         string `bun:"user_id"`
-	Email          string `bun:"email"`
-	Name           string `bun:"name"`
-	PasswordHash   string `bun:"password_hash"`
-	OrganisationID string `bun:"organisation_id"`
-	Organisation   string `bun:"organisation"`
-	Role           string `bun:"role"`
-}
-
-// membershipWhere finds the oldest membership that fits; nil when there is none.
-func membershipWhere(ctx context.Context, tx *db.Tx, where string, args ...any) (*membership, error) {
-	var m membership
-	err := tx.NewSelect().TableExpr("memberships AS m").
-		ColumnExpr("u.id AS user_id, u.email, u.name, u.password_hash, o.id AS organisation_id, o.name AS organisation, m.role").
-		Join("JOIN users AS u ON u.id = m.user_id").
-		Join("JOIN organisations AS o ON o.id = m.organisation_id").
-		Where(where, args...).Order("m.created_at", "m.organisation_id").Limit(1).Scan(ctx, &m)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return &m, nil
 }

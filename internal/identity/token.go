@@ -140,6 +140,7 @@ func (s *Service) Bearer(ctx context.Context, secret, ip string) (Principal, err
 	if err := s.attempts.check("token " + ip); err != nil {
 		return Principal{}, err
 	}
+	epoch := s.epoch.Load()
 	var m *membership
 	var rows []tokenRow
 	err := s.cfg.DB.ReadSystem(ctx, "whose token is it", func(ctx context.Context, tx *db.Tx) (err error) {
@@ -157,10 +158,14 @@ func (s *Service) Bearer(ctx context.Context, secret, ip string) (Principal, err
 		s.attempts.failed("token " + ip)
 		return Principal{}, unknown
 	}
-	p := Principal{UserID: m.UserID, OrgID: m.OrganisationID, Role: m.Role, Permissions: permissionsOf(m.Role), TokenID: rows[0].ID}
+	if err := m.standing(); err != nil {
+		return Principal{}, err
+	}
+	p := principalOf(m)
+	p.TokenID, p.Super = rows[0].ID, false
 	// A token about to expire is asked for each time, so that the cache does not lengthen its life.
 	if e := rows[0].ExpiresAt; e == nil || time.UnixMilli(*e).Sub(s.cfg.Clock.Now()) > cacheFor {
-		s.cache.Set(hash, p)
+		s.remember(hash, p, epoch)
 	}
 	return p, s.touch(ctx, (*tokenRow)(nil), p.TokenID)
 }

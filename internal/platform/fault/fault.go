@@ -13,18 +13,19 @@ type Code string
 
 // The codes.
 const (
-	Invalid      Code = "invalid"      // the input is wrong; Field says where
-	NotFound     Code = "not_found"    // it is not there, or not yours
-	Conflict     Code = "conflict"     // it exists, or changed meanwhile
-	Unauthorized Code = "unauthorized" // who are you
-	Forbidden    Code = "forbidden"    // you may not
-	TooLarge     Code = "too_large"    //
-	RateLimited  Code = "rate_limited" //
-	Unavailable  Code = "unavailable"  // try again later
-	Timeout      Code = "timeout"      // somebody else was too slow
-	Upstream     Code = "upstream"     // somebody else failed
-	Internal     Code = "internal"     // our fault
-	NotPossible  Code = "not_possible" // well-formed, but not in this state
+	Invalid      Code = "invalid"       // the input is wrong; Field says where
+	NotFound     Code = "not_found"     // it is not there, or not yours
+	Conflict     Code = "conflict"      // it exists, or changed meanwhile
+	Unauthorized Code = "unauthorized"  // who are you
+	Forbidden    Code = "forbidden"     // you may not
+	TooLarge     Code = "too_large"     //
+	RateLimited  Code = "rate_limited"  //
+	Unavailable  Code = "unavailable"   // try again later
+	Timeout      Code = "timeout"       // somebody else was too slow
+	Upstream     Code = "upstream"      // somebody else failed
+	Internal     Code = "internal"      // our fault
+	NotPossible  Code = "not_possible"  // well-formed, but not in this state
+	LimitReached Code = "limit_reached" // the organisation's plan does not include more
 )
 
 var status = map[Code]int{
@@ -32,7 +33,7 @@ var status = map[Code]int{
 	Unauthorized: http.StatusUnauthorized, Forbidden: http.StatusForbidden, TooLarge: http.StatusRequestEntityTooLarge,
 	RateLimited: http.StatusTooManyRequests, Unavailable: http.StatusServiceUnavailable,
 	Timeout: http.StatusGatewayTimeout, Upstream: http.StatusBadGateway, Internal: http.StatusInternalServerError,
-	NotPossible: http.StatusConflict,
+	NotPossible: http.StatusConflict, LimitReached: http.StatusForbidden,
 }
 
 // Detail is one thing wrong with an input.

@@ -1,0 +1,14 @@
+package event
+
+// IdentityChanged says that who may do what in an organisation is no longer what it was: of one person, or of
+// everybody where UserID is empty. Processes that remember it ask again.
+type IdentityChanged struct {
+	OrgID  string `json:"organisationId"`
+	UserID string `json:"userId,omitempty"`
+}
+
+// Type implements Fact.
+func (IdentityChanged) Type() string { return "identity.changed" }
+
+// Key implements Fact.
+func (e IdentityChanged) Key() string { return e.OrgID }

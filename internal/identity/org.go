@@ -1,0 +1,322 @@
+package identity
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/parley-voice/parley/internal/platform/db"
+	"github.com/parley-voice/parley/internal/platform/fault"
+)
+
+const (
+	maxMemberships = 500 // of one person
+	maxOrigins     = 20
+	minIdleMinutes = 5
+	maxIdleMinutes = 24 * 60
+	maxRegion      = 40
+)
+
+// OrganisationView is an organisation as its administrators see it.
+type OrganisationView struct {
+	ID                 string    `json:"id"`
+	Name               string    `json:"name"`
+	Region             string    `json:"region" doc:"Where its data is; \"\" is where the installation is"`
+	TimeZone           string    `json:"timeZone" doc:"IANA name such as Europe/Berlin"`
+	AllowedOrigins     []string  `json:"allowedOrigins" doc:"Web sites whose pages may use the API from a browser (CORS)"`
+	SessionIdleMinutes *int64    `json:"sessionIdleMinutes" doc:"A session ends after this long without use; null: as the installation says"`
+	CreatedAt          time.Time `json:"createdAt"`
+}
+
+func (r *organisationRow) view() OrganisationView {
+	return OrganisationView{ID: r.ID, Name: r.Name, Region: r.Region, TimeZone: r.TimeZone, AllowedOrigins: stringList(r.AllowedOrigins),
+		SessionIdleMinutes: r.IdleMinutes, CreatedAt: timeOf(r.CreatedAt)}
+}
+
+// OrganisationChange is what an administrator may change; nil leaves a part as it is.
+type OrganisationChange struct {
+	Name               *string
+	TimeZone           *string
+	AllowedOrigins     *[]string
+	SessionIdleMinutes *int64 // 0: as the installation says
+}
+
+func newOrganisationRow(name string, now int64) *organisationRow {
+	return &organisationRow{ID: newID(), Name: name, TimeZone: "UTC", AllowedOrigins: "[]", Limits: "{}", CreatedAt: now, UpdatedAt: now}
+}
+
+// organisationByID needs the system door.
+func organisationByID(ctx context.Context, tx *db.Tx, id string) (*organisationRow, error) {
+	var row organisationRow
+	return &row, one(ctx, tx, &row, "organisation", "id = ?", id)
+}
+
+// GetOrganisation gives p's organisation.
+func (s *Service) GetOrganisation(ctx context.Context, p Principal) (OrganisationView, error) {
+	var out OrganisationView
+	err := s.cfg.DB.ReadSystem(ctx, "show an organisation", func(ctx context.Context, tx *db.Tx) error {
+		row, err := organisationByID(ctx, tx, p.OrgID)
+		out = row.view()
+		return err
+	})
+	return out, err
+}
+
+// UpdateOrganisation changes p's organisation.
+func (s *Service) UpdateOrganisation(ctx context.Context, p Principal, c OrganisationChange) (OrganisationView, error) {
+	if err := c.check(); err != nil {
+		return OrganisationView{}, err
+	}
+	var after OrganisationView
+	err := s.cfg.DB.InSystem(ctx, "change an organisation", func(ctx context.Context, tx *db.Tx) error {
+		row, err := organisationByID(ctx, tx, p.OrgID)
+		if err != nil {
+			return err
+		}
+		before := row.view()
+		if err := c.apply(row); err != nil {
+			return err
+		}
+		after = row.view()
+		return s.saveOrganisation(ctx, tx, row, Change{Action: "organisation.update", Before: before, After: after})
+	})
+	s.Forget(p.OrgID, "")
+	return after, err
+}
+
+// saveOrganisation writes the columns that this context changes, and the audit entry.
+func (s *Service) saveOrganisation(ctx context.Context, tx *db.Tx, row *organisationRow, c Change) error {
+	row.UpdatedAt = s.cfg.Clock.Now().UnixMilli()
+	_, err := tx.NewUpdate().Model(row).WherePK().
+		Column("name", "region", "time_zone", "allowed_origins", "session_idle_minutes", "plan_id", "limits", "suspended_at", "suspended_reason", "updated_at").
+		Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("change an organisation: %w", err)
+	}
+	c.Kind, c.ID = "organisation", row.ID
+	return s.changed(ctx, tx, row.ID, "", c)
+}
+
+func (c *OrganisationChange) check() error {
+	if c.Name != nil {
+		name, err := requiredName("body.name", *c.Name)
+		if err != nil {
+			return err
+		}
+		c.Name = &name
+	}
+	if c.TimeZone != nil {
+		// "Local" is the server's own zone, which says nothing about the organisation.
+		if _, err := time.LoadLocation(*c.TimeZone); err != nil || *c.TimeZone == "" || *c.TimeZone == "Local" || len(*c.TimeZone) > 64 {
+			return fault.Field("body.timeZone", "%q is no time zone; use an IANA name such as Europe/Berlin", *c.TimeZone)
+		}
+	}
+	if m := c.SessionIdleMinutes; m != nil && *m != 0 && (*m < minIdleMinutes || *m > maxIdleMinutes) {
+		return fault.Field("body.sessionIdleMinutes", "use %d to %d minutes, or 0 for what the installation says", minIdleMinutes, maxIdleMinutes)
+	}
+	if c.AllowedOrigins == nil {
+		return nil
+	}
+	if len(*c.AllowedOrigins) > maxOrigins {
+		return fault.Field("body.allowedOrigins", "use at most %d origins", maxOrigins)
+	}
+	list := []string{}
+	for i, o := range *c.AllowedOrigins {
+		o, err := checkOrigin(fmt.Sprintf("body.allowedOrigins[%d]", i), o)
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(list, o) {
+			list = append(list, o)
+		}
+	}
+	c.AllowedOrigins = &list
+	return nil
+}
+
+// checkOrigin accepts what a browser sends as Origin (RFC 6454 section 6.1): scheme, host and port, and nothing else.
+func checkOrigin(location, origin string) (string, error) {
+	origin = strings.ToLower(strings.TrimSpace(origin))
+	u, err := url.Parse(origin)
+	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.Scheme+"://"+u.Host != origin || len(origin) > 255 ||
+		strings.ContainsAny(u.Host, "*,; ") {
+		return "", fault.Field(location, "%q is no origin; use scheme and host such as https://app.example.com, without a path and without *", origin)
+	}
+	return origin, nil
+}
+
+func (c *OrganisationChange) apply(row *organisationRow) error {
+	if c.Name != nil {
+		row.Name = *c.Name
+	}
+	if c.TimeZone != nil {
+		row.TimeZone = *c.TimeZone
+	}
+	if m := c.SessionIdleMinutes; m != nil {
+		row.IdleMinutes = m
+		if *m == 0 {
+			row.IdleMinutes = nil
+		}
+	}
+	if c.AllowedOrigins == nil {
+		return nil
+	}
+	b, err := json.Marshal(*c.AllowedOrigins)
+	row.AllowedOrigins = string(b)
+	return err
+}
+
+// SwitchOrganisation binds the session of a cookie to another organisation of its person, and gives the session's new
+// cookie.
+func (s *Service) SwitchOrganisation(ctx context.Context, p Principal, cookie, orgID string) (Account, string, error) {
+	if p.SessionID == "" || p.Impersonator != "" {
+		return Account{}, "", fault.New(fault.NotPossible, "only a person who signed in can switch; a token, or somebody who acts for another, stays in its organisation")
+	}
+	next, err := s.random()
+	if err != nil {
+		return Account{}, "", err
+	}
+	var m *membership
+	err = s.cfg.DB.InSystem(ctx, "switch to another organisation", func(ctx context.Context, tx *db.Tx) error {
+		if m, err = membershipWhere(ctx, tx, "m.user_id = ? AND m.organisation_id = ?", p.UserID, orgID); err != nil {
+			return err
+		}
+		if m == nil {
+			return fault.New(fault.NotFound, "you do not belong to that organisation")
+		}
+		if err := m.standing(); err != nil {
+			return err
+		}
+		ok, err := s.rebind(ctx, tx, p.SessionID, cookie, next, orgID)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return fault.New(fault.Unauthorized, "your session has ended; sign in again")
+		}
+		return Audit(ctx, tx, orgID, Change{Action: "auth.switch", Kind: "user", ID: p.UserID,
+			Before: map[string]string{"organisationId": p.OrgID}, After: map[string]string{"organisationId": orgID}})
+	})
+	if err != nil {
+		return Account{}, "", err
+	}
+	s.forgetMember(p.OrgID, p.UserID)
+	acc, err := s.Account(ctx, principalOf(m))
+	return acc, next, err
+}
+
+// rebind gives a session another organisation and another secret.
+func (s *Service) rebind(ctx context.Context, tx *db.Tx, id, _, next, orgID string) (bool, error) {
+	return affected(tx.NewUpdate().Model((*sessionRow)(nil)).Set("id = ?", hashSecret(next)).Set("organisation_id = ?", orgID).
+		Set("last_used_at = ?", s.cfg.Clock.Now().UnixMilli()).Where("id = ?", id).Exec(ctx))
+}
+
+// NewOrganisation describes an organisation and its first owner.
+type NewOrganisation struct {
+	Name, Region string
+	Placement    string // "shared", "own"; "" is shared
+	OwnerEmail   string
+	Password     string // for an owner who has no account yet
+}
+
+func checkRegion(location, region string) (string, error) {
+	region = strings.ToLower(strings.TrimSpace(region))
+	if len(region) > maxRegion || strings.Trim(region, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+		return "", fault.Field(location, "a region is a short name such as eu-central: letters, digits and hyphens")
+	}
+	return region, nil
+}
+
+// CreateOrganisation makes an organisation whose owner is the person with that address: for the command line. Somebody
+// who has an account already keeps its password. Without any super-admin the owner becomes one.
+func (s *Service) CreateOrganisation(ctx context.Context, n NewOrganisation) (Account, error) {
+	name, err := requiredName("name", n.Name)
+	if err != nil {
+		return Account{}, err
+	}
+	if n.Region, err = checkRegion("region", n.Region); err != nil {
+		return Account{}, err
+	}
+	email, err := normalEmail(n.OwnerEmail)
+	if err != nil {
+		return Account{}, err
+	}
+	if err := s.checkPlacement(n.Placement); err != nil {
+		return Account{}, err
+	}
+	hash := ""
+	if err := CheckPassword(n.Password, email); err == nil {
+		if hash, err = s.hash(ctx, n.Password); err != nil {
+			return Account{}, err
+		}
+	}
+	now := s.cfg.Clock.Now().UnixMilli()
+	org := newOrganisationRow(name, now)
+	org.Region = n.Region
+	var userID string
+	err = s.cfg.DB.InSystem(ctx, "create an organisation", func(ctx context.Context, tx *db.Tx) error {
+		user, err := s.userOrNew(ctx, tx, email, n.Password, hash)
+		if err != nil {
+			return err
+		}
+		userID = user.ID
+		if _, err := tx.NewInsert().Model(org).Exec(ctx); err != nil {
+			return err
+		}
+		member := &membershipRow{UserID: user.ID, OrganisationID: org.ID, Role: RoleOwner, CreatedAt: now}
+		if _, err := tx.NewInsert().Model(member).Exec(ctx); err != nil {
+			return err
+		}
+		return Audit(ctx, tx, org.ID, Change{Action: "organisation.create", Kind: "organisation", ID: org.ID, After: org.view()})
+	})
+	if err != nil {
+		return Account{}, err
+	}
+	if err := s.settle(ctx, org, n.Placement); err != nil {
+		return Account{}, err
+	}
+	return s.Account(ctx, Principal{UserID: userID, OrgID: org.ID})
+}
+
+// userOrNew gives the person with an address, who is made with the password when there is none yet.
+func (s *Service) userOrNew(ctx context.Context, tx *db.Tx, email, password, hash string) (*userRow, error) {
+	var user userRow
+	err := one(ctx, tx, &user, "person", "email = ?", email)
+	if err == nil || !fault.Is(err, fault.NotFound) {
+		return &user, err
+	}
+	if hash == "" {
+		return nil, CheckPassword(password, email)
+	}
+	supers, err := tx.NewSelect().Model((*userRow)(nil)).Where("super = ?", true).Count(ctx)
+	if err != nil {
+		return nil, err
+	}
+	user = userRow{ID: newID(), Email: email, Name: email, PasswordHash: hash, Super: supers == 0, CreatedAt: s.cfg.Clock.Now().UnixMilli()}
+	_, err = tx.NewInsert().Model(&user).Exec(ctx)
+	return &user, err
+}
+
+func (s *Service) checkPlacement(placement string) error {
+	if placement != "" && placement != "shared" && s.cfg.Place == nil {
+		return fault.Field("placement", "%q is no placement here; use shared", placement)
+	}
+	return nil
+}
+
+// settle gives a new organisation its place and its first agents.
+func (s *Service) settle(ctx context.Context, org *organisationRow, placement string) error {
+	if s.cfg.Place != nil {
+		if err := s.cfg.Place(ctx, org.ID, placement, org.Region); err != nil {
+			return err
+		}
+	}
+	if s.cfg.NewOrganisation != nil {
+		return s.cfg.NewOrganisation(ctx, org.ID)
+	}
+	return nil
+}
