@@ -45,7 +45,6 @@ type Config struct {
 	Random      io.Reader     // nil is crypto/rand
 	SessionIdle time.Duration // a session ends after this long without use
 	Secure      bool          // cookies only over https
-	PublicURL   string        // where people reach us: for links in letters, and whose passkeys these are
 	Sealer      Sealer        // for secrets that must be read again; nil: no authenticator apps and passkeys
 	Outbox      *mail.Outbox  // nil: no letters
 	// LeakedPasswords is the URL of a range API that new passwords are looked up in; "": only the list of the program.
@@ -101,7 +100,14 @@ func New(c Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.HTTP == nil {
+		c.HTTP = http.DefaultClient
+	}
+	if c.Sealer == nil {
+		c.Sealer = noSealer{}
+	}
 	return &Service{
+		ranges:   ranges{url: c.LeakedPasswords, client: c.HTTP},
 		settings: settings,
 		cfg:      c, attempts: newAttempts(c.Clock), hashing: semaphore.NewWeighted(hashingLimit), cache: cache,
 		touched: map[string]time.Time{},

@@ -49,12 +49,15 @@ func NewOutbox(c OutboxConfig) *Outbox {
 	return o
 }
 
-// Enabled reports whether letters can be sent at all.
-func (o *Outbox) Enabled() bool { return o.cfg.Sender.Enabled() }
+// Enabled reports whether letters can be sent at all; not by a nil Outbox.
+func (o *Outbox) Enabled() bool { return o != nil && o.cfg.Sender.Enabled() }
 
 // Post puts a letter into the queue. It never waits: when the queue is full, or closed, the letter is dropped and the
-// log says so.
+// log says so. A nil Outbox drops it.
 func (o *Outbox) Post(l Letter) {
+	if o == nil {
+		return
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed {
