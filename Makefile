@@ -60,7 +60,7 @@ lint: web/node_modules/.installed ## gofmt, staticcheck, biome
 	cd web && npm run lint
 
 .PHONY: race
-race: web/dist/index.html test/peers/aimock/node_modules/.installed ## all Go tests under the race detector
+race: web/dist/index.html test/peers/aimock/node_modules/.installed bin/versitygw ## all Go tests under the race detector
 	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./...
 
 test/peers/aimock/node_modules/.installed: test/peers/aimock/package-lock.json
@@ -70,6 +70,11 @@ test/peers/aimock/node_modules/.installed: test/peers/aimock/package-lock.json
 .PHONY: web-test
 web-test: web/node_modules/.installed ## unit tests of the web UI
 	cd web && npm test
+
+# The S3 server of the tests. Its module is its own, so that its dependencies are not Parley's.
+bin/versitygw: test/peers/versitygw/go.sum
+	cd test/peers/versitygw && $(GO) build -trimpath -o $(CURDIR)/$@ github.com/versity/versitygw/cmd/versitygw
+	@touch $@
 
 test/e2e/node_modules/.installed: test/e2e/package-lock.json
 	cd test/e2e && npm ci --no-audit --no-fund
