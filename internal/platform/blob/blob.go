@@ -32,6 +32,7 @@ const (
 	smallTimeout = 20 * time.Second // of what carries no content, and of the answer before the content
 	closeTimeout = 10 * time.Second
 	maxKey       = 512
+	contentType  = "application/octet-stream"
 	pingKey      = ".parley-ping"
 	listPage     = 1000 // S3 gives no more at once
 )
@@ -128,33 +129,80 @@ func (s *Store) Ping(ctx context.Context) error {
 }
 
 // Put stores what r gives, in place of what was there. It appears when it is whole: after an error there is what there
-// was before. The caller's context bounds it.
+// was before. The caller's context bounds it; S3 has a time-out more to take back what was sent.
 func (s *Store) Put(ctx context.Context, key string, r io.Reader) error {
 	if err := check(ctx, key); err != nil {
 		return err
 	}
-	// The writer stores nothing when its context ends before Close.
-	wctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	w, err := s.bucket.NewWriter(wctx, key, &blob.WriterOptions{
-		ContentType: "application/octet-stream", BeforeWrite: s.cleanUp,
-	})
-	if err != nil {
-		return s.fail("store", key, err)
+	write := s.write
+	if s.client != nil {
+		write = s.upload
 	}
-	if _, err := io.Copy(w, r); err != nil {
-		cancel()
-		_ = w.Close() // it says that it was cancelled
-		return s.fail("store", key, err)
-	}
-	if err := w.Close(); err != nil {
+	if err := write(ctx, key, r); err != nil {
 		return s.fail("store", key, err)
 	}
 	return nil
 }
 
-// cleanUp has parts that were sent taken back after a cancelled upload, too: they would cost for ever, and no list
-// shows them. The upload's own context has ended by then, so a time-out of its own bounds it.
+func (s *Store) write(ctx context.Context, key string, r io.Reader) error {
+	// The writer stores nothing when its context ends before Close.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	w, err := s.bucket.NewWriter(ctx, key, &blob.WriterOptions{ContentType: contentType})
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(w, r); err != nil {
+		cancel()
+		_ = w.Close() // it says that it was cancelled
+		return err
+	}
+	return w.Close()
+}
+
+// upload ends the content with an error when ctx ends, rather than the upload: a request to begin an upload in parts that
+// is cut off may have begun one that nobody can name any more, and its parts would cost for ever, and no list shows them.
+// A server that says nothing is given up a time-out later.
+func (s *Store) upload(ctx context.Context, key string, r io.Reader) error {
+	request, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() {
+		late := time.NewTimer(s.timeout)
+		defer late.Stop()
+		select {
+		case <-late.C:
+			cancel()
+		case <-request.Done():
+		}
+	})()
+	content := &boundReader{ctx: ctx, r: r}
+	err := s.bucket.Upload(request, key, content, &blob.WriterOptions{ContentType: contentType, BeforeWrite: s.cleanUp})
+	if err != nil {
+		return errors.Join(ctx.Err(), content.err, err)
+	}
+	return nil
+}
+
+// boundReader fails when its context has ended, at the end of the content, too, and keeps the error.
+type boundReader struct {
+	ctx context.Context //nolint:containedctx // one Put's
+	r   io.Reader
+	err error
+}
+
+// Read implements io.Reader.
+func (b *boundReader) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	if ended := b.ctx.Err(); ended != nil {
+		n, err = 0, ended
+	}
+	if err != nil && err != io.EOF {
+		b.err = err
+	}
+	return n, err
+}
+
+// cleanUp has the parts of a failed upload taken back though its context may have ended.
 func (s *Store) cleanUp(as func(any) bool) error {
 	var m *transfermanager.Client
 	if as(&m) {
