@@ -9,6 +9,7 @@ import (
 
 	"github.com/parley-voice/parley/internal/event"
 	"github.com/parley-voice/parley/internal/platform/db"
+	"github.com/parley-voice/parley/internal/platform/etag"
 )
 
 // Origin says where a request came from. The gateway puts one into every request's context.
@@ -62,8 +63,12 @@ type Change struct {
 }
 
 // Audit stores an audit entry in the transaction of the change. Who and from where is taken from ctx; without a
-// principal it was the system itself, or whoever owns the machine.
+// principal it was the system itself, or whoever owns the machine. A request with If-Match is refused here when it
+// names another state than Before.
 func Audit(ctx context.Context, tx *db.Tx, orgID string, c Change) error {
+	if err := etag.Check(ctx, c.Kind, c.Before); err != nil {
+		return err
+	}
 	e, err := entry(ctx, orgID, c)
 	if err != nil {
 		return err

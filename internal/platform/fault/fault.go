@@ -25,6 +25,7 @@ const (
 	Upstream     Code = "upstream"      // somebody else failed
 	Internal     Code = "internal"      // our fault
 	NotPossible  Code = "not_possible"  // well-formed, but not in this state
+	Changed      Code = "changed"       // it is no longer what If-Match names
 	LimitReached Code = "limit_reached" // the organisation's plan does not include more
 )
 
@@ -33,7 +34,7 @@ var status = map[Code]int{
 	Unauthorized: http.StatusUnauthorized, Forbidden: http.StatusForbidden, TooLarge: http.StatusRequestEntityTooLarge,
 	RateLimited: http.StatusTooManyRequests, Unavailable: http.StatusServiceUnavailable,
 	Timeout: http.StatusGatewayTimeout, Upstream: http.StatusBadGateway, Internal: http.StatusInternalServerError,
-	NotPossible: http.StatusConflict, LimitReached: http.StatusForbidden,
+	NotPossible: http.StatusConflict, Changed: http.StatusPreconditionFailed, LimitReached: http.StatusForbidden,
 }
 
 // Detail is one thing wrong with an input.
@@ -110,6 +111,8 @@ func CodeFor(httpStatus int) Code {
 		return NotFound
 	case http.StatusConflict:
 		return Conflict
+	case http.StatusPreconditionFailed:
+		return Changed
 	case http.StatusRequestEntityTooLarge:
 		return TooLarge
 	case http.StatusTooManyRequests:

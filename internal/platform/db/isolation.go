@@ -1,0 +1,30 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+)
+
+type serializableKey struct{}
+
+// Serializable makes the write transactions that are begun with ctx behave as if one came after the other. On PostgreSQL
+// one that would not fails, see [IsConflict]; on SQLite they always do.
+func Serializable(ctx context.Context) context.Context {
+	return context.WithValue(ctx, serializableKey{}, true)
+}
+
+func (d *DB) options(ctx context.Context, readOnly bool) *sql.TxOptions {
+	o := &sql.TxOptions{ReadOnly: readOnly}
+	if d.dialect == Postgres && !readOnly && ctx.Value(serializableKey{}) != nil {
+		o.Isolation = sql.LevelSerializable
+	}
+	return o
+}
+
+// IsConflict reports whether a serializable transaction failed because of another one: it may be done again.
+// https://www.postgresql.org/docs/current/errcodes-appendix.html: class 40.
+func IsConflict(err error) bool {
+	var state interface{ SQLState() string }
+	return errors.As(err, &state) && (state.SQLState() == "40001" || state.SQLState() == "40P01")
+}
