@@ -16,6 +16,7 @@ import (
 
 	"github.com/parley-voice/parley/internal/event"
 	"github.com/parley-voice/parley/internal/platform/blob"
+	"github.com/parley-voice/parley/internal/platform/blob/blobtest"
 	"github.com/parley-voice/parley/internal/platform/db/dbtest"
 	"github.com/parley-voice/parley/internal/platform/fault"
 	"github.com/parley-voice/parley/internal/platform/search"
@@ -368,10 +369,16 @@ func TestEndlessEndings(t *testing.T) {
 	}
 }
 
-// The real blob store and the real clock: everything happens by itself.
+// The real blob stores and the real clock: everything happens by itself.
 func TestByItself(t *testing.T) {
+	for name, url := range map[string]string{"folder": "", "s3": blobtest.Start(t).Bucket(t, "records")} {
+		t.Run(name, func(t *testing.T) { byItself(t, url) })
+	}
+}
+
+func byItself(t *testing.T, blobURL string) {
 	dir := t.TempDir()
-	blobs, err := blob.Open(context.Background(), blob.Config{DataDir: dir})
+	blobs, err := blob.Open(context.Background(), blob.Config{DataDir: dir, URL: blobURL})
 	must(t, err)
 	t.Cleanup(func() { must(t, blobs.Close()) })
 	r := newRig(t, dbtest.SQLite(t, Migrations()), dir, func(c *Config) { c.Clock, c.Blobs = quartz.NewReal(), blobs })
