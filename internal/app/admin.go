@@ -71,9 +71,9 @@ func (a *Admin) MediaToken(ctx context.Context, slug string, valid time.Duration
 // OpenAPI gives the API's document without opening anything.
 func OpenAPI(version string) ([]byte, error) {
 	mux := http.NewServeMux()
-	api := gateway.NewAPI(mux, version, nobody{}, slog.New(slog.DiscardHandler))
+	api := gateway.NewAPI(mux, gateway.APIConfig{Version: version, Auth: nobody{}, Log: slog.New(slog.DiscardHandler)})
 	(&App{
-		identity: &identity.Service{}, agents: &agent.Service{}, phones: &telephony.Service{}, records: &conversation.Service{},
+		identity: &identity.Service{}, agents: &agent.Service{}, phones: &telephony.Service{}, records: &conversation.Service{}, cors: &gateway.CORS{},
 	}).routes(api)
 	return api.OpenAPI().YAML()
 }

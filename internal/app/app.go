@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -70,6 +68,8 @@ type App struct {
 	hub      *gateway.Hub
 	health   *gateway.Health
 	http     *gateway.Server
+	cors     *gateway.CORS
+	keys     *gateway.Keys
 	metrics  *callMetrics
 	feed     *feed
 	local    *local.Engine
@@ -158,7 +158,7 @@ func (a *App) onStop(name string, fn func(ctx context.Context) error) {
 
 // migrations lists every context's history.
 func migrations() []db.Migrations {
-	return []db.Migrations{identity.Migrations(), agent.Migrations(), telephony.Migrations(), conversation.Migrations()}
+	return []db.Migrations{identity.Migrations(), agent.Migrations(), telephony.Migrations(), conversation.Migrations(), gateway.Migrations()}
 }
 
 // openDatabase is what the command line shares with the server.
@@ -216,7 +216,7 @@ func (a *App) buildContexts(context.Context) (err error) {
 	})
 	a.identity, err = identity.New(identity.Config{
 		DB: a.db, Clock: a.clock, Log: a.log, SessionIdle: a.cfg.SessionIdle,
-		Secure: strings.HasPrefix(a.cfg.PublicURL, "https://"), NewOrganisation: a.agents.Seed,
+		Secure: a.cfg.secure(), NewOrganisation: a.agents.Seed,
 	})
 	if err != nil {
 		return err
@@ -270,6 +270,9 @@ func (a *App) startRecords(ctx context.Context) (err error) {
 		return err
 	}
 	if err := jobs.Every(a.jobs, time.Hour, sweepSessions{}); err != nil {
+		return err
+	}
+	if err := a.startKeys(); err != nil {
 		return err
 	}
 	if err := a.jobs.Start(ctx); err != nil {
@@ -350,7 +353,7 @@ func settingProblem(setting, value string, err error) error {
 	return badSetting(setting, "stop what uses it, or give another address", "%s cannot be used: %v", value, err)
 }
 
-func (a *App) startWeb(ctx context.Context) error {
+func (a *App) startWeb(ctx context.Context) (err error) {
 	a.hub = gateway.NewHub(a.identity, a.clock, a.log)
 	a.feed = &feed{hub: a.hub, bus: a.bus, calls: a.calls, clock: a.clock, log: a.log}
 	if err := a.feed.start(ctx); err != nil {
@@ -361,14 +364,12 @@ func (a *App) startWeb(ctx context.Context) error {
 	a.onStop("feed", func(context.Context) error { cancel(); return nil })
 	a.health = gateway.NewHealth(a.version,
 		gateway.Check{Name: "database", Run: a.db.Ping}, gateway.Check{Name: "bus", Run: a.bus.Ping}, gateway.Check{Name: "blobs", Run: a.blobs.Ping})
-	mux := http.NewServeMux()
-	a.mount(mux, gateway.NewAPI(mux, a.version, a.identity, a.log))
+	if a.http, err = a.buildEdge(); err != nil {
+		return err
+	}
 	watch(a.reg, a.calls, a.pacer, a.hub.Clients, a.bus.Dropped)
-	a.http = gateway.New(gateway.Config{
-		Addr: a.cfg.HTTPAddr, Handler: mux, Secure: strings.HasPrefix(a.cfg.PublicURL, "https://"), Clock: a.clock, Log: a.log, Observe: a.metrics.request,
-	})
-	if err := a.http.Listen(); err != nil {
-		return settingProblem("http-addr", a.cfg.HTTPAddr, err)
+	if err := a.listen(); err != nil {
+		return err
 	}
 	a.onStop("web", func(ctx context.Context) error { a.hub.Close(); return a.http.Close(ctx) })
 	return nil
@@ -380,6 +381,7 @@ func (a *App) routes(api huma.API) {
 	a.agents.Routes(api)
 	a.phones.Routes(api)
 	a.records.Routes(api)
+	a.cors.Routes(api)
 	(&talk{agents: a.agents, identity: a.identity, calls: a.calls, webrtc: func() *webrtc.Server { return a.webrtc }}).Routes(api)
 }
 

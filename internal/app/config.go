@@ -27,6 +27,20 @@ type Config struct {
 	MediaIP    string `name:"media-ip" help:"IP address that callers send audio to, when it is not that of the SIP address (behind NAT, or when listening on 0.0.0.0)." env:"PARLEY_MEDIA_IP" group:"Network"`
 	WebRTCAddr string `name:"webrtc-addr" help:"UDP address of browser calls (one port). 'off' turns them off." default:"127.0.0.1:8081" env:"PARLEY_WEBRTC_ADDR" group:"Network"`
 
+	TLSCert          string `name:"tls-cert" help:"File with the web server's certificate and its chain (PEM). Read again when it changes." env:"PARLEY_TLS_CERT" group:"Edge"`
+	TLSKey           string `name:"tls-key" help:"File with the certificate's key (PEM)." env:"PARLEY_TLS_KEY" group:"Edge"`
+	ACMEDomains      string `name:"acme-domains" help:"Names to get certificates for from an ACME server such as Let's Encrypt, comma-separated. Using it accepts the server's terms." env:"PARLEY_ACME_DOMAINS" group:"Edge"`
+	ACMEEmail        string `name:"acme-email" help:"Address that the ACME server may write to." env:"PARLEY_ACME_EMAIL" group:"Edge"`
+	ACMEDirectory    string `name:"acme-directory" help:"Another ACME server than Let's Encrypt: the URL of its directory." env:"PARLEY_ACME_DIRECTORY" group:"Edge"`
+	HTTPRedirectAddr string `name:"http-redirect-addr" help:"Address, such as 0.0.0.0:80, that sends browsers to https and answers ACME's challenges. Empty: none." env:"PARLEY_HTTP_REDIRECT_ADDR" group:"Edge"`
+	TrustedProxies   string `name:"trusted-proxies" help:"Networks of proxies whose word on the caller's address counts, comma-separated CIDR. Empty: nobody's." env:"PARLEY_TRUSTED_PROXIES" group:"Edge"`
+	ProxyHeader      string `name:"proxy-header" help:"The header those proxies write it in: x-forwarded-for or forwarded (RFC 7239). The other one is ignored." default:"x-forwarded-for" env:"PARLEY_PROXY_HEADER" group:"Edge"`
+	RateAddress      string `name:"rate-address" help:"API requests of one address, REQUESTS/TIME; 'off' is no limit. Programs on this machine are not limited." default:"3000/1m" env:"PARLEY_RATE_ADDRESS" group:"Edge"`
+	RateSignIn       string `name:"rate-sign-in" help:"Sign-ins and other public changes of one address." default:"60/1m" env:"PARLEY_RATE_SIGN_IN" group:"Edge"`
+	RateRead         string `name:"rate-read" help:"Reading requests of one token or person." default:"3000/1m" env:"PARLEY_RATE_READ" group:"Edge"`
+	RateWrite        string `name:"rate-write" help:"Changing requests of one token or person." default:"1200/1m" env:"PARLEY_RATE_WRITE" group:"Edge"`
+	RateOrganisation string `name:"rate-organisation" help:"API requests of an organisation that has no rate of its own." default:"12000/1m" env:"PARLEY_RATE_ORGANISATION" group:"Edge"`
+
 	DataDir     string `help:"Folder for everything the embedded engines keep." default:"./data" env:"PARLEY_DATA_DIR" group:"Storage"`
 	DatabaseURL string `help:"postgres://... Empty: SQLite in the data folder." env:"PARLEY_DATABASE_URL" group:"Storage"`
 	NATSURL     string `name:"nats-url" help:"nats://... Empty: an embedded server." env:"PARLEY_NATS_URL" group:"Storage"`
@@ -75,6 +89,7 @@ func (c *Config) Check() error {
 		problems = append(problems, badSetting(setting, remedy, problem, args...))
 	}
 	c.checkNetwork(bad)
+	c.checkEdge(bad)
 	c.checkStorage(bad)
 	for setting, value := range map[string]string{"sim-stt": c.SimSTT, "sim-llm": c.SimLLM, "sim-tts": c.SimTTS} {
 		if _, _, err := simulated(value); err != nil {
@@ -240,8 +255,13 @@ func (c *Config) trusted() ([]netip.Prefix, error) {
 
 // publicURL is where the outside reaches us.
 func (c *Config) publicURL(httpAddr string) string {
-	if c.PublicURL != "" {
+	switch {
+	case c.PublicURL != "":
 		return strings.TrimRight(c.PublicURL, "/")
+	case c.ACMEDomains != "":
+		return "https://" + c.acmeDomains()[0]
+	case c.TLSCert != "":
+		return "https://" + httpAddr
 	}
 	return "http://" + httpAddr
 }

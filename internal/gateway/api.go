@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 
@@ -12,6 +13,8 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/parley-voice/parley/internal/identity"
+	"github.com/parley-voice/parley/internal/platform/db"
+	"github.com/parley-voice/parley/internal/platform/etag"
 	"github.com/parley-voice/parley/internal/platform/fault"
 )
 
@@ -33,7 +36,10 @@ func useProblems() {
 		huma.NewError = func(status int, msg string, errs ...error) huma.StatusError {
 			return problem(status, msg, errs)
 		}
-		huma.NewErrorWithContext = func(_ huma.Context, status int, msg string, errs ...error) huma.StatusError {
+		huma.NewErrorWithContext = func(ctx huma.Context, status int, msg string, errs ...error) huma.StatusError {
+			if ctx != nil && etag.From(ctx.Context()) != nil && slices.ContainsFunc(errs, db.IsConflict) {
+				return faultOf(etag.Changed())
+			}
 			return problem(status, msg, errs)
 		}
 	})
@@ -67,26 +73,37 @@ func problem(status int, msg string, errs []error) *fault.Error {
 	return e
 }
 
+// APIConfig is what NewAPI needs. What is nil is left out.
+type APIConfig struct {
+	Version string
+	Auth    Authenticator
+	CORS    *CORS
+	Limits  *Limits
+	Keys    *Keys
+	Log     *slog.Logger
+}
+
 // NewAPI makes the API on mux. Routes of the contexts are added to it; nothing is listened to yet, so the
 // document can be written without a server.
-func NewAPI(mux *http.ServeMux, version string, auth Authenticator, log *slog.Logger) huma.API {
+func NewAPI(mux *http.ServeMux, cfg APIConfig) huma.API {
 	useProblems()
-	c := huma.DefaultConfig("Parley", version)
+	c := huma.DefaultConfig("Parley", cfg.Version)
 	c.Info.Description = "AI telephony and contact centre. Errors are problem+json (RFC 9457) with a stable `code`. " +
-		"Lists give `items` and `next`; pass `next` as `cursor` for the following page."
+		"Lists give `items` and `next`; pass `next` as `cursor` for the following page. A POST may carry an `Idempotency-Key`; what is read has an " +
+		"`ETag`; `RateLimit` tells what is left of the limits (docs/edge.md)."
 	c.Info.License = &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"}
 	c.OpenAPIPath = "/api/openapi"
 	c.DocsPath = "" // docs.go serves it: huma's own page loads its script from another host
 	c.SchemasPath = ""
 	c.CreateHooks = nil
-	c.Transformers = append(c.Transformers, logFailure(log))
+	c.Transformers = append(c.Transformers, logFailure(cfg.Log))
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"bearer":  {Type: "http", Scheme: "bearer", Description: "An API token: `Authorization: Bearer pk_...`"},
 		"session": {Type: "apiKey", In: "cookie", Name: SessionCookie, Description: "A signed-in browser"},
 	}
 	api := humago.New(mux, c)
-	api.UseMiddleware(recoverer(api, log), authorizer(api, auth))
-	api.OpenAPI().OnAddOperation = append(api.OpenAPI().OnAddOperation, declareSecurity)
+	api.UseMiddleware(recoverer(api, cfg.Log), bodyLimit, authorizer(api, cfg), cfg.Limits.middleware(api), noStore, cfg.Keys.middleware(api), conditional(api, cfg.Log))
+	api.OpenAPI().OnAddOperation = append(api.OpenAPI().OnAddOperation, declareSecurity, declareKeys, declareConditions)
 	return api
 }
 
@@ -128,9 +145,31 @@ func recoverer(api huma.API, log *slog.Logger) func(huma.Context, func(huma.Cont
 	}
 }
 
+// bodyLimit lets the body of an operation be as large as it declares.
+func bodyLimit(ctx huma.Context, next func(huma.Context)) {
+	raiseBody(ctx.Context(), ctx.Operation().MaxBodyBytes)
+	next(ctx)
+}
+
+// noStore keeps answers to changes out of caches, and uncompressed: some hold a secret.
+func noStore(ctx huma.Context, next func(huma.Context)) {
+	if ctx.Method() != http.MethodGet && ctx.Method() != http.MethodHead {
+		ctx.SetHeader("Cache-Control", "no-store")
+	}
+	next(ctx)
+}
+
+func faultOf(err error) *fault.Error {
+	var f *fault.Error
+	if !errors.As(err, &f) {
+		f = fault.Wrap(fault.Internal, err, "something went wrong on our side; it was logged, please try again")
+	}
+	return f
+}
+
 // authorizer lets a request through when the operation is public, or when whoever asks holds the
 // permission that the operation names.
-func authorizer(api huma.API, auth Authenticator) func(huma.Context, func(huma.Context)) {
+func authorizer(api huma.API, cfg APIConfig) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		perm, _ := ctx.Operation().Metadata["permission"].(string)
 		if perm == "public" {
@@ -138,15 +177,15 @@ func authorizer(api huma.API, auth Authenticator) func(huma.Context, func(huma.C
 			return
 		}
 		r, _ := humago.Unwrap(ctx)
-		p, err := Authenticate(r, auth)
+		p, err := Authenticate(r, cfg.Auth)
+		if err == nil {
+			err = cfg.CORS.check(r, p.OrgID)
+		}
 		if err == nil && (perm == "" || !p.May(perm)) {
 			err = fault.New(fault.Forbidden, "your role does not include %q; ask an administrator of your organisation", perm)
 		}
 		if err != nil {
-			var f *fault.Error
-			if !errors.As(err, &f) {
-				f = fault.Wrap(fault.Internal, err, "something went wrong on our side; it was logged, please try again")
-			}
+			f := faultOf(err)
 			if f.Status == http.StatusUnauthorized {
 				ctx.SetHeader("WWW-Authenticate", `Bearer realm="parley"`)
 			}

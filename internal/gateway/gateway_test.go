@@ -114,7 +114,7 @@ func serve(t *testing.T) (string, *logged) {
 	logs := &logged{}
 	log := slog.New(slog.NewTextHandler(logs, nil))
 	mux := http.NewServeMux()
-	things(gateway.NewAPI(mux, "1", people(), log))
+	things(gateway.NewAPI(mux, gateway.APIConfig{Version: "1", Auth: people(), Log: log}))
 	mux.HandleFunc("GET /plain-panic", func(http.ResponseWriter, *http.Request) { panic("the secret word") })
 	mux.HandleFunc("POST /echo", func(w http.ResponseWriter, r *http.Request) {
 		if _, err := io.Copy(w, r.Body); err != nil {

@@ -1,25 +1,22 @@
 package gateway
 
 import (
-	"bufio"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"log/slog"
 	"net"
 	"net/http"
-	"runtime/debug"
+	"net/url"
 	"strings"
 	"time"
 
 	"github.com/coder/quartz"
 
-	"github.com/parley-voice/parley/internal/identity"
+	"github.com/parley-voice/parley/internal/gateway/certs"
+	"github.com/parley-voice/parley/internal/platform/fault"
 )
 
 const (
-	maxBody           = 4 << 20
 	readHeaderTimeout = 10 * time.Second
 	idleTimeout       = 2 * time.Minute
 	shutdownTimeout   = 10 * time.Second
@@ -28,169 +25,167 @@ const (
 // Config is what New needs.
 type Config struct {
 	Addr    string
-	Handler http.Handler // everything mounted; the middleware is put around it
-	Secure  bool         // reached over https: cookies and HSTS
-	Proxies Proxies      // whose word on the caller's address counts
-	Clock   quartz.Clock
-	Log     *slog.Logger
+	Handler http.Handler  // everything mounted; the middleware is put around it
+	Certs   *certs.Source // nil: plain HTTP, for this machine or behind a proxy that does TLS
+	// RedirectAddr answers plain HTTP with a redirect to https, and ACME's challenges; "" does not listen.
+	RedirectAddr string
+	PublicURL    string  // where the outside reaches us; its https form is where redirects go
+	Secure       bool    // reached over https: HSTS
+	Proxies      Proxies // whose word on the caller's address counts
+	Limits       *Limits // nil limits nothing
+	CORS         *CORS   // nil allows no other origin
+	Clock        quartz.Clock
+	Log          *slog.Logger
 	// Observe is told of every request: method, route pattern, status, seconds.
 	Observe func(method, route string, status int, seconds float64)
 }
 
 // Server listens. Close is safe before Listen, and twice.
 type Server struct {
-	cfg Config
-	srv *http.Server
-	ln  net.Listener
+	cfg      Config
+	srv      *http.Server
+	ln       net.Listener
+	redirect *http.Server // nil without RedirectAddr
+	plain    net.Listener
 }
 
 // New makes a server that does not listen yet.
 func New(c Config) *Server {
 	s := &Server{cfg: c}
-	s.srv = &http.Server{
-		Handler:           s.middleware(c.Handler),
-		ReadHeaderTimeout: readHeaderTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
+	s.srv = s.server(s.middleware(c.Handler))
+	if c.Certs != nil {
+		s.srv.TLSConfig = c.Certs.TLS()
+	}
+	if c.RedirectAddr != "" {
+		var h http.Handler = http.HandlerFunc(s.toHTTPS)
+		if c.Certs != nil {
+			h = c.Certs.Challenge(h)
+		}
+		s.redirect = s.server(h)
 	}
 	return s
 }
 
-// Listen takes the address; Addr is known afterwards.
-func (s *Server) Listen() error {
-	ln, err := net.Listen("tcp", s.cfg.Addr)
-	if err != nil {
+func (s *Server) server(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
+	}
+}
+
+// Listen takes the addresses; Addr and RedirectAddr are known afterwards.
+func (s *Server) Listen() (err error) {
+	if s.ln, err = net.Listen("tcp", s.cfg.Addr); err != nil {
 		return err
 	}
-	s.ln = ln
+	if s.redirect == nil {
+		return nil
+	}
+	if s.plain, err = net.Listen("tcp", s.cfg.RedirectAddr); err != nil {
+		_ = s.ln.Close()
+		return &RedirectError{err}
+	}
 	return nil
 }
+
+// RedirectError says that it is the address of the redirects that cannot be listened on.
+type RedirectError struct{ Err error }
+
+// Error implements error.
+func (e *RedirectError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the cause.
+func (e *RedirectError) Unwrap() error { return e.Err }
 
 // Addr is the address listened on.
 func (s *Server) Addr() string { return s.ln.Addr().String() }
 
+// RedirectAddr is the address whose requests are sent to https; "" when there is none.
+func (s *Server) RedirectAddr() string {
+	if s.plain == nil {
+		return ""
+	}
+	return s.plain.Addr().String()
+}
+
 // Serve answers requests until Close.
 func (s *Server) Serve() error {
-	if err := s.srv.Serve(s.ln); !errors.Is(err, http.ErrServerClosed) {
-		return err
+	failed := make(chan error, 2)
+	n := 1
+	go func() {
+		if s.cfg.Certs != nil {
+			failed <- s.srv.ServeTLS(s.ln, "", "") // HTTP/2 by ALPN
+			return
+		}
+		failed <- s.srv.Serve(s.ln)
+	}()
+	if s.redirect != nil {
+		n++
+		go func() { failed <- s.redirect.Serve(s.plain) }()
 	}
-	return nil
+	var first error
+	for range n {
+		if err := <-failed; !errors.Is(err, http.ErrServerClosed) && first == nil {
+			first = err
+			_ = s.closeNow() // the other must not go on alone
+		}
+	}
+	return first
+}
+
+func (s *Server) closeNow() error {
+	err := s.srv.Close()
+	if s.redirect != nil {
+		err = errors.Join(err, s.redirect.Close())
+	}
+	return err
 }
 
 // Close stops listening, lets requests under way finish for some seconds and closes the rest.
 func (s *Server) Close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, shutdownTimeout)
 	defer cancel()
+	if s.redirect != nil {
+		_ = s.redirect.Close() // redirects are not worth waiting for
+	}
 	if err := s.srv.Shutdown(ctx); err != nil {
 		return s.srv.Close()
 	}
-	if s.ln != nil {
-		_ = s.ln.Close()
+	for _, ln := range []net.Listener{s.ln, s.plain} {
+		if ln != nil {
+			_ = ln.Close()
+		}
 	}
 	return nil
 }
 
-// csp lets the UI run from our own origin only. Styles are inline because the component library sets
-// CSS variables on elements; scripts are never inline.
-const csp = "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; style-src 'self' 'unsafe-inline'; " +
-	"font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; frame-ancestors 'none'; base-uri 'self'; form-action 'self'; object-src 'none'"
-
-func (s *Server) middleware(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		start := s.cfg.Clock.Now()
-		id := requestID(r)
-		h := w.Header()
-		h.Set("X-Request-Id", id)
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("X-Frame-Options", "DENY")
-		h.Set("Referrer-Policy", "same-origin")
-		h.Set("Content-Security-Policy", csp)
-		h.Set("Permissions-Policy", "microphone=(self), camera=(), geolocation=()")
-		h.Set("Cross-Origin-Opener-Policy", "same-origin")
-		if s.cfg.Secure {
-			h.Set("Strict-Transport-Security", "max-age=31536000")
-		}
-		if r.Body != nil && r.Body != http.NoBody {
-			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-		}
-		ip := s.cfg.Proxies.client(r).String()
-		r = r.WithContext(identity.WithOrigin(r.Context(), &identity.Origin{IP: ip, UserAgent: userAgent(r), RequestID: id}))
-		rec := &recorder{ResponseWriter: w}
-		defer func() {
-			if p := recover(); p != nil && p != http.ErrAbortHandler {
-				s.cfg.Log.Error("request panicked", "path", r.URL.Path, "panic", p, "stack", stack(), "request", id)
-				if rec.status == 0 {
-					http.Error(rec, "something went wrong on our side; it was logged", http.StatusInternalServerError)
-				}
-			}
-			took := s.cfg.Clock.Since(start)
-			if s.cfg.Observe != nil {
-				s.cfg.Observe(r.Method, r.Pattern, rec.code(), took.Seconds())
-			}
-			s.cfg.Log.Debug("request", "method", r.Method, "path", r.URL.Path, "status", rec.code(), "ms", took.Milliseconds(),
-				"remote", ip, "request", id)
-		}()
-		next.ServeHTTP(rec, r)
-	})
-}
-
-// requestID keeps a caller's id when it is harmless, so that logs of several systems can be joined.
-func requestID(r *http.Request) string {
-	id := r.Header.Get("X-Request-Id")
-	if len(id) > 0 && len(id) <= 64 && strings.Trim(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") == "" {
-		return id
+// toHTTPS sends a browser to the https address. A request that changes something, or that shows a secret, is refused
+// instead: what it carried has crossed the network in the clear, and a redirect would hide that.
+func (s *Server) toHTTPS(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Connection", "close")
+	safe := r.Method == http.MethodGet || r.Method == http.MethodHead
+	if !safe || r.Header.Get("Authorization") != "" || strings.HasPrefix(r.URL.Path, "/api/") {
+		WriteProblem(w, fault.New(fault.Forbidden, "use https: what this request carried was sent in the clear, so replace its token or password"))
+		return
 	}
-	var b [8]byte
-	_, _ = rand.Read(b[:])
-	return hex.EncodeToString(b[:])
+	http.Redirect(w, r, "https://"+s.secureHost(r)+r.URL.RequestURI(), http.StatusPermanentRedirect)
 }
 
-// userAgent is kept for the audit trail; more of it than a browser sends is of no use.
-func userAgent(r *http.Request) string {
-	const most = 300
-	return strings.ToValidUTF8(r.UserAgent()[:min(len(r.UserAgent()), most)], "")
-}
-
-func stack() string { return string(debug.Stack()) }
-
-// recorder remembers the status. It passes on what WebSockets and streams need.
-type recorder struct {
-	http.ResponseWriter
-	status int
-}
-
-// WriteHeader implements http.ResponseWriter.
-func (r *recorder) WriteHeader(code int) {
-	if r.status == 0 {
-		r.status = code
+// secureHost is the host, with its port where that is not https' own, that redirects name.
+func (s *Server) secureHost(r *http.Request) string {
+	if u, err := url.Parse(s.cfg.PublicURL); err == nil && u.Scheme == "https" && u.Host != "" {
+		return u.Host
 	}
-	r.ResponseWriter.WriteHeader(code)
-}
-
-// Write implements http.ResponseWriter.
-func (r *recorder) Write(b []byte) (int, error) {
-	if r.status == 0 {
-		r.status = http.StatusOK
+	host := r.Host
+	if h, _, err := net.SplitHostPort(r.Host); err == nil {
+		host = h
 	}
-	return r.ResponseWriter.Write(b)
-}
-
-// Hijack implements http.Hijacker.
-func (r *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	r.status = http.StatusSwitchingProtocols
-	return http.NewResponseController(r.ResponseWriter).Hijack()
-}
-
-// Flush implements http.Flusher.
-func (r *recorder) Flush() { _ = http.NewResponseController(r.ResponseWriter).Flush() }
-
-// Unwrap lets http.ResponseController find the writer.
-func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
-
-func (r *recorder) code() int {
-	if r.status == 0 {
-		return http.StatusOK
+	if _, port, err := net.SplitHostPort(s.Addr()); err == nil && port != "443" {
+		return net.JoinHostPort(strings.Trim(host, "[]"), port)
 	}
-	return r.status
+	return host
 }

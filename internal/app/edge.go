@@ -1,0 +1,164 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/parley-voice/parley/internal/gateway"
+	"github.com/parley-voice/parley/internal/gateway/certs"
+	"github.com/parley-voice/parley/internal/platform/jobs"
+)
+
+// secure reports whether browsers reach us over https: by us, or by a proxy in front.
+func (c *Config) secure() bool {
+	return strings.HasPrefix(c.PublicURL, "https://") || c.TLSCert != "" || c.ACMEDomains != ""
+}
+
+func (c *Config) acmeDomains() []string {
+	var out []string
+	for d := range strings.SplitSeq(c.ACMEDomains, ",") {
+		if d = strings.TrimSpace(d); d != "" {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// checkEdge judges the settings of TLS, proxies and limits.
+func (c *Config) checkEdge(bad complain) {
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		bad("tls-key", "set both tls-cert and tls-key, or neither", "a certificate and its key belong together")
+	}
+	if c.TLSCert != "" && c.ACMEDomains != "" {
+		bad("acme-domains", "set tls-cert and tls-key, or acme-domains", "certificates come from files or from an ACME server, not from both")
+	}
+	if c.ACMEDomains != "" && len(c.acmeDomains()) == 0 {
+		bad("acme-domains", "name the host, such as voice.example.com", "%q names no host", c.ACMEDomains)
+	}
+	if (c.TLSCert != "" && c.TLSKey != "") != (len(c.acmeDomains()) > 0) {
+		if _, err := c.certificates(nil); err != nil {
+			setting, remedy := "tls-cert", "give PEM files that belong together"
+			if c.ACMEDomains != "" {
+				setting, remedy = "acme-domains", "use public host names without wildcards, such as voice.example.com"
+			}
+			bad(setting, remedy, "%v", err)
+		}
+	}
+	if (c.TLSCert != "" || c.ACMEDomains != "") && strings.HasPrefix(c.PublicURL, "http://") {
+		bad("public-url", "write it with https, or leave it empty", "%q is not encrypted, but the web server is", c.PublicURL)
+	}
+	if c.ACMEDirectory != "" && !isURL(c.ACMEDirectory, "https") {
+		bad("acme-directory", "use the https URL of an ACME server's directory", "%q is no https URL", c.ACMEDirectory)
+	}
+	if c.HTTPRedirectAddr != "" {
+		checkAddr(bad, "http-redirect-addr", c.HTTPRedirectAddr, "0.0.0.0:80")
+		if !c.secure() {
+			bad("http-redirect-addr", "set tls-cert, acme-domains or an https public-url too", "there is no https to send browsers to")
+		}
+	}
+	if _, err := gateway.ParseProxies(c.TrustedProxies, ""); err != nil {
+		bad("trusted-proxies", "give networks such as 10.0.0.0/8, or leave it empty to trust nobody", "%v", err)
+	}
+	if _, err := gateway.ParseProxies("", c.ProxyHeader); err != nil {
+		bad("proxy-header", "use x-forwarded-for or forwarded", "%v", err)
+	}
+	for setting, value := range c.rates() {
+		if _, err := parseRate(value); err != nil {
+			bad(setting, "write REQUESTS/TIME such as 600/1m, with a time from 1s to 24h, or off", "%v", err)
+		}
+	}
+}
+
+func (c *Config) rates() map[string]string {
+	return map[string]string{"rate-address": c.RateAddress, "rate-sign-in": c.RateSignIn, "rate-read": c.RateRead, "rate-write": c.RateWrite,
+		"rate-organisation": c.RateOrganisation}
+}
+
+// parseRate takes "" as off.
+func parseRate(s string) (gateway.Limit, error) {
+	if s == "" {
+		return gateway.Limit{}, nil
+	}
+	return gateway.ParseLimit(s)
+}
+
+// certificates gives where certificates come from; nil without TLS.
+func (c *Config) certificates(a *App) (*certs.Source, error) {
+	if c.TLSCert == "" && c.ACMEDomains == "" {
+		return nil, nil
+	}
+	cc := certs.Config{CertFile: c.TLSCert, KeyFile: c.TLSKey, Domains: c.acmeDomains(), Email: c.ACMEEmail, Directory: c.ACMEDirectory, DataDir: c.DataDir}
+	if a != nil {
+		cc.Clock, cc.Log = a.clock, a.log
+	}
+	return certs.New(cc)
+}
+
+// buildEdge makes the web server and everything that stands before the operations. It does not listen yet.
+func (a *App) buildEdge() (*gateway.Server, error) {
+	source, err := a.cfg.certificates(a)
+	if err != nil {
+		return nil, err
+	}
+	proxies, err := gateway.ParseProxies(a.cfg.TrustedProxies, a.cfg.ProxyHeader)
+	if err != nil {
+		return nil, err
+	}
+	limits, err := a.limits()
+	if err != nil {
+		return nil, err
+	}
+	public := a.cfg.publicURL(a.cfg.HTTPAddr)
+	a.cors = gateway.NewCORS(gateway.CORSConfig{DB: a.db, PublicURL: public, Clock: a.clock})
+	mux := http.NewServeMux()
+	a.mount(mux, gateway.NewAPI(mux, gateway.APIConfig{Version: a.version, Auth: a.identity, CORS: a.cors, Limits: limits, Keys: a.keys, Log: a.log}))
+	return gateway.New(gateway.Config{
+		Addr: a.cfg.HTTPAddr, Handler: mux, Certs: source, RedirectAddr: a.cfg.HTTPRedirectAddr, PublicURL: public, Secure: a.cfg.secure(),
+		Proxies: proxies, Limits: limits, CORS: a.cors, Clock: a.clock, Log: a.log, Observe: a.metrics.request,
+	}), nil
+}
+
+func (a *App) limits() (*gateway.Limits, error) {
+	c := gateway.LimitsConfig{Clock: a.clock, Log: a.log}
+	for _, l := range []struct {
+		to   *gateway.Limit
+		from string
+	}{{&c.Address, a.cfg.RateAddress}, {&c.SignIn, a.cfg.RateSignIn}, {&c.Read, a.cfg.RateRead}, {&c.Write, a.cfg.RateWrite}, {&c.Organisation, a.cfg.RateOrganisation}} {
+		var err error
+		if *l.to, err = parseRate(l.from); err != nil {
+			return nil, err
+		}
+	}
+	return gateway.NewLimits(c), nil
+}
+
+// listen takes the web server's addresses.
+func (a *App) listen() error {
+	err := a.http.Listen()
+	var redirect *gateway.RedirectError
+	switch {
+	case errors.As(err, &redirect):
+		return settingProblem("http-redirect-addr", a.cfg.HTTPRedirectAddr, err)
+	case err != nil:
+		return settingProblem("http-addr", a.cfg.HTTPAddr, err)
+	}
+	return nil
+}
+
+// sweepKeys is the hourly job that forgets the idempotency keys of yesterday.
+type sweepKeys struct{}
+
+// Kind implements jobs.Args.
+func (sweepKeys) Kind() string { return "gateway.sweep" }
+
+// startKeys makes the guard of repeated requests and has its old keys forgotten.
+func (a *App) startKeys() error {
+	a.keys = gateway.NewKeys(gateway.KeysConfig{DB: a.db, Sealer: a.key, Clock: a.clock, Log: a.log})
+	if err := jobs.Register(a.jobs, jobs.KindConfig{}, func(ctx context.Context, _ string, _ sweepKeys) error { return a.keys.Sweep(ctx) }); err != nil {
+		return err
+	}
+	return jobs.Every(a.jobs, time.Hour, sweepKeys{})
+}
