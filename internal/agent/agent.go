@@ -34,8 +34,12 @@ func Migrations() db.Migrations {
 	if err != nil {
 		panic(err) // the folder is part of the binary
 	}
-	return db.Migrations{Context: "agent", FS: sub}
+	return db.Migrations{Context: "agent", FS: sub, Names: []db.Name{{Kind: slugName, Table: "agents", Column: "slug"}}}
 }
+
+// slugName is the kind of an agent's slug in the database's list of names: a caller may give it without naming an
+// organisation.
+const slugName = "agent"
 
 // The kinds of agent.
 const (

@@ -140,6 +140,9 @@ func snapshot(r *agentRow, v *versionRow) (*Snapshot, error) {
 	return snap, nil
 }
 
+// maxHolders bounds how many organisations are asked for an agent by its slug.
+const maxHolders = 100
+
 // ResolveSlug finds the published agent a caller named without naming an organisation, as in sip:SLUG@host.
 // It is an error when two organisations have one of that name.
 func (s *Service) ResolveSlug(ctx context.Context, slug string) (*Snapshot, error) {
@@ -148,10 +151,7 @@ func (s *Service) ResolveSlug(ctx context.Context, slug string) (*Snapshot, erro
 	if snap != nil {
 		return snap, nil
 	}
-	var rows []agentRow
-	err := s.c.DB.ReadSystem(ctx, "resolve a called agent", func(ctx context.Context, tx *db.Tx) error {
-		return tx.NewSelect().Model(&rows).Where("slug = ?", slug).Where("published_version IS NOT NULL").Limit(2).Scan(ctx)
-	})
+	rows, err := s.holders(ctx, slug)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("resolve agent: %w", err)
@@ -166,4 +166,28 @@ func (s *Service) ResolveSlug(ctx context.Context, slug string) (*Snapshot, erro
 	}
 	s.cache.put(k, snap, epoch)
 	return snap, nil
+}
+
+// holders gives up to two published agents of a slug, of different organisations. The list of names may have
+// organisations whose agent was renamed or deleted.
+func (s *Service) holders(ctx context.Context, slug string) ([]agentRow, error) {
+	orgs, err := s.c.DB.Holders(ctx, slugName, slug, maxHolders)
+	if err != nil {
+		return nil, err
+	}
+	var found []agentRow
+	for _, org := range orgs {
+		var rows []agentRow
+		err := s.c.DB.ReadTenant(ctx, org, func(ctx context.Context, tx *db.Tx) error {
+			return tx.NewSelect().Model(&rows).Where("organisation_id = ?", org).Where("slug = ?", slug).
+				Where("published_version IS NOT NULL").Limit(1).Scan(ctx)
+		})
+		if err != nil {
+			return nil, err
+		}
+		if found = append(found, rows...); len(found) > 1 {
+			break
+		}
+	}
+	return found, nil
 }

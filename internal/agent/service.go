@@ -97,6 +97,9 @@ func (s *Service) Create(ctx context.Context, orgID string, n NewAgent) (Agent, 
 		one := 1
 		row.PublishedVersion = &one
 	}
+	if err := s.c.DB.Claim(ctx, slugName, n.Slug, orgID); err != nil {
+		return Agent{}, err
+	}
 	err = s.c.DB.InTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) error {
 		if err := insertAgent(ctx, tx, row); err != nil {
 			return err
@@ -185,6 +188,9 @@ func (s *Service) Rename(ctx context.Context, orgID, id string, name, slug *stri
 	}
 	if slug != nil {
 		if err := checkSlug(*slug); err != nil {
+			return Agent{}, err
+		}
+		if err := s.c.DB.Claim(ctx, slugName, *slug, orgID); err != nil {
 			return Agent{}, err
 		}
 	}

@@ -166,7 +166,8 @@ func (a *App) openDatabase(ctx context.Context) (err error) {
 	if a.key, err = secret.LoadKey(a.cfg.Key, a.cfg.DataDir); err != nil {
 		return err
 	}
-	a.db, err = db.Open(ctx, db.Config{URL: a.cfg.DatabaseURL, DataDir: a.cfg.DataDir, Clock: a.clock, Log: a.log, Audit: a.metrics.systemDoor})
+	a.db, err = db.Open(ctx, db.Config{URL: a.cfg.DatabaseURL, DataDir: a.cfg.DataDir, Clock: a.clock, Log: a.log, Audit: a.metrics.systemDoor,
+		Regions: a.cfg.regions(), MaxOpen: a.cfg.OpenDatabases})
 	if err != nil {
 		return err
 	}

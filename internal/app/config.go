@@ -47,6 +47,9 @@ type Config struct {
 	BlobURL     string `help:"s3://bucket?... or file:///folder for recordings. Empty: a folder in the data folder." env:"PARLEY_BLOB_URL" group:"Storage"`
 	Key         string `help:"Master key: 32 bytes as hex or base64. Empty: a key file is made in the data folder." env:"PARLEY_KEY" group:"Storage"`
 
+	Regions       string `help:"Places where organisations may have databases of their own, NAME=WHERE separated by spaces: a PostgreSQL URL with {database} for the name, or a folder for SQLite." env:"PARLEY_REGIONS" group:"Storage"`
+	OpenDatabases int    `help:"Organisations' own databases open at once." default:"64" env:"PARLEY_OPEN_DATABASES" group:"Storage"`
+
 	TwilioAccountSID string `name:"twilio-account-sid" help:"Twilio account whose calls are taken." env:"PARLEY_TWILIO_ACCOUNT_SID" group:"Carriers"`
 	TwilioAuthToken  string `name:"twilio-auth-token" help:"Twilio auth token: verifies that requests come from Twilio." env:"PARLEY_TWILIO_AUTH_TOKEN" group:"Carriers"`
 	TwilioAgent      string `name:"twilio-agent" help:"Agent that answers Twilio's calls." default:"front-desk" env:"PARLEY_TWILIO_AGENT" group:"Carriers"`
@@ -98,6 +101,14 @@ func (c *Config) Check() error {
 	}
 	if c.MaxCalls < 1 || c.MaxCalls > 100_000 {
 		bad("max-calls", "give a number from 1 to 100000", "%d calls at once is out of range", c.MaxCalls)
+	}
+	if c.OpenDatabases < 0 || c.OpenDatabases > 10_000 {
+		bad("open-databases", "give a number from 1 to 10000, such as 64", "%d is out of range", c.OpenDatabases)
+	}
+	for pair := range strings.FieldsSeq(c.Regions) {
+		if name, at, ok := strings.Cut(pair, "="); !ok || name == "" || at == "" {
+			bad("regions", "write NAME=WHERE pairs separated by spaces, such as eu=postgres://user:password@host/{database}", "a part of it is no NAME=WHERE")
+		}
 	}
 	if c.Drain < 0 || c.Drain > 24*time.Hour {
 		bad("drain", "give a time from 0s to 24h, such as 5m", "%s is out of range", c.Drain)
@@ -251,6 +262,16 @@ func (c *Config) trusted() ([]netip.Prefix, error) {
 		out = append(out, p)
 	}
 	return out, nil
+}
+
+// regions gives the setting as the database takes it.
+func (c *Config) regions() map[string]string {
+	m := map[string]string{}
+	for pair := range strings.FieldsSeq(c.Regions) {
+		name, at, _ := strings.Cut(pair, "=")
+		m[name] = at
+	}
+	return m
 }
 
 // publicURL is where the outside reaches us.

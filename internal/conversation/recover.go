@@ -43,10 +43,26 @@ func (s *Service) recover(ctx context.Context) error {
 		}
 		n++
 	}
+	if err := s.db.EachPlacement(ctx, whyUnfinished, func(ctx context.Context, in *db.DB) error {
+		ended, err := s.recoverIn(ctx, in)
+		n += ended
+		return err
+	}); err != nil {
+		return err
+	}
+	if n > 0 {
+		s.metrics.recovered.Add(float64(n))
+		s.log.WarnContext(ctx, "the last run was interrupted: its calls were ended", "calls", n, "took", s.clock.Since(began))
+	}
+	return nil
+}
+
+// recoverIn ends what one database knows as unfinished, and gives how many.
+func (s *Service) recoverIn(ctx context.Context, in *db.DB) (n int, err error) {
 	for after := ""; ; {
-		rows, err := unfinished(ctx, s.db, s.node, after, recoverPage)
+		rows, err := unfinished(ctx, in, s.node, after, recoverPage)
 		if err != nil {
-			return err
+			return n, err
 		}
 		for i := range rows {
 			after = rows[i].ID
@@ -57,14 +73,9 @@ func (s *Service) recover(ctx context.Context) error {
 			n++
 		}
 		if len(rows) < recoverPage {
-			break
+			return n, nil
 		}
 	}
-	if n > 0 {
-		s.metrics.recovered.Add(float64(n))
-		s.log.WarnContext(ctx, "the last run was interrupted: its calls were ended", "calls", n, "took", s.clock.Since(began))
-	}
-	return nil
 }
 
 // remains is what is known of an interrupted call.

@@ -163,25 +163,40 @@ func markStored(ctx context.Context, d *db.DB, org string, rows []callRow) error
 }
 
 // findAnyCall gives a call of any organisation, nil when there is none.
-func findAnyCall(ctx context.Context, d *db.DB, id string) (*callRow, error) {
-	var row callRow
-	err := d.ReadSystem(ctx, "find the call of a file in the spool", func(ctx context.Context, tx *db.Tx) error {
-		return tx.NewSelect().Model(&row).Where("c.id = ?", id).Scan(ctx)
+func findAnyCall(ctx context.Context, d *db.DB, id string) (found *callRow, err error) {
+	const why = "find the call of a file in the spool"
+	err = d.EachPlacement(ctx, why, func(ctx context.Context, in *db.DB) error {
+		if found != nil {
+			return nil
+		}
+		var row callRow
+		err := in.ReadSystem(ctx, why, func(ctx context.Context, tx *db.Tx) error {
+			return tx.NewSelect().Model(&row).Where("c.id = ?", id).Scan(ctx)
+		})
+		if err == nil {
+			found = &row
+		}
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		return err
 	})
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil //nolint:nilnil // nothing is an answer
+	if found != nil {
+		return found, nil // a database that could not be asked does not matter then
 	}
-	return &row, err
+	return nil, err
 }
 
-// unfinished gives the calls of a node that were not ended when it stopped, oldest first, a page at a time.
-func unfinished(ctx context.Context, d *db.DB, node string, after string, limit int) (rows []callRow, err error) {
-	err = d.ReadSystem(ctx, "find calls that a stopped process left behind", func(ctx context.Context, tx *db.Tx) error {
+// unfinished gives the calls of a node that were not ended when it stopped, oldest first, a page at a time, of one database.
+func unfinished(ctx context.Context, in *db.DB, node string, after string, limit int) (rows []callRow, err error) {
+	err = in.ReadSystem(ctx, whyUnfinished, func(ctx context.Context, tx *db.Tx) error {
 		return tx.NewSelect().Model(&rows).Where("c.node = ? AND c.status <> 'ended' AND c.id > ?", node, after).
 			OrderExpr("c.id").Limit(int64(limit)).Scan(ctx)
 	})
 	return rows, err
 }
+
+const whyUnfinished = "find calls that a stopped process left behind"
 
 // wrapRead maps "no rows" to a fault.
 func wrapRead(err error) error {

@@ -31,7 +31,7 @@ func Migrations() db.Migrations {
 	if err != nil {
 		panic(err) // the folder is embedded above
 	}
-	return db.Migrations{Context: "identity", FS: sub}
+	return db.Migrations{Context: "identity", FS: sub, Scope: db.Master}
 }
 
 // SessionCookie names the cookie of a signed-in browser.

@@ -86,6 +86,9 @@ func New(c Config) (*Service, error) {
 	if c.SessionIdle <= 0 {
 		c.SessionIdle = 30 * time.Minute
 	}
+	if c.DB != nil {
+		c.DB = c.DB.Master() // people are the master's, wherever their organisation's data is
+	}
 	cache, err := otter.New(&otter.Options[string, Principal]{
 		MaximumSize:      cacheSize,
 		ExpiryCalculator: otter.ExpiryWriting[string, Principal](cacheFor),

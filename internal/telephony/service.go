@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"time"
 
 	"github.com/coder/quartz"
@@ -99,9 +101,12 @@ func (s *Service) Create(ctx context.Context, orgID string, n NewPhone) (Phone, 
 	now := s.c.Clock.Now().UnixMilli()
 	row := &phoneRow{ID: uuid.Must(uuid.NewV7()).String(), OrganisationID: orgID, Username: n.Username, DisplayName: n.DisplayName,
 		Secret: sealed, CreatedAt: now, UpdatedAt: now}
+	if err := s.claim(ctx, orgID, n.Username); err != nil {
+		return Phone{}, "", err
+	}
 	err = s.c.DB.InTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) error { return insertPhone(ctx, tx, row) })
 	if err != nil {
-		return Phone{}, "", err
+		return Phone{}, "", errors.Join(err, s.unclaim(context.WithoutCancel(ctx), orgID, n.Username))
 	}
 	return show(row, nil), made, nil
 }
@@ -225,7 +230,7 @@ func (s *Service) Delete(ctx context.Context, orgID, id string) error {
 		return err
 	}
 	s.forget(name)
-	return nil
+	return s.c.DB.Release(ctx, phoneName, name, orgID)
 }
 
 func (s *Service) forget(username string) {
@@ -282,11 +287,14 @@ func (s *Service) seal(username, password string) ([]byte, error) {
 func (s *Service) Secrets(ctx context.Context, username string) (sip.HA1, bool, error) {
 	var ha1 sip.HA1
 	var row *phoneRow
-	found := false
 	if checkUsername(username) != nil {
 		return ha1, false, nil
 	}
-	err := s.c.DB.ReadSystem(ctx, "check a phone's password", func(ctx context.Context, tx *db.Tx) (err error) {
+	orgID, found, err := s.Owner(ctx, username)
+	if err != nil || !found {
+		return ha1, false, err
+	}
+	err = s.c.DB.ReadTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) (err error) {
 		row, found, err = phoneByName(ctx, tx, username)
 		return err
 	})
@@ -308,19 +316,42 @@ func (s *Service) Owner(ctx context.Context, username string) (orgID string, fou
 	if checkUsername(username) != nil {
 		return "", false, nil
 	}
-	err = s.c.DB.ReadSystem(ctx, "find whose phone is called", func(ctx context.Context, tx *db.Tx) error {
-		row, ok, err := phoneByName(ctx, tx, username)
-		if ok {
-			orgID, found = row.OrganisationID, true
-		}
+	orgs, err := s.c.DB.Holders(ctx, phoneName, username, 1)
+	if err != nil || len(orgs) == 0 {
+		return "", false, err
+	}
+	return orgs[0], true, nil
+}
+
+// claim takes a user name on the whole server, whichever database its organisation is in.
+func (s *Service) claim(ctx context.Context, orgID, username string) error {
+	err := s.c.DB.Claim(ctx, phoneName, username, orgID)
+	if fault.Is(err, fault.Conflict) {
+		return nameTaken(username)
+	}
+	return err
+}
+
+// unclaim gives a user name up again, unless the organisation has a phone of that name.
+func (s *Service) unclaim(ctx context.Context, orgID, username string) error {
+	found := false
+	err := s.c.DB.ReadTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) (err error) {
+		_, found, err = phoneByName(ctx, tx, username)
 		return err
 	})
-	return orgID, found, err
+	if err != nil || found {
+		return err
+	}
+	return s.c.DB.Release(ctx, phoneName, username, orgID)
 }
 
 // SaveContacts implements sip.Phones.
 func (s *Service) SaveContacts(ctx context.Context, username string, contacts []sip.Contact) error {
-	return s.c.DB.InSystem(ctx, "store a phone's registration", func(ctx context.Context, tx *db.Tx) error {
+	orgID, found, err := s.Owner(ctx, username)
+	if err != nil || !found {
+		return err // deleted meanwhile: nothing to remember
+	}
+	return s.c.DB.InTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) error {
 		row, found, err := phoneByName(ctx, tx, username)
 		if err != nil || !found {
 			return err // deleted meanwhile: nothing to remember
@@ -334,11 +365,15 @@ func (s *Service) SaveContacts(ctx context.Context, username string, contacts []
 
 // Contacts implements sip.Phones.
 func (s *Service) Contacts(ctx context.Context) (map[string][]sip.Contact, error) {
-	var out map[string][]sip.Contact
+	out := map[string][]sip.Contact{}
 	now := s.c.Clock.Now().UnixMilli()
-	err := s.c.DB.ReadSystem(ctx, "load the registrations of phones", func(ctx context.Context, tx *db.Tx) (err error) {
-		out, err = liveContacts(ctx, tx, now)
-		return err
+	const why = "load the registrations of phones"
+	err := s.c.DB.EachPlacement(ctx, why, func(ctx context.Context, in *db.DB) error {
+		return in.ReadSystem(ctx, why, func(ctx context.Context, tx *db.Tx) error {
+			here, err := liveContacts(ctx, tx, now)
+			maps.Copy(out, here)
+			return err
+		})
 	})
 	return out, err
 }

@@ -46,17 +46,21 @@ func insertPhone(ctx context.Context, tx *db.Tx, row *phoneRow) error {
 	if n >= phonesMax {
 		return fault.New(fault.Conflict, "there are %d phones already; delete one first", n)
 	}
-	// The name may belong to another organisation, which this transaction cannot see: the index knows.
+	// The name may belong to another phone, which this transaction need not see: the index knows.
 	res, err := tx.NewInsert().Model(row).On("CONFLICT (username) DO NOTHING").Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("insert phone: %w", err)
 	}
 	if n, err := res.RowsAffected(); err == nil && n == 0 {
-		e := fault.New(fault.Conflict, "the user name %q is taken; choose another", row.Username)
-		e.Details = []fault.Detail{{Location: "body.username", Message: e.Message, Value: row.Username}}
-		return e
+		return nameTaken(row.Username)
 	}
 	return nil
+}
+
+func nameTaken(username string) error {
+	e := fault.New(fault.Conflict, "the user name %q is taken; choose another", username)
+	e.Details = []fault.Detail{{Location: "body.username", Message: e.Message, Value: username}}
+	return e
 }
 
 func phoneByID(ctx context.Context, tx *db.Tx, id string) (*phoneRow, error) {
@@ -102,10 +106,10 @@ func deletePhone(ctx context.Context, tx *db.Tx, row *phoneRow) error {
 	return nil
 }
 
-// phoneByName finds a phone of any organisation: it is for the system door.
+// phoneByName finds a phone of the transaction's organisation.
 func phoneByName(ctx context.Context, tx *db.Tx, username string) (*phoneRow, bool, error) {
 	var row phoneRow
-	err := tx.NewSelect().Model(&row).Where("username = ?", username).Scan(ctx)
+	err := tx.NewSelect().Model(&row).Where("organisation_id = ?", tx.OrgID()).Where("username = ?", username).Scan(ctx)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, false, nil
 	}

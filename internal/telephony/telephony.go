@@ -26,5 +26,8 @@ func Migrations() db.Migrations {
 	if err != nil {
 		panic(err) // the folder is part of the binary
 	}
-	return db.Migrations{Context: "telephony", FS: sub}
+	return db.Migrations{Context: "telephony", FS: sub, Names: []db.Name{{Kind: phoneName, Table: "phones", Column: "username", Unique: true}}}
 }
+
+// phoneName is the kind of a phone's user name in the database's list of names.
+const phoneName = "phone"

@@ -225,9 +225,12 @@ func TestOpenErrors(t *testing.T) {
 
 func outbox(t testing.TB, d *db.DB) (n int64) {
 	t.Helper()
-	err := d.ReadSystem(t.Context(), "test", func(ctx context.Context, tx *db.Tx) (err error) {
-		n, err = tx.NewSelect().Model((*db.OutboxRow)(nil)).Count(ctx)
-		return err
+	err := d.EachPlacement(t.Context(), "test", func(ctx context.Context, in *db.DB) error {
+		return in.ReadSystem(ctx, "test", func(ctx context.Context, tx *db.Tx) error {
+			here, err := tx.NewSelect().Model((*db.OutboxRow)(nil)).Count(ctx)
+			n += here
+			return err
+		})
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -244,7 +247,7 @@ func commit(t testing.TB, d *db.DB, facts ...event.Fact) {
 }
 
 func TestRelay(t *testing.T) {
-	dbtest.Each(t, nil, func(t *testing.T, d *db.DB) {
+	dbtest.EachPlacement(t, nil, []string{org}, func(t *testing.T, d *db.DB) {
 		b := open(t, t.TempDir())
 		got, _ := collect(t, b, bus.SubConfig{Durable: "test"})
 		r := bus.NewRelay(d, b)

@@ -18,6 +18,9 @@ const (
 	relayBatch = 500
 	// relayPoll finds facts of other processes, and after an error tries again.
 	relayPoll = time.Second
+	// relaySweep is how often organisations' own databases are looked into for facts that another process left: what this
+	// one leaves is known.
+	relaySweep = time.Minute
 	// relayLock is the number of the advisory lock that makes one relay of all the processes' active, so that facts
 	// leave in order.
 	relayLock = 0x7061726c6579 // "parley"
@@ -32,6 +35,9 @@ type Relay struct {
 	mu   sync.Mutex
 	stop context.CancelFunc
 	done chan struct{}
+
+	swept  time.Time       // when all own databases were looked into
+	behind map[string]bool // own databases with more facts than a batch, or that failed
 }
 
 // NewRelay makes a relay that does not run yet.
@@ -70,13 +76,15 @@ func (r *Relay) run(ctx context.Context, done chan struct{}) {
 	failed := false
 	for {
 		n, err := r.Flush(ctx)
+		more, ownErr := r.flushOwn(ctx)
+		err = errors.Join(err, ownErr)
 		if err != nil && ctx.Err() == nil && !failed {
 			r.log.Error("facts wait in the outbox", "error", err)
 		} else if failed && err == nil {
 			r.log.Info("facts go out again")
 		}
 		failed = err != nil
-		if n == relayBatch && !failed && ctx.Err() == nil {
+		if (n == relayBatch || more) && !failed && ctx.Err() == nil {
 			continue
 		}
 		wake := r.db.OutboxSignal()
@@ -92,15 +100,55 @@ func (r *Relay) run(ctx context.Context, done chan struct{}) {
 	}
 }
 
-// Flush publishes one batch and gives how many facts went out. It is short, and finishes though ctx ends: a batch
-// that is published and not deleted would go out again.
+// Flush publishes one batch of the master's database and gives how many facts went out. It is short, and finishes though
+// ctx ends: a batch that is published and not deleted would go out again.
 func (r *Relay) Flush(ctx context.Context) (int, error) {
-	ctx = context.WithoutCancel(ctx)
-	if r.db.Dialect() == db.Postgres {
-		return r.flushLocked(ctx)
+	return r.flush(context.WithoutCancel(ctx), r.db.Master())
+}
+
+// flushOwn publishes a batch of each organisation's own database in which facts may wait, and tells whether there are more.
+func (r *Relay) flushOwn(ctx context.Context) (more bool, err error) {
+	if r.behind == nil {
+		r.behind = map[string]bool{}
+	}
+	for _, org := range r.db.OutboxPending() {
+		r.behind[org] = true
+	}
+	if now := r.bus.c.Clock.Now(); r.swept.IsZero() || now.Sub(r.swept) >= relaySweep {
+		r.swept = now
+		ps, err := r.db.Placements(ctx)
+		if err != nil {
+			return false, err
+		}
+		for _, p := range ps {
+			if p.Placement == db.Own {
+				r.behind[p.OrganisationID] = true
+			}
+		}
+	}
+	for org := range r.behind {
+		if ctx.Err() != nil {
+			return false, nil
+		}
+		n := 0
+		e := r.db.Within(ctx, org, "relay: publish an organisation's outbox", func(ctx context.Context, in *db.DB) (err error) {
+			n, err = r.flush(context.WithoutCancel(ctx), in)
+			return err
+		})
+		err = errors.Join(err, e)
+		if e == nil && n < relayBatch {
+			delete(r.behind, org)
+		}
+	}
+	return len(r.behind) > 0, err
+}
+
+func (r *Relay) flush(ctx context.Context, in *db.DB) (int, error) {
+	if in.Dialect() == db.Postgres {
+		return r.flushLocked(ctx, in)
 	}
 	var rows []db.OutboxRow
-	err := r.db.ReadSystem(ctx, "relay: read the outbox", func(ctx context.Context, tx *db.Tx) (err error) {
+	err := in.ReadSystem(ctx, "relay: read the outbox", func(ctx context.Context, tx *db.Tx) (err error) {
 		rows, err = batch(ctx, tx)
 		return err
 	})
@@ -109,17 +157,18 @@ func (r *Relay) Flush(ctx context.Context) (int, error) {
 	}
 	// SQLite has one process and one relay, so no lock; and its one writer is not held while the bus is waited for.
 	sent, pubErr := r.publish(ctx, rows)
-	err = r.db.InSystem(ctx, "relay: delete what was published", func(ctx context.Context, tx *db.Tx) error {
+	err = in.InSystem(ctx, "relay: delete what was published", func(ctx context.Context, tx *db.Tx) error {
 		return remove(ctx, tx, sent)
 	})
 	return len(sent), errors.Join(pubErr, err)
 }
 
-// flushLocked does it in one transaction under a lock, because other processes have relays too.
-func (r *Relay) flushLocked(ctx context.Context) (int, error) {
+// flushLocked does it in one transaction under a lock, because other processes have relays too. A database has locks of
+// its own.
+func (r *Relay) flushLocked(ctx context.Context, in *db.DB) (int, error) {
 	n := 0
 	var pubErr error
-	err := r.db.InSystem(ctx, "relay: publish the outbox", func(ctx context.Context, tx *db.Tx) error {
+	err := in.InSystem(ctx, "relay: publish the outbox", func(ctx context.Context, tx *db.Tx) error {
 		var mine bool
 		if err := tx.NewRaw("SELECT pg_try_advisory_xact_lock(?)", int64(relayLock)).Scan(ctx, &mine); err != nil || !mine {
 			return err

@@ -6,19 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/coder/quartz"
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
-	"github.com/uptrace/bun"
-	"github.com/uptrace/bun/dialect/pgdialect"
-	"github.com/uptrace/bun/dialect/sqlitedialect"
-	_ "modernc.org/sqlite" // the "sqlite" driver
 
 	"github.com/parley-voice/parley/internal/platform/fault"
 )
@@ -47,160 +41,126 @@ type Config struct {
 	Log     *slog.Logger // nil discards
 	// Audit is told of every use of the system door. It must not block.
 	Audit func(ctx context.Context, reason string)
+	// Regions are the places, by name, where organisations may have databases of their own: a PostgreSQL URL in which
+	// {database} stands for the database's name, or a folder for SQLite. The region "" is where the master's database
+	// is, and always there.
+	Regions map[string]string
+	MaxOpen int // organisations' own databases open at once; 64
 }
 
-// DB is an open database. It is safe for concurrent use.
+// DB is the master's database and those of the organisations that have one of their own. It is safe for concurrent use.
 type DB struct {
-	dialect string
-	url     string // PostgreSQL only
-	write   *bun.DB
-	read    *bun.DB // the same as write on PostgreSQL
-	queue   *queue  // SQLite's one writer; nil on PostgreSQL
-	clock   quartz.Clock
-	log     *slog.Logger
-	audit   func(ctx context.Context, reason string)
-	signal  chan struct{}
+	*state
+	pin *store // every door leads here; nil: they lead where the organisation is, see doc.go
+}
+
+// state is what the views of one DB share.
+type state struct {
+	c      Config
+	master *store
+	clock  quartz.Clock
+	log    *slog.Logger
+	audit  func(ctx context.Context, reason string)
+	signal chan struct{}
+	facts  struct { // own databases in which facts wait
+		sync.Mutex
+		in map[string]bool
+	}
+	dir    directory
+	pools  *pools
+	schema struct {
+		sync.Mutex
+		ms     []Migrations // of the last Migrate: own databases are brought there when they are opened
+		tables map[Scope][]Table
+	}
 }
 
 // Open opens the database and proves that it answers. It changes no schema: see [DB.Migrate].
 func Open(ctx context.Context, c Config) (*DB, error) {
-	d := &DB{clock: c.Clock, log: c.Log, audit: c.Audit, signal: make(chan struct{}, 1)}
-	if d.clock == nil {
-		d.clock = quartz.NewReal()
+	s := &state{c: c, master: &store{}, clock: c.Clock, log: c.Log, audit: c.Audit, signal: make(chan struct{}, 1)}
+	if s.clock == nil {
+		s.clock = quartz.NewReal()
 	}
-	if d.log == nil {
-		d.log = slog.New(slog.DiscardHandler)
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
 	}
-	if d.audit == nil {
-		d.audit = func(context.Context, string) {}
+	if s.audit == nil {
+		s.audit = func(context.Context, string) {}
 	}
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	var err error
 	switch scheme, _, _ := strings.Cut(c.URL, "://"); {
 	case scheme == "postgres" || scheme == "postgresql":
-		err = d.openPostgres(c.URL)
+		err = s.master.openPostgres(c.URL, pgMaxConns, pgMaxIdle)
 	case strings.Contains(c.URL, "://"):
 		return nil, fault.Field("database url", "unknown database %q: leave it empty or give a path for SQLite, or use postgres://", scheme)
 	default:
-		err = d.openSQLite(c)
+		var path string
+		if path, err = c.sqlitePath(); err == nil {
+			err = s.master.openSQLite(path, max(sqliteMinReader, runtime.GOMAXPROCS(0)), sqliteCacheKiB)
+		}
 	}
 	if err != nil {
 		return nil, err
 	}
-	for _, b := range []*bun.DB{d.write, d.read} {
-		if err := b.PingContext(ctx); err != nil {
-			_ = d.Close()
-			return nil, fmt.Errorf("open %s database: %w", d.dialect, err)
-		}
+	d := &DB{state: s}
+	s.pools = newPools(c.MaxOpen, d.openOwn)
+	if err := errors.Join(s.master.ping(ctx), s.checkRegions()); err != nil {
+		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
 }
 
-func (d *DB) openPostgres(url string) error {
-	conf, err := pgx.ParseConfig(url)
-	if err != nil {
-		// pgx redacts the password in this error.
-		return fmt.Errorf("database url: %w", err)
-	}
-	// bun writes arguments into the text, so every text is new: a cache of prepared statements would only churn.
-	conf.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
-	if conf.ConnectTimeout == 0 {
-		conf.ConnectTimeout = openTimeout
-	}
-	sqlDB := stdlib.OpenDB(*conf)
-	sqlDB.SetMaxOpenConns(pgMaxConns)
-	sqlDB.SetMaxIdleConns(pgMaxIdle)
-	sqlDB.SetConnMaxLifetime(connLifetime)
-	d.dialect, d.url = Postgres, url
-	d.write = bun.NewDB(sqlDB, pgdialect.New())
-	d.read = d.write
-	return nil
-}
-
-func (d *DB) openSQLite(c Config) error {
+func (c *Config) sqlitePath() (string, error) {
 	path := strings.TrimPrefix(c.URL, "sqlite:")
 	if path == "" {
 		path = filepath.Join(c.DataDir, "parley.db")
 	}
 	path, err := filepath.Abs(path)
 	if err != nil {
-		return fmt.Errorf("database path: %w", err)
+		return "", fmt.Errorf("database path: %w", err)
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("database folder: %w", err)
-	}
-	w, err := sql.Open("sqlite", sqliteDSN(path, false))
-	if err != nil {
-		return fmt.Errorf("open sqlite: %w", err)
-	}
-	w.SetMaxOpenConns(1)
-	w.SetMaxIdleConns(1)
-	r, err := sql.Open("sqlite", sqliteDSN(path, true))
-	if err != nil {
-		return errors.Join(fmt.Errorf("open sqlite: %w", err), w.Close())
-	}
-	readers := max(sqliteMinReader, runtime.GOMAXPROCS(0))
-	r.SetMaxOpenConns(readers)
-	r.SetMaxIdleConns(readers)
-	d.dialect = SQLite
-	d.write = bun.NewDB(w, sqlitedialect.New())
-	d.read = bun.NewDB(r, sqlitedialect.New())
-	d.queue = new(queue)
-	return nil
+	return path, nil
 }
 
-// sqliteDSN writes the pragmas of https://www.sqlite.org/pragma.html in the driver's form.
-func sqliteDSN(path string, readOnly bool) string {
-	pragmas := []string{
-		fmt.Sprintf("busy_timeout(%d)", sqliteBusy.Milliseconds()),
-		"journal_mode(WAL)",
-		"synchronous(NORMAL)",
-		"foreign_keys(1)",
-		"temp_store(MEMORY)",
-		fmt.Sprintf("cache_size(-%d)", sqliteCacheKiB),
-	}
-	if readOnly {
-		pragmas = append(pragmas, "query_only(1)")
-	}
-	dsn := "file:" + strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path) + "?_txlock=immediate"
-	for _, p := range pragmas {
-		dsn += "&_pragma=" + p
-	}
-	return dsn
-}
+// Master is the same database with every door leading to the master's: for a context whose tables are of the scope
+// [Master], such as people and sessions. An organisation's transaction is bound to it by row level security all the same.
+func (d *DB) Master() *DB { return &DB{state: d.state, pin: d.master} }
 
 // Dialect is "sqlite" or "postgres".
-func (d *DB) Dialect() string { return d.dialect }
+func (d *DB) Dialect() string { return d.at().dialect }
+
+// at is where the system door leads.
+func (d *DB) at() *store {
+	if d.pin != nil {
+		return d.pin
+	}
+	return d.master
+}
 
 // URL is the address of the PostgreSQL server, with its password; "" on SQLite. For libraries that bring
 // their own pool.
-func (d *DB) URL() string { return d.url }
+func (d *DB) URL() string { return d.master.url }
 
 // WriterSQL is the pool that writes, without a door: for libraries that keep tables of their own, such as the job queue.
 // On SQLite it has one connection, which they must give back at once.
-func (d *DB) WriterSQL() *sql.DB { return d.write.DB }
+func (d *DB) WriterSQL() *sql.DB { return d.master.write.DB }
 
 // Ping proves that the database answers.
 func (d *DB) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	return d.read.PingContext(ctx)
+	return d.at().read.PingContext(ctx)
 }
 
 // WritersWaiting is how many writers queue for SQLite's one write connection; 0 on PostgreSQL.
 func (d *DB) WritersWaiting() int {
-	if d.queue == nil {
+	if d.at().queue == nil {
 		return 0
 	}
-	return d.queue.length()
+	return d.at().queue.length()
 }
 
 // Close closes all connections. Transactions that are under way fail.
-func (d *DB) Close() error {
-	err := d.write.Close()
-	if d.read != d.write {
-		err = errors.Join(d.read.Close(), err)
-	}
-	return err
-}
+func (d *DB) Close() error { return errors.Join(d.pools.close(), d.master.close()) }

@@ -36,13 +36,19 @@ type thing struct {
 const thingsSQLite = `-- +goose Up
 CREATE TABLE things (id TEXT PRIMARY KEY, organisation_id TEXT NOT NULL, name TEXT NOT NULL,
   is_on BOOLEAN NOT NULL, payload BLOB, at BIGINT NOT NULL);
-CREATE TABLE globals (id TEXT PRIMARY KEY);
 `
 
 const thingsPostgres = `-- +goose Up
 CREATE TABLE things (id TEXT PRIMARY KEY, organisation_id TEXT NOT NULL, name TEXT NOT NULL,
   is_on BOOLEAN NOT NULL, payload BYTEA, at BIGINT NOT NULL);
 SELECT parley_tenant_table('things');
+`
+
+const globalsSQLite = `-- +goose Up
+CREATE TABLE globals (id TEXT PRIMARY KEY);
+`
+
+const globalsPostgres = `-- +goose Up
 CREATE TABLE globals (id TEXT PRIMARY KEY);
 SELECT parley_system_table('globals');
 CREATE TABLE forgotten (id TEXT PRIMARY KEY);
@@ -52,6 +58,9 @@ func migrations() []db.Migrations {
 	return []db.Migrations{{Context: "things", FS: fstest.MapFS{
 		"sqlite/00001_things.sql":   {Data: []byte(thingsSQLite)},
 		"postgres/00001_things.sql": {Data: []byte(thingsPostgres)},
+	}}, {Context: "globals", Scope: db.Master, FS: fstest.MapFS{
+		"sqlite/00001_globals.sql":   {Data: []byte(globalsSQLite)},
+		"postgres/00001_globals.sql": {Data: []byte(globalsPostgres)},
 	}}}
 }
 

@@ -11,6 +11,19 @@
 // [DB.InSystem] and [DB.ReadSystem] are the other door: across organisations, with a reason, told to
 // Config.Audit. Nothing else opens a transaction.
 //
+// # Placements
+//
+// An organisation's data is in the master's database, shared with others, or in a database of its own: on PostgreSQL
+// a database on the server of its region, on SQLite a file. InTenant and ReadTenant lead where it is; the system door
+// leads to the master's database. For tenant tables of all organisations there is [DB.EachPlacement], for one
+// [DB.Within]. A context whose tables are the master's says so in its [Migrations] and is given [DB.Master].
+//
+// Names that outsiders use without an organisation, such as a phone's, are kept in the master: [DB.Claim] before the row
+// is stored, [DB.Holders] to find it.
+//
+// placement.go is where organisations are, place.go how a database of their own is made, pool.go how few are open at
+// once, gate.go how a transaction learns that its organisation has moved, tables.go which tables there are.
+//
 // # Migrations
 //
 // A context embeds a folder "migrations" with sqlite/*.sql and postgres/*.sql in goose's format and exports
@@ -43,6 +56,6 @@
 //
 // # Outbox
 //
-// [Tx.Publish] stores a fact in the transaction that made it true. The relay in platform/bus publishes it under
+// [Tx.Publish] stores a fact in the transaction that made it true, in that database. The relay in platform/bus publishes it under
 // the row's id and deletes the row; [DB.OutboxSignal] wakes it.
 package db

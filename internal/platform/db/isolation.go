@@ -14,9 +14,9 @@ func Serializable(ctx context.Context) context.Context {
 	return context.WithValue(ctx, serializableKey{}, true)
 }
 
-func (d *DB) options(ctx context.Context, readOnly bool) *sql.TxOptions {
+func (s *store) options(ctx context.Context, readOnly bool) *sql.TxOptions {
 	o := &sql.TxOptions{ReadOnly: readOnly}
-	if d.dialect == Postgres && !readOnly && ctx.Value(serializableKey{}) != nil {
+	if s.dialect == Postgres && !readOnly && ctx.Value(serializableKey{}) != nil {
 		o.Isolation = sql.LevelSerializable
 	}
 	return o

@@ -20,28 +20,79 @@ var ownMigrations embed.FS
 
 const migrateTimeout = 5 * time.Minute
 
+// Scope says whose tables a context's are.
+type Scope int
+
+// The scopes.
+const (
+	// Tenant tables hold organisations' own data: they are in the shared database and in each own one.
+	Tenant Scope = iota
+	// Master tables are in the master's database only: who organisations and people are, sessions, the platform's own.
+	Master
+)
+
 // Migrations is one context's history of its tables.
 type Migrations struct {
 	Context string // names the version table: goose_<context>
 	FS      fs.FS  // has sqlite/*.sql and postgres/*.sql, in goose's format
+	Scope   Scope
+	// Names are the columns whose values outsiders use without naming an organisation: see [DB.Claim].
+	Names []Name
 }
 
 // Migrate brings the schema up to date: the platform's own tables first, then each context in the order given.
-// Processes that start together wait for each other.
+// Processes that start together wait for each other. Organisations' own databases follow when they are opened.
 func (d *DB) Migrate(ctx context.Context, ms ...Migrations) error {
 	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
 	defer cancel()
-	own, err := fs.Sub(ownMigrations, "migrations")
+	own, err := ownSets()
 	if err != nil {
-		return fmt.Errorf("platform migrations: %w", err)
+		return err
 	}
-	conn, done, err := d.migrationDB(ctx)
+	ms = append(own, ms...)
+	if err := d.migrateStore(ctx, d.master, ms); err != nil {
+		return err
+	}
+	d.schema.Lock()
+	d.schema.ms, d.schema.tables = ms, nil
+	d.schema.Unlock()
+	return d.noteNames(ctx)
+}
+
+// ownSets are the platform's own tables: those of every database, and those of the master's.
+func ownSets() ([]Migrations, error) {
+	platform, err1 := fs.Sub(ownMigrations, "migrations")
+	master, err2 := fs.Sub(ownMigrations, "migrations/master")
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, fmt.Errorf("platform migrations: %w", err)
+	}
+	return []Migrations{{Context: "platform", FS: platform}, {Context: "placement", FS: master, Scope: Master}}, nil
+}
+
+// tenantSets are those that an organisation's own database has.
+func (s *state) tenantSets() ([]Migrations, error) {
+	s.schema.Lock()
+	defer s.schema.Unlock()
+	if s.schema.ms == nil {
+		return nil, errors.New("db: Migrate comes before an organisation's own database")
+	}
+	var out []Migrations
+	for _, m := range s.schema.ms {
+		if m.Scope == Tenant {
+			out = append(out, m)
+		}
+	}
+	return out, nil
+}
+
+func (s *state) migrateStore(ctx context.Context, st *store, ms []Migrations) error {
+	conn, done, err := st.migrationDB(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	for _, m := range append([]Migrations{{Context: "platform", FS: own}}, ms...) {
-		if err := d.migrateOne(ctx, conn, m); err != nil {
+	for _, m := range ms {
+		if err := s.migrateOne(ctx, st.dialect, conn, m); err != nil {
 			return fmt.Errorf("migrate %s: %w", m.Context, err)
 		}
 	}
@@ -50,14 +101,14 @@ func (d *DB) Migrate(ctx context.Context, ms ...Migrations) error {
 
 // migrationDB gives the connections to migrate with. SQLite's is the one writer, held for the whole time.
 // PostgreSQL's are their own, as the owner, with the system door open for changes of rows.
-func (d *DB) migrationDB(ctx context.Context) (*sql.DB, func(), error) {
-	if d.dialect == SQLite {
-		if err := d.queue.acquire(ctx); err != nil {
+func (s *store) migrationDB(ctx context.Context) (*sql.DB, func(), error) {
+	if s.dialect == SQLite {
+		if err := s.queue.acquire(ctx); err != nil {
 			return nil, nil, fmt.Errorf("wait for the database's writer: %w", err)
 		}
-		return d.write.DB, d.queue.release, nil
+		return s.write.DB, s.queue.release, nil
 	}
-	conf, err := pgx.ParseConfig(d.url)
+	conf, err := pgx.ParseConfig(s.url)
 	if err != nil {
 		return nil, nil, fmt.Errorf("database url: %w", err)
 	}
@@ -69,11 +120,11 @@ func (d *DB) migrationDB(ctx context.Context) (*sql.DB, func(), error) {
 	return conn, func() { _ = conn.Close() }, nil
 }
 
-func (d *DB) migrateOne(ctx context.Context, conn *sql.DB, m Migrations) error {
+func (s *state) migrateOne(ctx context.Context, engine string, conn *sql.DB, m Migrations) error {
 	if m.Context == "" || m.FS == nil {
 		return errors.New("Migrations needs Context and FS")
 	}
-	sub, err := fs.Sub(m.FS, d.dialect)
+	sub, err := fs.Sub(m.FS, engine)
 	if err != nil {
 		return err
 	}
@@ -83,7 +134,7 @@ func (d *DB) migrateOne(ctx context.Context, conn *sql.DB, m Migrations) error {
 		goose.WithLogger(goose.NopLogger()),
 	}
 	dialect := goose.DialectSQLite3
-	if d.dialect == Postgres {
+	if engine == Postgres {
 		dialect = goose.DialectPostgres
 		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 120))
 		if err != nil {
@@ -100,7 +151,7 @@ func (d *DB) migrateOne(ctx context.Context, conn *sql.DB, m Migrations) error {
 		return err
 	}
 	for _, r := range res {
-		d.log.InfoContext(ctx, "migrated", "context", m.Context, "file", r.Source.Path, "took", r.Duration)
+		s.log.InfoContext(ctx, "migrated", "context", m.Context, "file", r.Source.Path, "took", r.Duration)
 	}
 	return nil
 }

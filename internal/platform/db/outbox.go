@@ -67,9 +67,29 @@ func (tx *Tx) PublishFor(ctx context.Context, orgID string, facts ...event.Fact)
 // processes are found by asking now and then.
 func (d *DB) OutboxSignal() <-chan struct{} { return d.signal }
 
-func (d *DB) wakeRelay() {
+// OutboxPending gives the organisations in whose own databases this process left facts since the last time.
+func (d *DB) OutboxPending() []string {
+	d.facts.Lock()
+	defer d.facts.Unlock()
+	orgs := make([]string, 0, len(d.facts.in))
+	for org := range d.facts.in {
+		orgs = append(orgs, org)
+	}
+	clear(d.facts.in)
+	return orgs
+}
+
+func (s *state) wakeRelay(st *store) {
+	if st.name != "" {
+		s.facts.Lock()
+		if s.facts.in == nil {
+			s.facts.in = map[string]bool{}
+		}
+		s.facts.in[st.name] = true
+		s.facts.Unlock()
+	}
 	select {
-	case d.signal <- struct{}{}:
+	case s.signal <- struct{}{}:
 	default: // a signal is waiting already
 	}
 }

@@ -26,14 +26,15 @@ var ErrNested = errors.New("db: a write transaction is already open in this cont
 // returns nil, and rolls back on an error or a panic. It must not be kept or used by other goroutines.
 type Tx struct {
 	bun.IDB
-	db    *DB
+	db    *state
+	st    *store
 	tx    bun.Tx
 	conn  *sql.Conn
 	orgID string // "" is the system door
 	facts int
 }
 
-type nestKey struct{ db *DB }
+type nestKey struct{ db *state }
 
 // OrgID is the organisation the transaction is bound to, "" in the system door.
 func (tx *Tx) OrgID() string { return tx.orgID }
@@ -42,7 +43,10 @@ func (tx *Tx) OrgID() string { return tx.orgID }
 func (tx *Tx) Now() time.Time { return tx.db.clock.Now() }
 
 // Dialect is "sqlite" or "postgres".
-func (tx *Tx) Dialect() string { return tx.db.dialect }
+func (tx *Tx) Dialect() string { return tx.st.dialect }
+
+// InMaster reports whether the transaction is in the master's database, which is the shared one, too.
+func (tx *Tx) InMaster() bool { return tx.st.name == "" }
 
 // SQL is the transaction for libraries that take no other; they must neither commit nor roll it back.
 func (tx *Tx) SQL() *sql.Tx { return tx.tx.Tx }
@@ -50,8 +54,8 @@ func (tx *Tx) SQL() *sql.Tx { return tx.tx.Tx }
 // Pgx runs fn on the transaction's own PostgreSQL connection, for libraries that speak pgx. They must neither commit
 // nor roll back.
 func (tx *Tx) Pgx(fn func(c *pgx.Conn) error) error {
-	if tx.db.dialect != Postgres {
-		return errors.New("db: Pgx on " + tx.db.dialect)
+	if tx.st.dialect != Postgres {
+		return errors.New("db: Pgx on " + tx.st.dialect)
 	}
 	return tx.conn.Raw(func(c any) error { return fn(c.(*stdlib.Conn).Conn()) })
 }
@@ -61,7 +65,7 @@ func (d *DB) InTenant(ctx context.Context, orgID string, fn func(ctx context.Con
 	if orgID == "" {
 		return errors.New("db: InTenant without an organisation")
 	}
-	return d.run(ctx, orgID, false, fn)
+	return d.tenant(ctx, orgID, false, fn)
 }
 
 // ReadTenant runs fn in a read-only snapshot bound to an organisation. It never waits for writers.
@@ -69,23 +73,24 @@ func (d *DB) ReadTenant(ctx context.Context, orgID string, fn func(ctx context.C
 	if orgID == "" {
 		return errors.New("db: ReadTenant without an organisation")
 	}
-	return d.run(ctx, orgID, true, fn)
+	return d.tenant(ctx, orgID, true, fn)
 }
 
-// InSystem runs fn in a write transaction across organisations. The reason is audited.
+// InSystem runs fn in a write transaction across organisations, in the master's database, which holds the rows of all
+// that share it: see [DB.EachPlacement] for all of them. The reason is audited.
 func (d *DB) InSystem(ctx context.Context, reason string, fn func(ctx context.Context, tx *Tx) error) error {
 	if err := d.auditSystem(ctx, reason); err != nil {
 		return err
 	}
-	return d.run(ctx, "", false, fn)
+	return d.run(ctx, d.at(), scope{}, fn)
 }
 
-// ReadSystem runs fn in a read-only snapshot across organisations. The reason is audited.
+// ReadSystem is InSystem, read-only. It never waits for writers.
 func (d *DB) ReadSystem(ctx context.Context, reason string, fn func(ctx context.Context, tx *Tx) error) error {
 	if err := d.auditSystem(ctx, reason); err != nil {
 		return err
 	}
-	return d.run(ctx, "", true, fn)
+	return d.run(ctx, d.at(), scope{readOnly: true}, fn)
 }
 
 func (d *DB) auditSystem(ctx context.Context, reason string) error {
@@ -97,8 +102,15 @@ func (d *DB) auditSystem(ctx context.Context, reason string) error {
 	return nil
 }
 
-func (d *DB) run(ctx context.Context, orgID string, readOnly bool, fn func(context.Context, *Tx) error) error {
-	if !readOnly && ctx.Value(nestKey{d}) != nil {
+// scope is what a transaction is bound to.
+type scope struct {
+	orgID    string // "" is the system door
+	readOnly bool
+	gated    bool // the organisation may have moved away: see gate.go
+}
+
+func (s *state) run(ctx context.Context, st *store, sc scope, fn func(context.Context, *Tx) error) error {
+	if !sc.readOnly && ctx.Value(nestKey{s}) != nil {
 		return ErrNested
 	}
 	if _, ok := ctx.Deadline(); !ok {
@@ -106,34 +118,34 @@ func (d *DB) run(ctx context.Context, orgID string, readOnly bool, fn func(conte
 		ctx, cancel = context.WithTimeout(ctx, txTimeout)
 		defer cancel()
 	}
-	pool := d.read
-	if !readOnly {
-		pool = d.write
-		if d.queue != nil {
-			if err := d.queue.acquire(ctx); err != nil {
+	pool := st.read
+	if !sc.readOnly {
+		pool = st.write
+		if st.queue != nil {
+			if err := st.queue.acquire(ctx); err != nil {
 				return fmt.Errorf("wait for the database's writer: %w", err)
 			}
-			defer d.queue.release()
+			defer st.queue.release()
 		}
-		ctx = context.WithValue(ctx, nestKey{d}, true)
+		ctx = context.WithValue(ctx, nestKey{s}, true)
 	}
 	conn, err := pool.Conn(ctx)
 	if err != nil {
 		return fmt.Errorf("take a connection: %w", err)
 	}
 	defer func() { _ = conn.Close() }() // back to the pool
-	btx, err := conn.BeginTx(ctx, &sql.TxOptions{ReadOnly: readOnly})
+	btx, err := conn.BeginTx(ctx, st.options(ctx, sc.readOnly))
 	if err != nil {
 		return fmt.Errorf("begin transaction: %w", err)
 	}
-	tx := &Tx{IDB: btx, db: d, tx: btx, conn: conn.Conn, orgID: orgID}
+	tx := &Tx{IDB: btx, db: s, st: st, tx: btx, conn: conn.Conn, orgID: sc.orgID}
 	done := false
 	defer func() {
 		if !done { // an error, a panic or runtime.Goexit
 			_ = btx.Rollback()
 		}
 	}()
-	if err := tx.enter(ctx); err != nil {
+	if err := tx.enter(ctx, sc); err != nil {
 		return err
 	}
 	if err := fn(ctx, tx); err != nil {
@@ -144,25 +156,36 @@ func (d *DB) run(ctx context.Context, orgID string, readOnly bool, fn func(conte
 	}
 	done = true
 	if tx.facts > 0 {
-		d.wakeRelay()
+		s.wakeRelay(st)
 	}
 	return nil
 }
 
 // enter binds a PostgreSQL transaction to its scope: set_config's third argument makes each setting end with
 // the transaction (https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADMIN-SET), role included.
-func (tx *Tx) enter(ctx context.Context) error {
-	if tx.db.dialect != Postgres {
+func (tx *Tx) enter(ctx context.Context, sc scope) error {
+	if tx.st.dialect == SQLite {
+		if sc.gated {
+			return tx.passSQLite(ctx, sc)
+		}
 		return nil
 	}
-	system := "off"
-	if tx.orgID == "" {
+	system, gate := "off", "''"
+	if sc.orgID == "" {
 		system = "on"
 	}
-	_, err := tx.ExecContext(ctx, "SELECT set_config('app.current_tenant_id', ?, true), set_config('app.system', ?, true), set_config('role', ?, true)",
-		tx.orgID, system, appRole)
+	if sc.gated {
+		gate = "parley_gate(?, ?)"
+	}
+	args := []any{sc.orgID, system, appRole}
+	if sc.gated {
+		args = append(args, sc.orgID, !sc.readOnly)
+	}
+	var a, b, c, state string
+	err := tx.NewRaw("SELECT set_config('app.current_tenant_id', ?, true), set_config('app.system', ?, true), set_config('role', ?, true), "+gate,
+		args...).Scan(ctx, &a, &b, &c, &state)
 	if err != nil {
 		return fmt.Errorf("bind the transaction to its organisation (was the database migrated?): %w", err)
 	}
-	return nil
+	return gateError(state)
 }

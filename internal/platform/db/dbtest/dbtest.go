@@ -26,6 +26,23 @@ func Each(t *testing.T, ms []db.Migrations, fn func(t *testing.T, d *db.DB)) {
 	t.Run(db.Postgres, func(t *testing.T) { fn(t, Postgres(t, ms...)) })
 }
 
+// EachPlacement is Each, with the organisations in the shared database and again each in one of its own: four subtests.
+func EachPlacement(t *testing.T, ms []db.Migrations, orgs []string, fn func(t *testing.T, d *db.DB)) {
+	t.Helper()
+	for _, place := range []string{db.Shared, db.Own} {
+		t.Run(place, func(t *testing.T) {
+			Each(t, ms, func(t *testing.T, d *db.DB) {
+				for _, o := range orgs {
+					if err := d.CreatePlacement(t.Context(), o, place, ""); err != nil {
+						t.Fatalf("place organisation %s: %v", o, err)
+					}
+				}
+				fn(t, d)
+			})
+		})
+	}
+}
+
 // SQLite gives a fresh SQLite database, migrated to ms and closed when the test ends.
 func SQLite(t testing.TB, ms ...db.Migrations) *db.DB {
 	t.Helper()

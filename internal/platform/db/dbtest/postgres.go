@@ -54,8 +54,10 @@ func PostgresURL(t testing.TB) string {
 		t.Fatalf("create a test database: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := execAdmin(admin, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)"); err != nil {
-			t.Errorf("drop the test database: %v", err)
+		for _, n := range append(ownDatabases(t, admin, name), name) {
+			if err := execAdmin(admin, "DROP DATABASE IF EXISTS "+n+" WITH (FORCE)"); err != nil {
+				t.Errorf("drop the test database: %v", err)
+			}
 		}
 	})
 	u, err := url.Parse(admin)
@@ -67,6 +69,26 @@ func PostgresURL(t testing.TB) string {
 		u.User = url.User(owner)
 	}
 	return u.String()
+}
+
+// ownDatabases lists the databases that organisations of a test's database got.
+func ownDatabases(t testing.TB, admin, name string) (own []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
+	defer cancel()
+	c, err := pgx.Connect(ctx, admin)
+	if err != nil {
+		t.Errorf("list the test's databases: %v", err)
+		return nil
+	}
+	defer func() { _ = c.Close(ctx) }()
+	rows, err := c.Query(ctx, "SELECT datname FROM pg_database WHERE starts_with(datname, $1)", name+"_org_")
+	if err == nil {
+		own, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	}
+	if err != nil {
+		t.Errorf("list the test's databases: %v", err)
+	}
+	return own
 }
 
 // Admin runs SQL on the server as the user that makes the databases (a superuser on a private cluster).
@@ -148,7 +170,7 @@ func startCluster() (string, error) {
 		log, _ := os.ReadFile(filepath.Join(dir, "log"))
 		return "", fmt.Errorf("%w; the server's log: %s", err, log)
 	}
-	if err := execAdmin(admin, "CREATE ROLE "+owner+" LOGIN CREATEROLE"); err != nil {
+	if err := execAdmin(admin, "CREATE ROLE "+owner+" LOGIN CREATEROLE CREATEDB"); err != nil {
 		return "", err
 	}
 	return admin, nil

@@ -1,0 +1,209 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/uptrace/bun"
+
+	"github.com/parley-voice/parley/internal/platform/fault"
+)
+
+// The placements.
+const (
+	Shared = "shared" // one of many in the master's database
+	Own    = "own"    // alone in a database of its own
+)
+
+const (
+	placeMaking = "making"
+	placeActive = "active"
+
+	maxRemembered = 100_000
+)
+
+// Placement is where an organisation's data is.
+type Placement struct {
+	bun.BaseModel `bun:"table:placements"`
+
+	OrganisationID string `bun:"organisation_id,pk"`
+	Placement      string `bun:"placement"`
+	Region         string `bun:"region"`
+	Database       string `bun:"dbname"`
+	State          string `bun:"state"`
+	CreatedAt      int64  `bun:"created_at"`
+	UpdatedAt      int64  `bun:"updated_at"`
+}
+
+func (p *Placement) own() bool { return p.Placement == Own }
+
+// directory remembers where organisations are. What it remembers may be old; the gate tells.
+type directory struct {
+	mu sync.RWMutex
+	at map[string]Placement
+}
+
+func (d *directory) get(org string) (Placement, bool) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	p, ok := d.at[org]
+	return p, ok
+}
+
+func (d *directory) put(p Placement) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.at == nil || len(d.at) >= maxRemembered {
+		d.at = map[string]Placement{}
+	}
+	d.at[p.OrganisationID] = p
+}
+
+func (d *directory) forget(org string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.at, org)
+}
+
+// Placement tells where an organisation's data is.
+func (d *DB) Placement(ctx context.Context, orgID string) (Placement, error) {
+	p, err := d.placementRow(ctx, orgID)
+	if err != nil {
+		return p, fmt.Errorf("find the organisation's database: %w", err)
+	}
+	return p, nil
+}
+
+func (s *state) placementRow(ctx context.Context, orgID string) (Placement, error) {
+	p := Placement{OrganisationID: orgID, Placement: Shared, State: placeActive}
+	err := s.run(ctx, s.master, scope{readOnly: true}, func(ctx context.Context, tx *Tx) error {
+		err := tx.NewSelect().Model(&p).Where("organisation_id = ?", orgID).Scan(ctx)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		return err
+	})
+	return p, err
+}
+
+// reach gives the database an organisation is in. The caller calls the function when it is done.
+func (d *DB) reach(ctx context.Context, orgID string) (*store, func(), error) {
+	p, ok := d.dir.get(orgID)
+	if !ok {
+		var err error
+		if p, err = d.Placement(ctx, orgID); err != nil {
+			return nil, nil, err
+		}
+		if p.State != placeActive {
+			return nil, nil, fault.New(fault.Unavailable, "the organisation's database is being made; try again in a moment")
+		}
+		d.dir.put(p)
+	}
+	if !p.own() {
+		return d.master, func() {}, nil
+	}
+	st, done, err := d.pools.take(ctx, p)
+	if err != nil {
+		// It may have been moved and its old database removed: the next one asks again.
+		d.dir.forget(orgID)
+		return nil, nil, fmt.Errorf("open the organisation's database: %w", err)
+	}
+	return st, done, nil
+}
+
+// openOwn opens and migrates an organisation's own database, which exists.
+func (d *DB) openOwn(ctx context.Context, p Placement) (*store, error) {
+	ms, err := d.tenantSets()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
+	defer cancel()
+	st := &store{name: p.OrganisationID}
+	if err := d.connect(st, p, false); err != nil {
+		return nil, err
+	}
+	if err := st.ping(ctx); err != nil {
+		return nil, errors.Join(err, st.close())
+	}
+	if err := d.migrateStore(ctx, st, ms); err != nil {
+		return nil, errors.Join(err, st.close())
+	}
+	return st, nil
+}
+
+// Placements lists where organisations are that have, or had, a database of their own.
+func (d *DB) Placements(ctx context.Context) (ps []Placement, err error) {
+	err = d.run(ctx, d.master, scope{readOnly: true}, func(ctx context.Context, tx *Tx) error {
+		return tx.NewSelect().Model(&ps).OrderExpr("organisation_id").Scan(ctx)
+	})
+	return ps, err
+}
+
+// EachPlacement calls fn with the shared database and then with each organisation's own one, as a DB whose every
+// door leads there: it is the system door for tenant tables. One that fails does not keep fn from the others; the
+// errors are joined. It must not be called inside a write transaction.
+func (d *DB) EachPlacement(ctx context.Context, reason string, fn func(ctx context.Context, in *DB) error) error {
+	if err := d.auditSystem(ctx, reason); err != nil {
+		return err
+	}
+	if d.pin != nil {
+		return fn(ctx, d)
+	}
+	first := fn(ctx, d.Master())
+	ps, err := d.Placements(ctx)
+	errs := []error{first, err}
+	for _, p := range ps {
+		if err := ctx.Err(); err != nil {
+			return errors.Join(append(errs, err)...)
+		}
+		if p.own() && p.State == placeActive {
+			errs = append(errs, d.within(ctx, p, fn))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Within calls fn with the database that an organisation is in, as a DB whose every door leads there.
+func (d *DB) Within(ctx context.Context, orgID, reason string, fn func(ctx context.Context, in *DB) error) error {
+	if err := d.auditSystem(ctx, reason); err != nil {
+		return err
+	}
+	p, err := d.Placement(ctx, orgID)
+	if err != nil {
+		return err
+	}
+	if !p.own() {
+		return fn(ctx, d.Master())
+	}
+	return d.within(ctx, p, fn)
+}
+
+func (d *DB) within(ctx context.Context, p Placement, fn func(ctx context.Context, in *DB) error) error {
+	st, done, err := d.pools.take(ctx, p)
+	if err != nil {
+		return fmt.Errorf("open the database of organisation %s: %w", p.OrganisationID, err)
+	}
+	defer done()
+	return fn(ctx, &DB{state: d.state, pin: st})
+}
+
+// checkRegions finds mistakes in the setting before anybody moves there.
+func (s *state) checkRegions() error {
+	for name, at := range s.c.Regions {
+		postgres := strings.HasPrefix(at, "postgres://") || strings.HasPrefix(at, "postgresql://")
+		switch {
+		case name == "" || strings.ContainsFunc(name, func(r rune) bool { return r != '-' && (r < 'a' || r > 'z') && (r < '0' || r > '9') }):
+			return fault.Field("regions", "%q is no name of a region; use small letters, digits and -", name)
+		case postgres != (s.master.dialect == Postgres):
+			return fault.Field("regions", "the region %q must be of the same kind as the master's database: a postgres:// URL on PostgreSQL, a folder on SQLite", name)
+		case postgres && !strings.Contains(at, "{database}"):
+			return fault.Field("regions", "the URL of region %q must have {database} where the database's name goes, as in postgres://user:password@host/{database}", name)
+		}
+	}
+	return nil
+}
