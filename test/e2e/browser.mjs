@@ -27,7 +27,7 @@ export async function open(browser, options = {}) {
   page.on("pageerror", (e) => problems.push(e.message));
   page.on("console", (m) => {
     // The browser itself reports an answer of 401 as an error; that is how a page learns that it is signed out.
-    if (m.type() === "error" && !/status of 401/.test(m.text())) problems.push(m.text());
+    if (m.type() === "error" && !/status of 401/.test(m.text())) problems.push(`${m.text()} ${m.location().url}`);
   });
   return { context, page, problems };
 }

@@ -85,7 +85,7 @@ async function keptWhatWasHeard(id) {
   assert.match(question.agentText, /hours are/i);
 }
 
-/** The event log has the interruption, step by step. Gives where the agent fell silent and the caller was done. */
+/** The event log has the interruption, step by step. Gives when the agent fell silent and when the caller was done. */
 async function toldInOrder(id) {
   const response = await session.api("GET", `/calls/${id}/events?format=ndjson`);
   const log = (await response.text()).trim().split("\n").map((l) => JSON.parse(l));
@@ -97,19 +97,19 @@ async function toldInOrder(id) {
   const cut = first("playout.cut");
   const gen = log[cut].gen;
   const ofGreeting = (e) => e.gen === gen;
-  const steps = [
-    first("playout.first_frame", ofGreeting),
-    first("vad.start"),
-    first("playout.paused", ofGreeting),
-    cut,
-    first("agent.said", (e) => ofGreeting(e) && e.data.interrupted),
-    first("stt.final", (e) => /opening hours/i.test(e.text)),
-    first("playout.first_frame", (e) => e.gen > gen),
-    first("agent.said", (e) => e.gen > gen),
-  ];
-  assert.deepEqual(steps, steps.toSorted((a, b) => a - b), "the steps are not in order");
-  assert.equal(log.slice(steps[4] + 1).some((e) => ofGreeting(e) && e.kind === "agent.said"), false, "the greeting went on");
-  return { fromUs: log[cut].atUs, toUs: log[first("turn.end_of_speech")].atUs };
+  const paused = log.findLastIndex((e, at) => at < cut && e.kind === "playout.paused" && ofGreeting(e));
+  const heard = first("agent.said", (e) => ofGreeting(e) && e.data.interrupted);
+  const understood = first("stt.final", (e) => /opening hours/i.test(e.text));
+  const answer = first("playout.first_frame", (e) => e.gen > gen);
+  // Whether the words are understood before the cut or after it depends on how fast they were recognised.
+  inOrder("the interruption", [first("playout.first_frame", ofGreeting), first("vad.start"), paused, cut, heard, answer]);
+  inOrder("the answer", [first("vad.start"), understood, answer, first("agent.said", (e) => e.gen > gen)]);
+  assert.equal(log.slice(heard + 1).some((e) => ofGreeting(e) && e.kind === "agent.said"), false, "the greeting went on");
+  return { fromUs: log[paused].atUs, toUs: log[first("turn.end_of_speech", (e) => e.atUs > log[paused].atUs)].atUs };
+}
+
+function inOrder(what, steps) {
+  assert.deepEqual(steps, steps.toSorted((a, b) => a - b), `the steps of ${what} are not in order`);
 }
 
 /** The recording: while the caller speaks on, the agent is not heard. */
@@ -119,7 +119,7 @@ async function fellSilent(id, { fromUs, toUs }) {
   const sample = (us) => Math.round((us / 1e6) * wav.rate) * wav.channels;
   const part = (from, to) => ({ ...wav, samples: wav.samples.subarray(sample(from), sample(to)) });
   assert.ok(loudness(part(0, fromUs), 1) > 0.2, "the greeting is not in the recording");
-  assert.ok(toUs > fromUs, "the caller was done before the agent was cut");
   assert.ok(loudness(part(fromUs, toUs), 0) > 0.1, "the caller is not in the recording");
-  assert.equal(loudness(part(fromUs, toUs), 1), 0, "the agent went on speaking");
+  const frame = 20_000; // one may be on its way while the pause is decided
+  assert.equal(loudness(part(fromUs + frame, toUs), 1), 0, "the agent went on speaking");
 }

@@ -197,7 +197,13 @@ export class Talk {
   /** Hangs up, at any time, also before the call is connected. */
   hangup() {
     const { callId, status } = this.state;
-    if (callId && status !== "ended") void hangup(callId);
+    if (callId && status !== "ended") {
+      // The connection is closed after the answer: closed at once it may reach the server before the request, which
+      // then finds a call that is over.
+      const pc = this.pc;
+      this.pc = undefined;
+      void hangup(callId).finally(() => pc?.close());
+    }
     this.finish();
   }
 
