@@ -26,6 +26,7 @@ import (
 	"github.com/parley-voice/parley/internal/platform/obs"
 	"github.com/parley-voice/parley/internal/platform/search"
 	"github.com/parley-voice/parley/internal/platform/secret"
+	"github.com/parley-voice/parley/internal/platform/secret/signing"
 	"github.com/parley-voice/parley/internal/telephony"
 	"github.com/parley-voice/parley/internal/telephony/mediastream"
 	"github.com/parley-voice/parley/internal/telephony/sip"
@@ -49,6 +50,7 @@ type App struct {
 	closers []closer // in the order things started
 
 	key      *secret.Key
+	signing  *signing.Keyring
 	db       *db.DB
 	bus      *bus.Bus
 	relay    *bus.Relay
@@ -158,7 +160,7 @@ func (a *App) onStop(name string, fn func(ctx context.Context) error) {
 
 // migrations lists every context's history.
 func migrations() []db.Migrations {
-	return []db.Migrations{identity.Migrations(), agent.Migrations(), telephony.Migrations(), conversation.Migrations(), gateway.Migrations()}
+	return []db.Migrations{identity.Migrations(), agent.Migrations(), telephony.Migrations(), conversation.Migrations(), gateway.Migrations(), signing.Migrations()}
 }
 
 // openDatabase is what the command line shares with the server.
@@ -177,6 +179,9 @@ func (a *App) openDatabase(ctx context.Context) (err error) {
 
 func (a *App) startStorage(ctx context.Context) (err error) {
 	if err := a.openDatabase(ctx); err != nil {
+		return err
+	}
+	if err := a.startSigning(ctx); err != nil {
 		return err
 	}
 	if a.jobs, err = jobs.Open(ctx, jobs.Config{DB: a.db, Log: a.log}); err != nil {

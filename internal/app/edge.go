@@ -10,6 +10,7 @@ import (
 	"github.com/parley-voice/parley/internal/gateway"
 	"github.com/parley-voice/parley/internal/gateway/certs"
 	"github.com/parley-voice/parley/internal/platform/jobs"
+	"github.com/parley-voice/parley/internal/platform/secret/signing"
 )
 
 // secure reports whether browsers reach us over https: by us, or by a proxy in front.
@@ -148,17 +149,46 @@ func (a *App) listen() error {
 	return nil
 }
 
+// The roles that sign. One process has them all; each has keys of its own, so that what one signed is never another's.
+const (
+	roleGateway = "gateway"
+	roleMedia   = "media"
+	roleWorker  = "worker"
+	roleAudit   = "audit"
+)
+
+// startSigning makes or reads the keys of this process's roles.
+func (a *App) startSigning(ctx context.Context) (err error) {
+	a.signing, err = signing.New(signing.Config{DB: a.db, Sealer: a.key, Roles: []string{roleGateway, roleMedia, roleWorker, roleAudit}, Clock: a.clock, Log: a.log})
+	if err != nil {
+		return err
+	}
+	return a.signing.Rotate(ctx)
+}
+
+// rotateSigning is the hourly job that makes the next signing keys in time.
+type rotateSigning struct{}
+
+// Kind implements jobs.Args.
+func (rotateSigning) Kind() string { return "signing.rotate" }
+
 // sweepKeys is the hourly job that forgets the idempotency keys of yesterday.
 type sweepKeys struct{}
 
 // Kind implements jobs.Args.
 func (sweepKeys) Kind() string { return "gateway.sweep" }
 
-// startKeys makes the guard of repeated requests and has its old keys forgotten.
+// startKeys makes the guard of repeated requests, has its old keys forgotten, and signing keys rotated.
 func (a *App) startKeys() error {
 	a.keys = gateway.NewKeys(gateway.KeysConfig{DB: a.db, Sealer: a.key, Clock: a.clock, Log: a.log})
 	if err := jobs.Register(a.jobs, jobs.KindConfig{}, func(ctx context.Context, _ string, _ sweepKeys) error { return a.keys.Sweep(ctx) }); err != nil {
 		return err
 	}
-	return jobs.Every(a.jobs, time.Hour, sweepKeys{})
+	if err := jobs.Every(a.jobs, time.Hour, sweepKeys{}); err != nil {
+		return err
+	}
+	if err := jobs.Register(a.jobs, jobs.KindConfig{}, func(ctx context.Context, _ string, _ rotateSigning) error { return a.signing.Rotate(ctx) }); err != nil {
+		return err
+	}
+	return jobs.Every(a.jobs, time.Hour, rotateSigning{})
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/parley-voice/parley/internal/agent"
 	"github.com/parley-voice/parley/internal/gateway"
 	"github.com/parley-voice/parley/internal/platform/fault"
+	"github.com/parley-voice/parley/internal/platform/secret/signing"
 	"github.com/parley-voice/parley/internal/telephony/mediastream"
 	"github.com/parley-voice/parley/web"
 )
@@ -26,6 +27,7 @@ func (a *App) mount(mux *http.ServeMux, api huma.API) {
 	a.health.Mount(mux)
 	gateway.MountDocs(mux)
 	mux.Handle("GET /api/v1/realtime", a.hub)
+	mux.Handle("GET "+signing.JWKSPath, a.signing.JWKS())
 	mux.Handle("GET /metrics", a.metricsGuard(promhttp.HandlerFor(a.reg, promhttp.HandlerOpts{})))
 	mux.Handle("POST "+mediastream.VoicePath, a.twilio.Voice())
 	mux.Handle("POST "+mediastream.StatusPath, a.twilio.StatusCallback())
