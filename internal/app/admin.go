@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/parley-voice/parley/internal/agent"
+	"github.com/parley-voice/parley/internal/compliance"
 	"github.com/parley-voice/parley/internal/conversation"
 	"github.com/parley-voice/parley/internal/gateway"
 	"github.com/parley-voice/parley/internal/identity"
@@ -73,7 +74,7 @@ func OpenAPI(version string) ([]byte, error) {
 	mux := http.NewServeMux()
 	api := gateway.NewAPI(mux, gateway.APIConfig{Version: version, Auth: nobody{}, Log: slog.New(slog.DiscardHandler)})
 	(&App{
-		identity: &identity.Service{}, agents: &agent.Service{}, phones: &telephony.Service{}, records: &conversation.Service{}, cors: &gateway.CORS{},
+		identity: &identity.Service{}, agents: &agent.Service{}, phones: &telephony.Service{}, records: &conversation.Service{}, trails: &compliance.Service{}, cors: &gateway.CORS{},
 	}).routes(api)
 	return api.OpenAPI().YAML()
 }

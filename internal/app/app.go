@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/parley-voice/parley/internal/agent"
+	"github.com/parley-voice/parley/internal/compliance"
 	"github.com/parley-voice/parley/internal/conversation"
 	"github.com/parley-voice/parley/internal/gateway"
 	"github.com/parley-voice/parley/internal/identity"
@@ -61,6 +62,7 @@ type App struct {
 	agents   *agent.Service
 	phones   *telephony.Service
 	records  *conversation.Service
+	trails   *compliance.Service
 	calls    *calls
 	pacer    *media.Pacer
 	sip      *sip.Server
@@ -160,7 +162,7 @@ func (a *App) onStop(name string, fn func(ctx context.Context) error) {
 
 // migrations lists every context's history.
 func migrations() []db.Migrations {
-	return []db.Migrations{identity.Migrations(), agent.Migrations(), telephony.Migrations(), conversation.Migrations(), gateway.Migrations(), signing.Migrations()}
+	return []db.Migrations{identity.Migrations(), agent.Migrations(), telephony.Migrations(), conversation.Migrations(), compliance.Migrations(), gateway.Migrations(), signing.Migrations()}
 }
 
 // openDatabase is what the command line shares with the server.
@@ -281,6 +283,9 @@ func (a *App) startRecords(ctx context.Context) (err error) {
 	if err := a.startKeys(); err != nil {
 		return err
 	}
+	if err := a.startTrails(ctx); err != nil {
+		return err
+	}
 	if err := a.jobs.Start(ctx); err != nil {
 		return err
 	}
@@ -387,6 +392,7 @@ func (a *App) routes(api huma.API) {
 	a.agents.Routes(api)
 	a.phones.Routes(api)
 	a.records.Routes(api)
+	a.trails.Routes(api)
 	a.cors.Routes(api)
 	(&talk{agents: a.agents, identity: a.identity, calls: a.calls, webrtc: func() *webrtc.Server { return a.webrtc }}).Routes(api)
 }

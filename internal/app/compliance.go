@@ -1,0 +1,78 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/parley-voice/parley/internal/compliance"
+	"github.com/parley-voice/parley/internal/platform/db"
+	"github.com/parley-voice/parley/internal/platform/jobs"
+)
+
+const complianceTimeout = time.Hour // of the daily jobs: they go through all organisations, and on where they were
+
+// newTrails makes the context; the command line uses it without jobs and without what holds data.
+func (a *App) newTrails(c compliance.Config) (*compliance.Service, error) {
+	// One key for as long as the installation has its master key: what was signed years ago must still be proved.
+	signer, err := compliance.NewKeySigner(a.key.Derive("audit signature"))
+	if err != nil {
+		return nil, err
+	}
+	c.DB, c.Signer, c.Organisations, c.Clock, c.Log = a.db, signer, a.identity.OrganisationIDs, a.clock, a.log
+	return compliance.New(c)
+}
+
+// startTrails begins to write the audit trails and registers the daily jobs. It runs before the workers start.
+func (a *App) startTrails(ctx context.Context) (err error) {
+	a.trails, err = a.newTrails(compliance.Config{
+		Enqueue: func(ctx context.Context, tx *db.Tx, id string) error {
+			return jobs.Insert(ctx, a.jobs, tx, erasePerson{id}, jobs.Options{})
+		},
+	})
+	if err != nil {
+		return err
+	}
+	long := jobs.KindConfig{Timeout: complianceTimeout}
+	err = jobs.Register(a.jobs, long, func(ctx context.Context, org string, e erasePerson) error { return a.trails.Carry(ctx, org, e.ID) })
+	if err != nil {
+		return err
+	}
+	if err := jobs.Register(a.jobs, long, func(ctx context.Context, _ string, _ sealTrails) error { return a.trails.Seal(ctx) }); err != nil {
+		return err
+	}
+	if err := jobs.Register(a.jobs, long, func(ctx context.Context, _ string, _ retainData) error { return a.trails.Retain(ctx) }); err != nil {
+		return err
+	}
+	if err := jobs.Every(a.jobs, 24*time.Hour, sealTrails{}); err != nil {
+		return err
+	}
+	if err := jobs.Every(a.jobs, 24*time.Hour, retainData{}); err != nil {
+		return err
+	}
+	if err := a.trails.Start(ctx, a.bus); err != nil {
+		return fmt.Errorf("audit trail: %w", err)
+	}
+	a.onStop("audit trail", func(context.Context) error { a.trails.Close(); return nil })
+	return nil
+}
+
+// erasePerson is the job that carries out one person's erasure.
+type erasePerson struct {
+	ID string `json:"id"`
+}
+
+// Kind implements jobs.Args.
+func (erasePerson) Kind() string { return "compliance.erase" }
+
+// sealTrails is the daily job that proves and signs the audit trails.
+type sealTrails struct{}
+
+// Kind implements jobs.Args.
+func (sealTrails) Kind() string { return "compliance.seal" }
+
+// retainData is the daily job that deletes what is past its term.
+type retainData struct{}
+
+// Kind implements jobs.Args.
+func (retainData) Kind() string { return "compliance.retain" }

@@ -1,0 +1,115 @@
+package compliance
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"sync/atomic"
+
+	"github.com/coder/quartz"
+	"github.com/google/uuid"
+
+	"github.com/parley-voice/parley/internal/identity"
+	"github.com/parley-voice/parley/internal/platform/bus"
+	"github.com/parley-voice/parley/internal/platform/db"
+	"github.com/parley-voice/parley/internal/platform/fault"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// Migrations is the history of the tables.
+func Migrations() db.Migrations {
+	sub, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		panic(err) // the folder is embedded above
+	}
+	return db.Migrations{Context: "compliance", FS: sub}
+}
+
+// Config is what New needs.
+type Config struct {
+	DB     *db.DB
+	Signer Signer
+	// Organisations gives up to limit ids of organisations after one, in order.
+	Organisations func(ctx context.Context, after string, limit int) ([]string, error)
+	// Purgers hold data that is kept for a time, Holders data of persons.
+	Purgers []Purger
+	Persons []PersonData
+	// Enqueue adds the job that carries out an erasure to the transaction that asks for it.
+	Enqueue func(ctx context.Context, tx *db.Tx, erasureID string) error
+	Clock   quartz.Clock // nil is the real one
+	Log     *slog.Logger // nil discards
+}
+
+// Service is the context's behaviour. It is safe for concurrent use.
+type Service struct {
+	cfg      Config
+	clock    quartz.Clock
+	log      *slog.Logger
+	appended atomic.Uint64
+	sub      *bus.Subscription
+}
+
+// New makes the service. It does nothing before Start.
+func New(c Config) (*Service, error) {
+	if c.DB == nil || c.Signer == nil || c.Organisations == nil {
+		return nil, errors.New("compliance: Config needs DB, Signer and Organisations")
+	}
+	if c.Clock == nil {
+		c.Clock = quartz.NewReal()
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Service{cfg: c, clock: c.Clock, log: c.Log.With("part", "compliance")}, nil
+}
+
+// Start takes audit facts from the bus until Close.
+func (s *Service) Start(ctx context.Context, b *bus.Bus) (err error) {
+	s.sub, err = b.SubscribeBatch(ctx, bus.BatchConfig{Durable: subscription, Filter: []string{"audit.entry"}}, s.take)
+	return err
+}
+
+// Close stops taking facts; those on their way come again after the next Start. It is safe before Start, and twice.
+func (s *Service) Close() {
+	if s.sub != nil {
+		s.sub.Stop()
+	}
+}
+
+// who gives the principal of a request. The gateway has checked the permission.
+func who(ctx context.Context) (identity.Principal, error) {
+	p, ok := identity.From(ctx)
+	if !ok || p.OrgID == "" {
+		return p, fault.New(fault.Unauthorized, "sign in, or send an API token")
+	}
+	return p, nil
+}
+
+// everyOrganisation calls fn for each organisation; one that fails does not keep the others from their turn.
+func (s *Service) everyOrganisation(ctx context.Context, fn func(ctx context.Context, org string) error) error {
+	var all error
+	for after := ""; ; {
+		orgs, err := s.cfg.Organisations(ctx, after, pageSize)
+		if err != nil {
+			return errors.Join(all, err)
+		}
+		for _, org := range orgs {
+			after = org
+			if err := fn(ctx, org); err != nil {
+				all = errors.Join(all, err)
+			}
+			if ctx.Err() != nil {
+				return errors.Join(all, ctx.Err())
+			}
+		}
+		if len(orgs) < pageSize {
+			return all
+		}
+	}
+}
+
+func newID() string { return uuid.Must(uuid.NewV7()).String() }

@@ -1,0 +1,148 @@
+package compliance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"github.com/parley-voice/parley/internal/identity"
+	"github.com/parley-voice/parley/internal/platform/db"
+)
+
+// Seal verifies each chain from its first entry and signs its head: the daily job. A chain that is broken is not signed;
+// that it is broken is logged, shown, and noted in the platform log.
+func (s *Service) Seal(ctx context.Context) error {
+	err := s.everyOrganisation(ctx, s.seal)
+	return errors.Join(err, s.seal(ctx, identity.Platform))
+}
+
+func (s *Service) seal(ctx context.Context, org string) error {
+	c := chain{s.cfg.DB, org}
+	w, broken, err := s.walk(ctx, c)
+	if err != nil {
+		return fmt.Errorf("verify the audit trail of %s: %w", org, err)
+	}
+	var first bool
+	err = c.write(ctx, "sign the platform log", func(ctx context.Context, tx *db.Tx) error {
+		row, err := c.lock(ctx, tx)
+		if err != nil {
+			return err
+		}
+		now := tx.Now().UnixMilli()
+		row.VerifiedAt, row.VerifiedSeq = &now, w.seq
+		if broken != nil {
+			first = row.BrokenSeq == nil
+			row.BrokenSeq, row.BrokenWhy = &broken.Seq, broken.Why
+			return c.save(ctx, tx, &row)
+		}
+		row.BrokenSeq, row.BrokenWhy = nil, ""
+		if err := c.save(ctx, tx, &row); err != nil || w.seq == 0 {
+			return err
+		}
+		return s.sign(ctx, tx, c, w)
+	})
+	if err == nil && broken != nil {
+		s.log.ErrorContext(ctx, "the audit trail of an organisation is broken", "organisation", org, "entry", broken.Seq, "why", broken.Why)
+		if first {
+			err = s.noteBroken(ctx, org, broken)
+		}
+	}
+	return err
+}
+
+func (s *Service) noteBroken(ctx context.Context, org string, b *Broken) error {
+	return s.cfg.DB.InSystem(ctx, "note that a chain is broken", func(ctx context.Context, tx *db.Tx) error {
+		return identity.Audit(ctx, tx, identity.Platform, identity.Change{Action: "audit.broken", Kind: "organisation", ID: org,
+			Outcome: identity.OutcomeFailed, Reason: b.Error()})
+	})
+}
+
+// walk verifies a chain as it is now, page by page.
+func (s *Service) walk(ctx context.Context, c chain) (*walker, *Broken, error) {
+	var state chainRow
+	var heads []headRow
+	err := c.read(ctx, "verify the platform log", func(ctx context.Context, tx *db.Tx) (err error) {
+		if state, err = c.state(ctx, tx, false); err != nil {
+			return err
+		}
+		heads, err = c.heads(ctx, tx)
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	w := &walker{org: c.org, seq: state.BaseSeq, hash: state.BaseHash}
+	for len(heads) > 0 && heads[0].Seq < w.seq {
+		heads = heads[1:]
+	}
+	for {
+		for len(heads) > 0 && heads[0].Seq == w.seq {
+			h := heads[0].head()
+			if b := w.head(&h); b != nil {
+				return w, b, nil
+			}
+			heads = heads[1:]
+		}
+		if w.seq >= state.Seq {
+			break
+		}
+		b, err := s.walkPage(ctx, c, w, state.Seq, heads)
+		if b != nil || err != nil {
+			return w, b, err
+		}
+	}
+	if w.hash != state.Hash {
+		return w, &Broken{w.seq, "it is not the entry that was appended last"}, nil
+	}
+	if len(heads) > 0 && heads[0].Seq > w.seq {
+		h := heads[0].head()
+		return w, w.head(&h), nil
+	}
+	return w, nil, nil
+}
+
+// walkPage goes on to the next signed head, or a page.
+func (s *Service) walkPage(ctx context.Context, c chain, w *walker, upTo int64, heads []headRow) (*Broken, error) {
+	if len(heads) > 0 {
+		upTo = min(upTo, heads[0].Seq)
+	}
+	var rows []entryRow
+	err := c.read(ctx, "verify the platform log", func(ctx context.Context, tx *db.Tx) (err error) {
+		rows, err = c.page(ctx, tx, w.seq, upTo, pageSize)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) == 0 {
+		return &Broken{w.seq + 1, "it is missing"}, nil
+	}
+	for i := range rows {
+		e := rows[i].entry()
+		if b := w.step(&e); b != nil {
+			return b, nil
+		}
+	}
+	return nil, nil
+}
+
+// sign signs the entry at which w stands, unless it is signed already.
+func (s *Service) sign(ctx context.Context, tx *db.Tx, c chain, w *walker) error {
+	last, err := c.lastHead(ctx, tx)
+	if err != nil || last != nil && last.Seq >= w.seq {
+		return err
+	}
+	now := tx.Now().UTC()
+	h := AuditHead{Seq: w.seq, Hash: w.hash, Date: now.Format(time.DateOnly), At: now.Truncate(time.Millisecond)}
+	sig, err := s.cfg.Signer.Sign(h.payload(c.org))
+	if err != nil {
+		return fmt.Errorf("sign the audit trail: %w", err)
+	}
+	row := &headRow{OrganisationID: c.org, Seq: h.Seq, Hash: h.Hash, Day: h.Date, At: h.At.UnixMilli(), KeyID: sig.KeyID,
+		PublicKey: encode64(sig.Public), Signature: encode64(sig.Bytes)}
+	_, err = tx.NewInsert().Model(row).ModelTableExpr("?", bun.Ident(c.table("audit_heads"))).Exec(ctx)
+	return err
+}
