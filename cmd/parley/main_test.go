@@ -104,6 +104,7 @@ func TestCheck(t *testing.T) {
 		{"database-url", "mysql://db", "no PostgreSQL URL", "postgres://"},
 		{"database-url", "postgres:///parley", "no PostgreSQL URL", "postgres://"},
 		{"nats-url", "http://x", "no NATS URL", "nats://host:4222"},
+		{"search-url", "ftp://x", "no URL of an OpenSearch server", "https://user:password@host:9200"},
 		{"blob-url", "ftp://x", "no place for blobs", "s3://"},
 		{"key", "secret", "not 32 bytes", "openssl rand"},
 		{"max-calls", "0", "out of range", "1 to 100000"},

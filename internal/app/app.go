@@ -56,7 +56,7 @@ type App struct {
 	bus      *bus.Bus
 	relay    *bus.Relay
 	blobs    *blob.Store
-	search   *search.Bleve
+	search   search.Index
 	jobs     *jobs.Jobs
 	identity *identity.Service
 	agents   *agent.Service
@@ -197,7 +197,7 @@ func (a *App) startStorage(ctx context.Context) (err error) {
 		return err
 	}
 	a.onStop("blobs", func(context.Context) error { return a.blobs.Close() })
-	if a.search, err = search.Open(search.Config{DataDir: a.cfg.DataDir, Kind: "calls", Log: a.log}); err != nil {
+	if a.search, err = search.Open(ctx, search.Config{URL: a.cfg.SearchURL, DataDir: a.cfg.DataDir, Kind: "calls", Log: a.log}); err != nil {
 		return err
 	}
 	a.onStop("search", func(context.Context) error { return a.search.Close() })

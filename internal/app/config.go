@@ -45,6 +45,7 @@ type Config struct {
 	DatabaseURL string `help:"postgres://... Empty: SQLite in the data folder." env:"PARLEY_DATABASE_URL" group:"Storage"`
 	NATSURL     string `name:"nats-url" help:"nats://... Empty: an embedded server." env:"PARLEY_NATS_URL" group:"Storage"`
 	BlobURL     string `help:"s3://bucket?... or file:///folder for recordings. Empty: a folder in the data folder." env:"PARLEY_BLOB_URL" group:"Storage"`
+	SearchURL   string `name:"search-url" help:"https://user:password@host:9200 of an OpenSearch server for the search index. Empty: an index in the data folder." env:"PARLEY_SEARCH_URL" group:"Storage"`
 	Key         string `help:"Master key: 32 bytes as hex or base64. Empty: a key file is made in the data folder." env:"PARLEY_KEY" group:"Storage"`
 
 	Regions       string `help:"Places where organisations may have databases of their own, NAME=WHERE separated by spaces: a PostgreSQL URL with {database} for the name, or a folder for SQLite." env:"PARLEY_REGIONS" group:"Storage"`
@@ -181,6 +182,9 @@ func (c *Config) checkStorage(bad complain) {
 		if u, err := url.Parse(c.BlobURL); err != nil || !slices.Contains([]string{"s3", "file"}, u.Scheme) {
 			bad("blob-url", "use s3://bucket?region=... or file:///folder, or leave it empty", "%q is no place for blobs", c.BlobURL)
 		}
+	}
+	if c.SearchURL != "" && !isURL(c.SearchURL, "http", "https") {
+		bad("search-url", "use https://user:password@host:9200, or leave it empty for an index in the data folder", "it is no URL of an OpenSearch server")
 	}
 	if c.Key != "" {
 		if _, err := secret.ParseKey(c.Key); err != nil {

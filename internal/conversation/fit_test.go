@@ -10,5 +10,5 @@ import (
 var (
 	_ Publisher = (*bus.Bus)(nil)
 	_ Blobs     = (*blob.Store)(nil)
-	_ Search    = (*search.Bleve)(nil)
+	_ Search    = search.Index(nil)
 )

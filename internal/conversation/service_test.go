@@ -285,7 +285,7 @@ func (brokenIndex) Find(context.Context, string, string, int) ([]string, error) 
 
 func TestWordsAreFound(t *testing.T) {
 	dir := t.TempDir()
-	index, err := search.Open(search.Config{DataDir: dir, Kind: "calls"})
+	index, err := search.Open(t.Context(), search.Config{DataDir: dir, Kind: "calls"})
 	must(t, err)
 	t.Cleanup(func() { must(t, index.Close()) })
 	for name, s := range map[string]Search{"index": index, "without": brokenIndex{}} {

@@ -1,6 +1,8 @@
 package search_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,10 +18,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m, goleak.IgnoreCurrent()) }
 
-func open(t testing.TB, c search.Config) *search.Bleve {
+func open(t testing.TB, c search.Config) search.Index {
 	t.Helper()
 	c.Kind = "calls"
-	b, err := search.Open(c)
+	b, err := search.Open(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +33,7 @@ func open(t testing.TB, c search.Config) *search.Bleve {
 	return b
 }
 
-func put(t testing.TB, b *search.Bleve, org string, texts ...string) {
+func put(t testing.TB, b search.Index, org string, texts ...string) {
 	t.Helper()
 	var docs []search.Doc
 	for i, text := range texts {
@@ -42,7 +44,7 @@ func put(t testing.TB, b *search.Bleve, org string, texts ...string) {
 	}
 }
 
-func find(t testing.TB, b *search.Bleve, org, q string) []string {
+func find(t testing.TB, b search.Index, org, q string) []string {
 	t.Helper()
 	ids, err := b.Find(t.Context(), org, q, 100)
 	if err != nil {
@@ -52,8 +54,23 @@ func find(t testing.TB, b *search.Bleve, org, q string) []string {
 	return ids
 }
 
-func TestFind(t *testing.T) {
-	b := open(t, search.Config{DataDir: t.TempDir()})
+// Both engines behave the same. OpenSearch is our own imitation of it: see peer_test.go.
+func TestBothEngines(t *testing.T) {
+	for name, config := range map[string]func(*testing.T) search.Config{
+		"bleve":      func(t *testing.T) search.Config { return search.Config{DataDir: t.TempDir()} },
+		"opensearch": func(t *testing.T) search.Config { return search.Config{URL: newPeer(t).url()} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			for name, test := range map[string]func(*testing.T, search.Index){
+				"find": testFind, "order": testOrder, "organisations": testOrganisationsAreApart, "many": testMany, "concurrent": testConcurrent,
+			} {
+				t.Run(name, func(t *testing.T) { test(t, open(t, config(t))) })
+			}
+		})
+	}
+}
+
+func testFind(t *testing.T, b search.Index) {
 	put(t, b, "a", "Good morning, I want to book an appointment.", "The opening hours, please", "Guten Morgen, ein Termin für Übermorgen", "我想预约")
 	for q, want := range map[string][]string{
 		"appointment": {"0"}, "APPOINTMENT book": {"0"}, "morning hours": nil, "appoint": {"0"}, "the open": {"1"},
@@ -81,8 +98,45 @@ func TestFind(t *testing.T) {
 	}
 }
 
-func TestOrganisationsAreApart(t *testing.T) {
-	b := open(t, search.Config{DataDir: t.TempDir()})
+// The newest of equals is first: ids are in order of time.
+func testOrder(t *testing.T, b search.Index) {
+	put(t, b, "a", "same words", "same words", "same words")
+	for limit, want := range map[int][]string{3: {"2", "1", "0"}, 2: {"2", "1"}} {
+		if got, err := b.Find(t.Context(), "a", "words", limit); err != nil || !slices.Equal(got, want) {
+			t.Errorf("got %v, %v, want %v", got, err, want)
+		}
+	}
+}
+
+// More than one batch, by number and by size, is found when Put returns.
+func testMany(t *testing.T, b search.Index) {
+	texts := make([]string, 230)
+	for i := range texts {
+		texts[i] = fmt.Sprintf("common n%d", i)
+	}
+	large := strings.Repeat("padding ", 256<<10/8)
+	for i := range 17 {
+		texts[i] += " " + large
+	}
+	put(t, b, "a", texts...)
+	ids, err := b.Find(t.Context(), "a", "common", 1000)
+	if err != nil || len(ids) != len(texts) {
+		t.Errorf("found %d, %v", len(ids), err)
+	}
+	if err := b.Put(t.Context(), "a", nil); err != nil {
+		t.Error(err)
+	}
+	if err := b.Put(t.Context(), "a", []search.Doc{{}}); err == nil {
+		t.Error("a record without an id was taken")
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := b.Put(gone, "a", []search.Doc{{ID: "x"}}); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+}
+
+func testOrganisationsAreApart(t *testing.T, b search.Index) {
 	put(t, b, "a", "secret plans")
 	put(t, b, "b", "nothing")
 	if got := find(t, b, "b", "secret"); got != nil {
@@ -93,6 +147,9 @@ func TestOrganisationsAreApart(t *testing.T) {
 	}
 	if got := find(t, b, "a", "secret"); got != nil {
 		t.Errorf("dropped, and found %v", got)
+	}
+	if got := find(t, b, "b", "nothing"); len(got) != 1 {
+		t.Errorf("dropped another's: %v", got)
 	}
 	for _, org := range []string{"", "..", "a/b", "../b", strings.Repeat("x", 65)} {
 		if _, err := b.Find(t.Context(), org, "x", 1); err == nil {
@@ -136,7 +193,10 @@ func TestDamageIsPutAside(t *testing.T) {
 }
 
 func TestManyOrganisationsAtOnce(t *testing.T) {
-	b := open(t, search.Config{DataDir: t.TempDir(), MaxOpen: 2})
+	testConcurrent(t, open(t, search.Config{DataDir: t.TempDir(), MaxOpen: 2}))
+}
+
+func testConcurrent(t *testing.T, b search.Index) {
 	var wg sync.WaitGroup
 	for i := range 5 {
 		wg.Go(func() {
