@@ -5,8 +5,8 @@
 //   - OpenSearch, when Config.URL names one: one index for each kind, for any number of processes. Every request
 //     names the organisation as a filter and as the routing, so that no query can reach another organisation's words.
 //
-// An index is made of records that live in the database: it may lag behind, and it can be made anew. Words are
-// compared without case, all of a query's words must be in a record, and the last one may be a beginning. Neither
+// An index is made of records that live in the database: it may lag behind, and may be lost. Words are compared
+// without case, all of a query's words must be in a record, and the last one may be a beginning. Neither
 // engine stores the text.
 package search
 
