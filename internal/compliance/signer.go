@@ -35,9 +35,11 @@ func NewKeySigner(seed []byte) (*KeySigner, error) {
 	return &KeySigner{private: k, kid: thumbprint(k.Public().(ed25519.PublicKey))}, nil
 }
 
+func (k *KeySigner) public() ed25519.PublicKey { return k.private.Public().(ed25519.PublicKey) }
+
 // Sign implements Signer.
 func (k *KeySigner) Sign(payload []byte) (Signature, error) {
-	return Signature{KeyID: k.kid, Public: k.private.Public().(ed25519.PublicKey), Bytes: ed25519.Sign(k.private, payload)}, nil
+	return Signature{KeyID: k.kid, Public: k.public(), Bytes: ed25519.Sign(k.private, payload)}, nil
 }
 
 // thumbprint is the key's id: RFC 7638 section 3 for an OKP key (RFC 8037 section 2).
