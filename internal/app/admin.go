@@ -91,3 +91,6 @@ func (nobody) Bearer(context.Context, string, string) (identity.Principal, error
 func (nobody) Session(context.Context, string) (identity.Principal, error) {
 	return identity.Principal{}, errors.New("no sign-in")
 }
+
+// Still implements gateway.Authenticator.
+func (nobody) Still(context.Context, identity.Principal) error { return errors.New("no sign-in") }

@@ -22,6 +22,8 @@ import (
 type Authenticator interface {
 	Bearer(ctx context.Context, token, ip string) (identity.Principal, error)
 	Session(ctx context.Context, cookie string) (identity.Principal, error)
+	// Still tells whether somebody who was let in before may go on. It is no use of their session.
+	Still(ctx context.Context, p identity.Principal) error
 }
 
 // SessionCookie names the cookie of a signed-in browser.
@@ -206,14 +208,14 @@ func Authenticate(r *http.Request, auth Authenticator) (identity.Principal, erro
 		}
 		return auth.Bearer(r.Context(), strings.TrimSpace(token), ClientIP(r))
 	}
-	c, err := r.Cookie(SessionCookie)
-	if err != nil {
+	cookie := identity.CookieOf(r)
+	if cookie == "" {
 		return identity.Principal{}, fault.New(fault.Unauthorized, "sign in, or send an API token")
 	}
 	if err := sameOrigin(r); err != nil {
 		return identity.Principal{}, err
 	}
-	return auth.Session(r.Context(), c.Value)
+	return auth.Session(r.Context(), cookie)
 }
 
 // crossOrigin rejects what another site makes a browser send (Fetch metadata, with Origin as the older sign).

@@ -67,6 +67,17 @@ func (d *directory) Session(_ context.Context, cookie string) (identity.Principa
 	return d.find(cookie)
 }
 
+func (d *directory) Still(_ context.Context, p identity.Principal) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, known := range d.known {
+		if known.UserID == p.UserID {
+			return nil
+		}
+	}
+	return fault.New(fault.Unauthorized, "signed out")
+}
+
 type thingInput struct {
 	Limit int `query:"limit" minimum:"1" maximum:"10" default:"5"`
 	Body  struct {

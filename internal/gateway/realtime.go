@@ -223,7 +223,7 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer cancel()
 		h.read(ctx, ws, c, control)
 	}()
-	h.write(ctx, ws, r, c, control)
+	h.write(ctx, ws, c, control)
 }
 
 func (h *Hub) read(ctx context.Context, ws *websocket.Conn, c *client, control chan<- controlMessage) {
@@ -299,7 +299,7 @@ func (h *Hub) subscribe(c *client, m subscribeMessage, control chan<- controlMes
 	return controlMessage{}, true
 }
 
-func (h *Hub) write(ctx context.Context, ws *websocket.Conn, r *http.Request, c *client, control <-chan controlMessage) {
+func (h *Hub) write(ctx context.Context, ws *websocket.Conn, c *client, control <-chan controlMessage) {
 	ping := h.clock.NewTicker(pingEvery, "realtime", "ping")
 	defer ping.Stop()
 	reauth := h.clock.NewTicker(reauthEvery, "realtime", "reauth")
@@ -319,7 +319,7 @@ func (h *Hub) write(ctx context.Context, ws *websocket.Conn, r *http.Request, c 
 		case <-ping.C:
 			err = withTimeout(ctx, ws.Ping)
 		case <-reauth.C:
-			if _, aerr := Authenticate(r, h.auth); aerr != nil {
+			if h.auth.Still(ctx, c.principal) != nil {
 				_ = ws.Close(websocket.StatusPolicyViolation, "signed out")
 				return
 			}

@@ -51,7 +51,7 @@ func (s *Service) newChallenge(ctx context.Context, tx *db.Tx, kind, userID stri
 	if err != nil {
 		return "", err
 	}
-	row := &challengeRow{Hash: hashSecret(secret), Kind: kind, CreatedAt: tx.Now().UnixMilli(), ExpiresAt: tx.Now().Add(challengeValid).UnixMilli()}
+	row := &challengeRow{Hash: hashSecret(secret), Kind: kind, CreatedAt: s.cfg.Clock.Now().UnixMilli(), ExpiresAt: s.cfg.Clock.Now().Add(challengeValid).UnixMilli()}
 	if row.Data, err = s.sealed(data); err != nil {
 		return "", err
 	}
@@ -70,7 +70,7 @@ func (s *Service) newChallenge(ctx context.Context, tx *db.Tx, kind, userID stri
 func (s *Service) findChallenge(ctx context.Context, tx *db.Tx, kind, secret string, data any) (*challengeRow, error) {
 	var row challengeRow
 	res, err := tx.NewUpdate().Model(&row).Set("tries = tries + 1").
-		Where("hash = ? AND kind = ? AND expires_at > ? AND tries < ?", hashSecret(secret), kind, tx.Now().UnixMilli(), challengeTries).
+		Where("hash = ? AND kind = ? AND expires_at > ? AND tries < ?", hashSecret(secret), kind, s.cfg.Clock.Now().UnixMilli(), challengeTries).
 		Returning("*").Exec(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("find a challenge: %w", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/uptrace/bun"
 
@@ -13,7 +14,7 @@ import (
 const (
 	maxAgent       = 400 // bytes of a user agent that are kept
 	knownPerUser   = 50
-	knownKeptDays  = 180
+	knownKept      = 180 * 24 * time.Hour
 	knownPrefixV4  = 24
 	knownPrefixV6  = 48
 	unknownBrowser = "Unknown browser"
@@ -79,8 +80,8 @@ func isKnown(ctx context.Context, tx *db.Tx, userID, place string) (bool, error)
 
 // noteDevice remembers where a person signed in from. It reports whether the place is a new one for somebody who has
 // been elsewhere before: the first place of all is no surprise to them.
-func noteDevice(ctx context.Context, tx *db.Tx, userID, place string) (surprising bool, err error) {
-	now := tx.Now().UnixMilli()
+func (s *Service) noteDevice(ctx context.Context, tx *db.Tx, userID, place string) (surprising bool, err error) {
+	now := s.cfg.Clock.Now().UnixMilli()
 	known, err := isKnown(ctx, tx, userID, place)
 	if err != nil {
 		return false, err

@@ -3,7 +3,6 @@ package identity
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -34,24 +33,23 @@ func (c *clientIP) Resolve(ctx huma.Context) []error {
 	return nil
 }
 
-// Routes adds the context's operations.
+// Routes adds the context's operations. It comes first: the middleware that renews sessions is put around all that
+// are added after it.
 func (s *Service) Routes(api huma.API) {
+	api.UseMiddleware(s.renewer)
+	s.known.watch(api)
 	huma.Register(api, operation("get-setup", http.MethodGet, "/api/v1/setup", "public", "Does the installation need its owner?"), s.getSetup)
 	create := operation("create-owner", http.MethodPost, "/api/v1/setup", "public", "Create the owner with the one-time link's token")
 	create.DefaultStatus = http.StatusCreated
 	huma.Register(api, create, s.postSetup)
-	huma.Register(api, operation("sign-in", http.MethodPost, "/api/v1/auth/sign-in", "public", "Sign in; the session is a cookie"), s.postSignIn)
-	signOut := operation("sign-out", http.MethodPost, "/api/v1/auth/sign-out", "self:update", "Sign out")
-	signOut.DefaultStatus = http.StatusNoContent
-	huma.Register(api, signOut, s.postSignOut)
 	huma.Register(api, operation("get-me", http.MethodGet, "/api/v1/me", "self:read", "Who am I, and what may I do?"), s.getMe)
-	huma.Register(api, operation("list-tokens", http.MethodGet, "/api/v1/tokens", "token:read", "API tokens"), s.listTokens)
-	newToken := operation("create-token", http.MethodPost, "/api/v1/tokens", "token:create", "Create an API token; its secret is given once")
-	newToken.DefaultStatus = http.StatusCreated
-	huma.Register(api, newToken, s.postToken)
-	revoke := operation("revoke-token", http.MethodDelete, "/api/v1/tokens/{id}", "token:delete", "Revoke an API token")
-	revoke.DefaultStatus = http.StatusNoContent
-	huma.Register(api, revoke, s.deleteToken)
+	s.signInRoutes(api)
+	s.sessionRoutes(api)
+	s.factorRoutes(api)
+	s.tokenRoutes(api)
+	s.organisationRoutes(api)
+	s.peopleRoutes(api)
+	s.superRoutes(api)
 }
 
 type setupOutput struct {
@@ -84,38 +82,7 @@ func (s *Service) postSetup(ctx context.Context, in *setupInput) (*accountOutput
 	if err != nil {
 		return nil, err
 	}
-	return &accountOutput{SetCookie: s.cookie(cookie, sessionMax), Body: acc}, nil
-}
-
-type signInInput struct {
-	clientIP
-	Body struct {
-		Email    string `json:"email" maxLength:"254"`
-		Password string `json:"password" maxLength:"1000"`
-	}
-}
-
-func (s *Service) postSignIn(ctx context.Context, in *signInInput) (*accountOutput, error) {
-	acc, cookie, err := s.SignIn(ctx, in.Body.Email, in.Body.Password, in.ip)
-	if err != nil {
-		return nil, err
-	}
-	return &accountOutput{SetCookie: s.cookie(cookie, sessionMax), Body: acc}, nil
-}
-
-type signOutInput struct {
-	Cookie string `cookie:"parley_session"`
-}
-
-type signOutOutput struct {
-	SetCookie string `header:"Set-Cookie"`
-}
-
-func (s *Service) postSignOut(ctx context.Context, in *signOutInput) (*signOutOutput, error) {
-	if err := s.SignOut(ctx, in.Cookie); err != nil {
-		return nil, err
-	}
-	return &signOutOutput{SetCookie: s.cookie("", -1)}, nil
+	return &accountOutput{SetCookie: s.SetCookie(cookie), Body: acc}, nil
 }
 
 type meOutput struct{ Body Account }
@@ -129,74 +96,10 @@ func (s *Service) getMe(ctx context.Context, _ *struct{}) (*meOutput, error) {
 	return &meOutput{Body: acc}, err
 }
 
-type tokensOutput struct {
-	Body struct {
-		Items []Token `json:"items"`
-		Next  *string `json:"next" doc:"Always null: an organisation has at most 500 tokens"`
-	}
-}
-
-func (s *Service) listTokens(ctx context.Context, _ *struct{}) (*tokensOutput, error) {
-	p, err := principal(ctx)
-	if err != nil {
-		return nil, err
-	}
-	out := &tokensOutput{}
-	out.Body.Items, err = s.Tokens(ctx, p)
-	return out, err
-}
-
-type newTokenInput struct {
-	Body struct {
-		Name      string     `json:"name" minLength:"1" maxLength:"120" doc:"What uses it"`
-		ExpiresAt *time.Time `json:"expiresAt,omitempty"`
-	}
-}
-
-type newTokenOutput struct {
-	Body struct {
-		Token
-		Secret string `json:"secret" doc:"Given once; it is stored only as a hash"`
-	}
-}
-
-func (s *Service) postToken(ctx context.Context, in *newTokenInput) (*newTokenOutput, error) {
-	p, err := principal(ctx)
-	if err != nil {
-		return nil, err
-	}
-	out := &newTokenOutput{}
-	out.Body.Token, out.Body.Secret, err = s.CreateToken(ctx, p, in.Body.Name, in.Body.ExpiresAt)
-	return out, err
-}
-
-type tokenIDInput struct {
-	ID string `path:"id" maxLength:"64"`
-}
-
-func (s *Service) deleteToken(ctx context.Context, in *tokenIDInput) (*struct{}, error) {
-	p, err := principal(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return nil, s.RevokeToken(ctx, p, in.ID)
-}
-
 func principal(ctx context.Context) (Principal, error) {
 	p, ok := From(ctx)
 	if !ok {
 		return p, fault.New(fault.Unauthorized, "sign in, or send an API token")
 	}
 	return p, nil
-}
-
-func (s *Service) cookie(value string, age time.Duration) string {
-	c := http.Cookie{
-		Name: SessionCookie, Value: value, Path: "/", HttpOnly: true, Secure: s.cfg.Secure, SameSite: http.SameSiteLaxMode,
-		MaxAge: int(age.Seconds()),
-	}
-	if age < 0 {
-		c.MaxAge = -1
-	}
-	return c.String()
 }

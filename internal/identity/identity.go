@@ -2,10 +2,20 @@
 //
 //	identity.go    Principal: who asks, in a context; roles and the permissions they expand to
 //	service.go     the first owner, signing in, sessions
+//	session.go     sessions: their secret, its renewal, the cookie
+//	signin.go      signing in by password, and the second step
 //	token.go       API tokens
 //	password.go    argon2id
 //	attempts.go    the limit on guessing passwords
 //	store.go       the tables
+//	principal.go   who somebody is: a membership becomes a Principal
+//	org.go         organisations, and switching between them
+//	people.go      members; invite.go and accept.go how they come in
+//	team.go        teams; project.go projects
+//	role.go        built-in roles, roles of an organisation, the catalogue of permissions
+//	limit.go       plans: what an organisation may have and has
+//	super.go       what whoever runs the installation may do
+//	orgstore.go    the tables of these
 //	audit.go       the entry that each change leaves in the audit trail
 //	http.go        operations
 //
@@ -17,9 +27,12 @@ import (
 	"context"
 	"embed"
 	"io/fs"
+	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/parley-voice/parley/internal/platform/db"
+	"github.com/parley-voice/parley/internal/platform/fault"
 )
 
 //go:embed migrations
@@ -48,6 +61,11 @@ type Principal struct {
 	Impersonator string   // the super-admin who acts as UserID; "" otherwise
 	SessionID    string   // "" for a token
 	TokenID      string   // "" for a session
+
+	restricted bool           // must enrol a second factor before anything else
+	secret     string         // hash of the session's current secret
+	renewAt    time.Time      // when the session's secret is to be replaced
+	networks   []netip.Prefix // where a token may be used from; none: everywhere
 }
 
 type principalKey struct{}
@@ -61,6 +79,18 @@ func With(ctx context.Context, p Principal) context.Context {
 func From(ctx context.Context) (Principal, bool) {
 	p, ok := ctx.Value(principalKey{}).(Principal)
 	return p, ok
+}
+
+// Personal refuses what is only for the person themselves: neither an API token nor a super-admin who acts as them may
+// change how they sign in, or join them to anything.
+func (p Principal) Personal() error {
+	switch {
+	case p.Impersonator != "":
+		return fault.New(fault.Forbidden, "you act as somebody else; only they may do this")
+	case p.TokenID != "":
+		return fault.New(fault.Forbidden, "an API token cannot do this; sign in")
+	}
+	return nil
 }
 
 // Reach is how far a permission goes.
@@ -112,4 +142,10 @@ func (p Principal) Reach(permission string) Reach {
 		}
 	}
 	return reach
+}
+
+// restrict leaves p what somebody needs to enrol a second factor, and nothing else.
+func (p *Principal) restrict() {
+	p.restricted, p.Super = true, false
+	p.Permissions = []string{"self:read", "self:mfa", "self:sign_out"}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/parley-voice/parley/internal/platform/db"
@@ -64,13 +65,12 @@ func LimitReached(limit int64, what string) error {
 
 // Settings is what other parts need to know of an organisation, often. It is at most a minute old.
 type Settings struct {
-	Name           string
-	Region         string
-	Limits         PlanLimits
-	AllowedOrigins []string
-	Location       *time.Location
-	Suspended      bool
-	Reason         string // of the suspension
+	Name      string
+	Placement db.Placement
+	Limits    PlanLimits
+	Location  *time.Location
+	Suspended bool
+	Reason    string // of the suspension
 }
 
 // Standing says why the organisation may do nothing now; nil when it may.
@@ -93,13 +93,18 @@ func (s *Service) SettingsOf(ctx context.Context, orgID string) (Settings, error
 		return v, nil
 	}
 	epoch := s.epoch.Load()
+	at, err := s.cfg.DB.Placement(ctx, orgID)
+	if err != nil {
+		return Settings{}, err
+	}
 	var v Settings
-	err := s.cfg.DB.ReadSystem(ctx, "an organisation's settings", func(ctx context.Context, tx *db.Tx) error {
+	err = s.cfg.DB.ReadSystem(ctx, "an organisation's settings", func(ctx context.Context, tx *db.Tx) error {
 		row, err := organisationByID(ctx, tx, orgID)
 		if err != nil {
 			return err
 		}
 		v, err = settingsOf(ctx, tx, row)
+		v.Placement = at
 		return err
 	})
 	if err != nil {
@@ -113,7 +118,7 @@ func (s *Service) SettingsOf(ctx context.Context, orgID string) (Settings, error
 }
 
 func settingsOf(ctx context.Context, tx *db.Tx, row *organisationRow) (Settings, error) {
-	v := Settings{Name: row.Name, Region: row.Region, Limits: limitsOf(row.Limits), AllowedOrigins: stringList(row.AllowedOrigins),
+	v := Settings{Name: row.Name, Limits: limitsOf(row.Limits),
 		Suspended: row.SuspendedAt != nil, Reason: row.SuspendedReason, Location: time.UTC}
 	if loc, err := time.LoadLocation(row.TimeZone); err == nil {
 		v.Location = loc
@@ -132,6 +137,15 @@ func settingsOf(ctx context.Context, tx *db.Tx, row *organisationRow) (Settings,
 func (s *Service) Limits(ctx context.Context, orgID string) (PlanLimits, error) {
 	v, err := s.SettingsOf(ctx, orgID)
 	return v.Limits, err
+}
+
+// RequestRate gives how many requests a minute the organisation's plan includes; 0 is no limit of its own.
+func (s *Service) RequestRate(ctx context.Context, orgID string) (int, error) {
+	l, err := s.Limits(ctx, orgID)
+	if err != nil || l.RequestsPerMinute == nil {
+		return 0, err
+	}
+	return int(min(*l.RequestsPerMinute, math.MaxInt32)), nil
 }
 
 // UseOf counts what an organisation has now.

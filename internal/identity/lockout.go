@@ -51,6 +51,11 @@ func limitCode(userID string) limit {
 	return limit{key: "code " + userID, free: 10, longest: attemptsMax}
 }
 
+// limitQuestions bounds how many sign-ins an address may begin without saying who it is.
+func limitQuestions(ip string) limit {
+	return limit{key: "questions " + ip, free: 60, longest: time.Minute}
+}
+
 // limitMail keeps somebody from being flooded with letters.
 func limitMail(account string) limit {
 	return limit{key: "mail " + account, free: 3, longest: 15 * time.Minute}
@@ -58,7 +63,7 @@ func limitMail(account string) limit {
 
 // attempt counts an attempt, or refuses it when too many were made lately.
 func (s *Service) attempt(ctx context.Context, tx *db.Tx, limits ...limit) error {
-	now := tx.Now()
+	now := s.cfg.Clock.Now()
 	for _, l := range limits {
 		row := attemptRow{Key: hashSecret(l.key)}
 		err := tx.NewSelect().Model(&row).WherePK().Scan(ctx)

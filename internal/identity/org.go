@@ -2,11 +2,7 @@ package identity
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"net/url"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/parley-voice/parley/internal/platform/db"
@@ -15,38 +11,34 @@ import (
 
 const (
 	maxMemberships = 500 // of one person
-	maxOrigins     = 20
 	minIdleMinutes = 5
 	maxIdleMinutes = 24 * 60
-	maxRegion      = 40
 )
 
 // OrganisationView is an organisation as its administrators see it.
 type OrganisationView struct {
 	ID                 string    `json:"id"`
 	Name               string    `json:"name"`
+	Placement          string    `json:"placement" enum:"shared,own" doc:"Whether its data shares a database with others or has its own"`
 	Region             string    `json:"region" doc:"Where its data is; \"\" is where the installation is"`
 	TimeZone           string    `json:"timeZone" doc:"IANA name such as Europe/Berlin"`
-	AllowedOrigins     []string  `json:"allowedOrigins" doc:"Web sites whose pages may use the API from a browser (CORS)"`
 	SessionIdleMinutes *int64    `json:"sessionIdleMinutes" doc:"A session ends after this long without use; null: as the installation says"`
 	CreatedAt          time.Time `json:"createdAt"`
 }
 
-func (r *organisationRow) view() OrganisationView {
-	return OrganisationView{ID: r.ID, Name: r.Name, Region: r.Region, TimeZone: r.TimeZone, AllowedOrigins: stringList(r.AllowedOrigins),
-		SessionIdleMinutes: r.IdleMinutes, CreatedAt: timeOf(r.CreatedAt)}
+func (r *organisationRow) view(at db.Placement) OrganisationView {
+	return OrganisationView{ID: r.ID, Name: r.Name, Placement: at.Placement, Region: at.Region, TimeZone: r.TimeZone, SessionIdleMinutes: r.IdleMinutes, CreatedAt: timeOf(r.CreatedAt)}
 }
 
 // OrganisationChange is what an administrator may change; nil leaves a part as it is.
 type OrganisationChange struct {
 	Name               *string
 	TimeZone           *string
-	AllowedOrigins     *[]string
 	SessionIdleMinutes *int64 // 0: as the installation says
 }
 
 func newOrganisationRow(name string, now int64) *organisationRow {
-	return &organisationRow{ID: newID(), Name: name, TimeZone: "UTC", AllowedOrigins: "[]", Limits: "{}", CreatedAt: now, UpdatedAt: now}
+	return &organisationRow{ID: newID(), Name: name, TimeZone: "UTC", Limits: "{}", CreatedAt: now, UpdatedAt: now}
 }
 
 // organisationByID needs the system door.
@@ -57,10 +49,14 @@ func organisationByID(ctx context.Context, tx *db.Tx, id string) (*organisationR
 
 // GetOrganisation gives p's organisation.
 func (s *Service) GetOrganisation(ctx context.Context, p Principal) (OrganisationView, error) {
+	at, err := s.cfg.DB.Placement(ctx, p.OrgID)
+	if err != nil {
+		return OrganisationView{}, err
+	}
 	var out OrganisationView
-	err := s.cfg.DB.ReadSystem(ctx, "show an organisation", func(ctx context.Context, tx *db.Tx) error {
+	err = s.cfg.DB.ReadSystem(ctx, "show an organisation", func(ctx context.Context, tx *db.Tx) error {
 		row, err := organisationByID(ctx, tx, p.OrgID)
-		out = row.view()
+		out = row.view(at)
 		return err
 	})
 	return out, err
@@ -71,17 +67,19 @@ func (s *Service) UpdateOrganisation(ctx context.Context, p Principal, c Organis
 	if err := c.check(); err != nil {
 		return OrganisationView{}, err
 	}
+	at, err := s.cfg.DB.Placement(ctx, p.OrgID)
+	if err != nil {
+		return OrganisationView{}, err
+	}
 	var after OrganisationView
-	err := s.cfg.DB.InSystem(ctx, "change an organisation", func(ctx context.Context, tx *db.Tx) error {
+	err = s.cfg.DB.InSystem(ctx, "change an organisation", func(ctx context.Context, tx *db.Tx) error {
 		row, err := organisationByID(ctx, tx, p.OrgID)
 		if err != nil {
 			return err
 		}
-		before := row.view()
-		if err := c.apply(row); err != nil {
-			return err
-		}
-		after = row.view()
+		before := row.view(at)
+		c.apply(row)
+		after = row.view(at)
 		return s.saveOrganisation(ctx, tx, row, Change{Action: "organisation.update", Before: before, After: after})
 	})
 	s.Forget(p.OrgID, "")
@@ -92,7 +90,7 @@ func (s *Service) UpdateOrganisation(ctx context.Context, p Principal, c Organis
 func (s *Service) saveOrganisation(ctx context.Context, tx *db.Tx, row *organisationRow, c Change) error {
 	row.UpdatedAt = s.cfg.Clock.Now().UnixMilli()
 	_, err := tx.NewUpdate().Model(row).WherePK().
-		Column("name", "region", "time_zone", "allowed_origins", "session_idle_minutes", "plan_id", "limits", "suspended_at", "suspended_reason", "updated_at").
+		Column("name", "time_zone", "session_idle_minutes", "plan_id", "limits", "suspended_at", "suspended_reason", "updated_at").
 		Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("change an organisation: %w", err)
@@ -118,38 +116,10 @@ func (c *OrganisationChange) check() error {
 	if m := c.SessionIdleMinutes; m != nil && *m != 0 && (*m < minIdleMinutes || *m > maxIdleMinutes) {
 		return fault.Field("body.sessionIdleMinutes", "use %d to %d minutes, or 0 for what the installation says", minIdleMinutes, maxIdleMinutes)
 	}
-	if c.AllowedOrigins == nil {
-		return nil
-	}
-	if len(*c.AllowedOrigins) > maxOrigins {
-		return fault.Field("body.allowedOrigins", "use at most %d origins", maxOrigins)
-	}
-	list := []string{}
-	for i, o := range *c.AllowedOrigins {
-		o, err := checkOrigin(fmt.Sprintf("body.allowedOrigins[%d]", i), o)
-		if err != nil {
-			return err
-		}
-		if !slices.Contains(list, o) {
-			list = append(list, o)
-		}
-	}
-	c.AllowedOrigins = &list
 	return nil
 }
 
-// checkOrigin accepts what a browser sends as Origin (RFC 6454 section 6.1): scheme, host and port, and nothing else.
-func checkOrigin(location, origin string) (string, error) {
-	origin = strings.ToLower(strings.TrimSpace(origin))
-	u, err := url.Parse(origin)
-	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.Scheme+"://"+u.Host != origin || len(origin) > 255 ||
-		strings.ContainsAny(u.Host, "*,; ") {
-		return "", fault.Field(location, "%q is no origin; use scheme and host such as https://app.example.com, without a path and without *", origin)
-	}
-	return origin, nil
-}
-
-func (c *OrganisationChange) apply(row *organisationRow) error {
+func (c *OrganisationChange) apply(row *organisationRow) {
 	if c.Name != nil {
 		row.Name = *c.Name
 	}
@@ -162,17 +132,10 @@ func (c *OrganisationChange) apply(row *organisationRow) error {
 			row.IdleMinutes = nil
 		}
 	}
-	if c.AllowedOrigins == nil {
-		return nil
-	}
-	b, err := json.Marshal(*c.AllowedOrigins)
-	row.AllowedOrigins = string(b)
-	return err
 }
 
-// SwitchOrganisation binds the session of a cookie to another organisation of its person, and gives the session's new
-// cookie.
-func (s *Service) SwitchOrganisation(ctx context.Context, p Principal, cookie, orgID string) (Account, string, error) {
+// SwitchOrganisation binds p's session to another organisation of its person, and gives the session's new secret.
+func (s *Service) SwitchOrganisation(ctx context.Context, p Principal, orgID string) (Account, string, error) {
 	if p.SessionID == "" || p.Impersonator != "" {
 		return Account{}, "", fault.New(fault.NotPossible, "only a person who signed in can switch; a token, or somebody who acts for another, stays in its organisation")
 	}
@@ -191,7 +154,7 @@ func (s *Service) SwitchOrganisation(ctx context.Context, p Principal, cookie, o
 		if err := m.standing(); err != nil {
 			return err
 		}
-		ok, err := s.rebind(ctx, tx, p.SessionID, cookie, next, orgID)
+		ok, err := s.replaceSecret(ctx, tx, p.SessionID, next, orgID)
 		if err != nil {
 			return err
 		}
@@ -209,26 +172,12 @@ func (s *Service) SwitchOrganisation(ctx context.Context, p Principal, cookie, o
 	return acc, next, err
 }
 
-// rebind gives a session another organisation and another secret.
-func (s *Service) rebind(ctx context.Context, tx *db.Tx, id, _, next, orgID string) (bool, error) {
-	return affected(tx.NewUpdate().Model((*sessionRow)(nil)).Set("id = ?", hashSecret(next)).Set("organisation_id = ?", orgID).
-		Set("last_used_at = ?", s.cfg.Clock.Now().UnixMilli()).Where("id = ?", id).Exec(ctx))
-}
-
 // NewOrganisation describes an organisation and its first owner.
 type NewOrganisation struct {
 	Name, Region string
-	Placement    string // "shared", "own"; "" is shared
+	Placement    string // [db.Shared] or [db.Own]; "" is shared
 	OwnerEmail   string
 	Password     string // for an owner who has no account yet
-}
-
-func checkRegion(location, region string) (string, error) {
-	region = strings.ToLower(strings.TrimSpace(region))
-	if len(region) > maxRegion || strings.Trim(region, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
-		return "", fault.Field(location, "a region is a short name such as eu-central: letters, digits and hyphens")
-	}
-	return region, nil
 }
 
 // CreateOrganisation makes an organisation whose owner is the person with that address: for the command line. Somebody
@@ -238,14 +187,8 @@ func (s *Service) CreateOrganisation(ctx context.Context, n NewOrganisation) (Ac
 	if err != nil {
 		return Account{}, err
 	}
-	if n.Region, err = checkRegion("region", n.Region); err != nil {
-		return Account{}, err
-	}
 	email, err := normalEmail(n.OwnerEmail)
 	if err != nil {
-		return Account{}, err
-	}
-	if err := s.checkPlacement(n.Placement); err != nil {
 		return Account{}, err
 	}
 	hash := ""
@@ -256,7 +199,10 @@ func (s *Service) CreateOrganisation(ctx context.Context, n NewOrganisation) (Ac
 	}
 	now := s.cfg.Clock.Now().UnixMilli()
 	org := newOrganisationRow(name, now)
-	org.Region = n.Region
+	at, err := s.place(ctx, org.ID, n.Placement, n.Region)
+	if err != nil {
+		return Account{}, err
+	}
 	var userID string
 	err = s.cfg.DB.InSystem(ctx, "create an organisation", func(ctx context.Context, tx *db.Tx) error {
 		user, err := s.userOrNew(ctx, tx, email, n.Password, hash)
@@ -271,13 +217,15 @@ func (s *Service) CreateOrganisation(ctx context.Context, n NewOrganisation) (Ac
 		if _, err := tx.NewInsert().Model(member).Exec(ctx); err != nil {
 			return err
 		}
-		return Audit(ctx, tx, org.ID, Change{Action: "organisation.create", Kind: "organisation", ID: org.ID, After: org.view()})
+		return Audit(ctx, tx, org.ID, Change{Action: "organisation.create", Kind: "organisation", ID: org.ID, After: org.view(at)})
 	})
 	if err != nil {
 		return Account{}, err
 	}
-	if err := s.settle(ctx, org, n.Placement); err != nil {
-		return Account{}, err
+	if s.cfg.NewOrganisation != nil {
+		if err := s.cfg.NewOrganisation(ctx, org.ID); err != nil {
+			return Account{}, err
+		}
 	}
 	return s.Account(ctx, Principal{UserID: userID, OrgID: org.ID})
 }
@@ -301,22 +249,13 @@ func (s *Service) userOrNew(ctx context.Context, tx *db.Tx, email, password, has
 	return &user, err
 }
 
-func (s *Service) checkPlacement(placement string) error {
-	if placement != "" && placement != "shared" && s.cfg.Place == nil {
-		return fault.Field("placement", "%q is no placement here; use shared", placement)
+// place makes the database for a new organisation, before there is anything to store in it.
+func (s *Service) place(ctx context.Context, orgID, placement, region string) (db.Placement, error) {
+	if placement == "" {
+		placement = db.Shared
 	}
-	return nil
-}
-
-// settle gives a new organisation its place and its first agents.
-func (s *Service) settle(ctx context.Context, org *organisationRow, placement string) error {
-	if s.cfg.Place != nil {
-		if err := s.cfg.Place(ctx, org.ID, placement, org.Region); err != nil {
-			return err
-		}
+	if err := s.cfg.DB.CreatePlacement(ctx, orgID, placement, region); err != nil {
+		return db.Placement{}, err
 	}
-	if s.cfg.NewOrganisation != nil {
-		return s.cfg.NewOrganisation(ctx, org.ID)
-	}
-	return nil
+	return s.cfg.DB.Placement(ctx, orgID)
 }

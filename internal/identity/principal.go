@@ -29,6 +29,7 @@ type membership struct {
 	OrgSuspendedAt *int64  `bun:"organisation_suspended_at"`
 	OrgReason      string  `bun:"organisation_suspended_reason"`
 	IdleMinutes    *int64  `bun:"session_idle_minutes"`
+	MFARequired    bool    `bun:"mfa_required"`
 
 	teams []string
 }
@@ -39,7 +40,7 @@ func membershipWhere(ctx context.Context, tx *db.Tx, where string, args ...any) 
 	var m membership
 	err := tx.NewSelect().TableExpr("memberships AS m").
 		ColumnExpr("u.id AS user_id, u.email, u.name, u.password_hash, u.super, m.role, m.suspended_at").
-		ColumnExpr("o.id AS organisation_id, o.name AS organisation, o.session_idle_minutes").
+		ColumnExpr("o.id AS organisation_id, o.name AS organisation, o.session_idle_minutes, o.mfa_required").
 		ColumnExpr("o.suspended_at AS organisation_suspended_at, o.suspended_reason AS organisation_suspended_reason").
 		ColumnExpr("r.name AS role_name, r.permissions").
 		Join("JOIN users AS u ON u.id = m.user_id").

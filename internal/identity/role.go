@@ -232,6 +232,14 @@ func (s *Service) Role(ctx context.Context, p Principal, id string) (Role, error
 	return out, err
 }
 
+// countedRole shows a role with the number of people who have it.
+func (s *Service) countedRole(ctx context.Context, tx *db.Tx, row *roleRow) (Role, error) {
+	out := s.roleView(row)
+	n, err := tx.NewSelect().Model((*membershipRow)(nil)).Where("organisation_id = ? AND role = ?", row.OrganisationID, row.ID).Count(ctx)
+	out.Members = n
+	return out, err
+}
+
 // RoleChange is what a role is made of or changed to; nil leaves a part as it is.
 type RoleChange struct {
 	Name, Description *string
@@ -330,7 +338,10 @@ func (s *Service) UpdateRole(ctx context.Context, p Principal, id string, c Role
 		if err := one(ctx, tx, &row, "role", "organisation_id = ? AND id = ?", p.OrgID, id); err != nil {
 			return err
 		}
-		before := s.roleView(&row)
+		before, err := s.countedRole(ctx, tx, &row)
+		if err != nil {
+			return err
+		}
 		// Whoever changes a role has power over those who have it, so it must not be above them.
 		if err := s.mayGrant(p, before.Permissions); err != nil {
 			return err
@@ -346,6 +357,7 @@ func (s *Service) UpdateRole(ctx context.Context, p Principal, id string, c Role
 			return err
 		}
 		after = s.roleView(&row)
+		after.Members = before.Members
 		return s.changed(ctx, tx, p.OrgID, "", Change{Action: "role.update", Kind: "role", ID: id, Before: before, After: after})
 	})
 	s.forgetMember(p.OrgID, "")

@@ -4,10 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"database/sql"
 	"encoding/base64"
 	"encoding/hex"
-	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -28,7 +26,6 @@ import (
 )
 
 const (
-	sessionMax   = 7 * 24 * time.Hour // whatever the use
 	setupValid   = 24 * time.Hour
 	cacheFor     = time.Minute // how long another process may not notice a revocation
 	cacheSize    = 10_000
@@ -52,9 +49,6 @@ type Config struct {
 	HTTP            *http.Client // nil is http.DefaultClient
 	// NewOrganisation is called when an organisation was made, to give it its first agents.
 	NewOrganisation func(ctx context.Context, orgID string) error
-	// Place puts a new organisation's data where it is to be, before anything is stored there: placement is "shared",
-	// "own" or "". nil is shared.
-	Place func(ctx context.Context, orgID, placement, region string) error
 	// Use counts what an organisation has of what plans limit, but for seats; minutes since monthStart. nil is nothing.
 	Use func(ctx context.Context, orgID string, monthStart time.Time) (Use, error)
 	// PublicURL is under which people reach the installation, for links in invitations.
@@ -150,6 +144,10 @@ type Account struct {
 	Memberships    []AccountMembership `json:"memberships" doc:"Every organisation the person belongs to"`
 	SuperAdmin     bool                `json:"superAdmin" doc:"Administers the installation"`
 	ImpersonatedBy *Impersonation      `json:"impersonatedBy" doc:"The super-admin who acts as this person; null otherwise"`
+
+	Step      string   `json:"step,omitempty" enum:"second_factor,enrol" doc:"What is missing: second_factor, the sign-in must be finished and everything else here is empty; enrol, the organisation asks for a second factor and allows nothing else before there is one"`
+	Methods   []string `json:"methods,omitempty" doc:"With second_factor: what may be used, of totp, passkey, recovery_code"`
+	Challenge string   `json:"challenge,omitempty" doc:"With second_factor: goes with the answer; valid for 5 minutes and 5 tries"`
 }
 
 // AccountMembership is one organisation a person belongs to.
@@ -219,8 +217,7 @@ func (s *Service) Setup(ctx context.Context, token string, o NewOwner) (Account,
 	if err != nil {
 		return Account{}, "", err
 	}
-	cookie, err := s.newSession(ctx, acc.User.ID, acc.Organisation.ID)
-	return acc, cookie, err
+	return s.Begin(ctx, SignOn{UserID: acc.User.ID, OrgID: acc.Organisation.ID, Method: MethodSetup})
 }
 
 // CreateOwner creates the first owner without a link: for the command line, whose user owns the data.
@@ -239,7 +236,7 @@ func (s *Service) createOwner(ctx context.Context, o NewOwner, allowed func(cont
 	if o.Organisation, err = checkName("body.organisationName", o.Organisation, "My organisation"); err != nil {
 		return Account{}, err
 	}
-	if err := CheckPassword(o.Password, email); err != nil {
+	if err := s.checkPassword(ctx, o.Password, email); err != nil {
 		return Account{}, err
 	}
 	hash, err := s.hash(ctx, o.Password)
@@ -280,53 +277,6 @@ func (s *Service) createOwner(ctx context.Context, o NewOwner, allowed func(cont
 	return s.Account(ctx, Principal{UserID: user.ID, OrgID: org.ID})
 }
 
-// errSignIn tells nobody whether the address exists.
-func errSignIn() error {
-	return fault.New(fault.Unauthorized, "the e-mail address or the password is wrong")
-}
-
-// SignIn checks a password and gives a session's cookie.
-func (s *Service) SignIn(ctx context.Context, email, password, ip string) (Account, string, error) {
-	email, err := normalEmail(email)
-	if err != nil {
-		return Account{}, "", err
-	}
-	keys := []string{"account " + email + " " + ip, "address " + ip}
-	if err := s.attempts.check(keys...); err != nil {
-		return Account{}, "", err
-	}
-	var m *membership
-	err = s.cfg.DB.ReadSystem(ctx, "sign in", func(ctx context.Context, tx *db.Tx) error {
-		m, err = membershipWhere(ctx, tx, "u.email = ?", email)
-		return err
-	})
-	if err != nil {
-		return Account{}, "", err
-	}
-	hash := s.dummy()
-	if m != nil {
-		hash = m.PasswordHash
-	}
-	ok, err := s.verify(ctx, hash, password)
-	if err != nil {
-		return Account{}, "", err
-	}
-	if m == nil || !ok {
-		s.attempts.failed(keys...)
-		return Account{}, "", errSignIn()
-	}
-	s.attempts.succeeded(keys...)
-	if err := m.standing(); err != nil {
-		return Account{}, "", err
-	}
-	cookie, err := s.newSession(ctx, m.UserID, m.OrganisationID)
-	if err != nil {
-		return Account{}, "", err
-	}
-	acc, err := s.Account(ctx, principalOf(m))
-	return acc, cookie, err
-}
-
 // Account gives the account of a principal.
 func (s *Service) Account(ctx context.Context, p Principal) (Account, error) {
 	var acc Account
@@ -339,7 +289,10 @@ func (s *Service) Account(ctx context.Context, p Principal) (Account, error) {
 			return fault.New(fault.Unauthorized, "this account no longer belongs to the organisation; sign in again")
 		}
 		acc = m.account()
-		acc.SuperAdmin = m.Super && p.Impersonator == ""
+		acc.SuperAdmin = m.Super && p.Impersonator == "" && !p.restricted
+		if p.restricted {
+			acc.Step, acc.Permissions = StepEnrol, p.Permissions
+		}
 		if acc.ImpersonatedBy, err = impersonationOf(ctx, tx, p); err != nil || acc.ImpersonatedBy != nil {
 			return err // whoever acts as somebody else stays in that organisation
 		}
@@ -347,124 +300,6 @@ func (s *Service) Account(ctx context.Context, p Principal) (Account, error) {
 		return err
 	})
 	return acc, err
-}
-
-func (s *Service) newSession(ctx context.Context, userID, orgID string) (string, error) {
-	cookie, err := s.random()
-	if err != nil {
-		return "", err
-	}
-	now := s.cfg.Clock.Now().UnixMilli()
-	row := &sessionRow{ID: hashSecret(cookie), UserID: userID, OrganisationID: orgID, CreatedAt: now, LastUsedAt: now}
-	err = s.cfg.DB.InSystem(ctx, "begin a session", func(ctx context.Context, tx *db.Tx) error {
-		oldest := s.cfg.Clock.Now().Add(-sessionMax).UnixMilli()
-		if _, err := tx.NewDelete().Model((*sessionRow)(nil)).Where("created_at < ?", oldest).Exec(ctx); err != nil {
-			return err
-		}
-		_, err := tx.NewInsert().Model(row).Exec(ctx)
-		return err
-	})
-	return cookie, err
-}
-
-// SignOut ends the session of a cookie. Ending one that is over is no error.
-func (s *Service) SignOut(ctx context.Context, cookie string) error {
-	id := hashSecret(cookie)
-	s.cache.Invalidate(id)
-	return s.cfg.DB.InSystem(ctx, "end a session", func(ctx context.Context, tx *db.Tx) error {
-		_, err := tx.NewDelete().Model((*sessionRow)(nil)).Where("id = ?", id).Exec(ctx)
-		return err
-	})
-}
-
-// Session tells who a cookie belongs to, and notes that it was used.
-func (s *Service) Session(ctx context.Context, cookie string) (Principal, error) {
-	expired := fault.New(fault.Unauthorized, "your session has ended; sign in again")
-	if cookie == "" {
-		return Principal{}, expired
-	}
-	id := hashSecret(cookie)
-	if p, ok := s.cache.GetIfPresent(id); ok {
-		return p, s.touch(ctx, (*sessionRow)(nil), id)
-	}
-	now := s.cfg.Clock.Now()
-	epoch := s.epoch.Load()
-	var m *membership
-	var row *sessionRow
-	err := s.cfg.DB.ReadSystem(ctx, "whose session is it", func(ctx context.Context, tx *db.Tx) (err error) {
-		row, m, err = s.sessionAt(ctx, tx, id, now)
-		return err
-	})
-	if err != nil {
-		return Principal{}, err
-	}
-	if m == nil {
-		return Principal{}, expired
-	}
-	if err := m.standing(); err != nil {
-		return Principal{}, err
-	}
-	p := principalOf(m)
-	p.SessionID = id
-	if row.ImpersonatorID != nil {
-		p.Impersonator, p.Super = *row.ImpersonatorID, false
-	}
-	// A session about to end is asked for each time, so that the cache does not lengthen its life.
-	if row.EndsAt == nil || time.UnixMilli(*row.EndsAt).Sub(now) > cacheFor {
-		s.remember(id, p, epoch)
-	}
-	if row.ParentID != nil {
-		if err := s.touch(ctx, (*sessionRow)(nil), *row.ParentID); err != nil {
-			return Principal{}, err
-		}
-	}
-	return p, s.touch(ctx, (*sessionRow)(nil), id)
-}
-
-// sessionAt finds a session that goes on at now, and whose it is; nil when there is none.
-func (s *Service) sessionAt(ctx context.Context, tx *db.Tx, id string, now time.Time) (*sessionRow, *membership, error) {
-	var row sessionRow
-	err := tx.NewSelect().Model(&row).Where("id = ? AND created_at > ?", id, now.Add(-sessionMax).UnixMilli()).
-		Where("ends_at IS NULL OR ends_at > ?", now.UnixMilli()).Scan(ctx)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil, nil
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	m, err := membershipWhere(ctx, tx, "m.user_id = ? AND m.organisation_id = ?", row.UserID, row.OrganisationID)
-	if err != nil || m == nil {
-		return nil, nil, err
-	}
-	idle := s.cfg.SessionIdle
-	if m.IdleMinutes != nil {
-		idle = time.Duration(*m.IdleMinutes) * time.Minute
-	}
-	if now.Sub(time.UnixMilli(row.LastUsedAt)) >= idle {
-		return nil, nil, nil
-	}
-	return &row, m, nil
-}
-
-// touch writes that a session or token was used, at most once a minute.
-func (s *Service) touch(ctx context.Context, model any, id string) error {
-	now := s.cfg.Clock.Now()
-	s.mu.Lock()
-	recent := now.Sub(s.touched[id]) < touchEvery
-	if !recent {
-		if len(s.touched) > cacheSize {
-			clear(s.touched)
-		}
-		s.touched[id] = now
-	}
-	s.mu.Unlock()
-	if recent {
-		return nil
-	}
-	return s.cfg.DB.InSystem(ctx, "note a use", func(ctx context.Context, tx *db.Tx) error {
-		_, err := tx.NewUpdate().Model(model).Set("last_used_at = ?", now.UnixMilli()).Where("id = ?", id).Exec(ctx)
-		return err
-	})
 }
 
 func (s *Service) hash(ctx context.Context, password string) (string, error) {
@@ -538,6 +373,10 @@ func (s *Service) Sweep(ctx context.Context) error {
 			{(*invitationRow)(nil), "expires_at < ?", now.Add(-invitationKept)},
 			{(*setupRow)(nil), "expires_at < ?", now},
 			{(*tokenRow)(nil), "expires_at < ?", now},
+			{(*challengeRow)(nil), "expires_at < ?", now},
+			{(*resetRow)(nil), "expires_at < ?", now},
+			{(*attemptRow)(nil), "last_at < ?", now.Add(-attemptsForget)},
+			{(*deviceRow)(nil), "last_used_at < ?", now.Add(-knownKept)},
 		} {
 			if _, err := tx.NewDelete().Model(q.model).Where(q.where, q.at.UnixMilli()).Exec(ctx); err != nil {
 				return err

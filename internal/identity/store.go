@@ -9,9 +9,7 @@ type organisationRow struct {
 
 	ID              string  `bun:"id,pk"`
 	Name            string  `bun:"name"`
-	Region          string  `bun:"region"`
 	TimeZone        string  `bun:"time_zone"`
-	AllowedOrigins  string  `bun:"allowed_origins"` // JSON
 	IdleMinutes     *int64  `bun:"session_idle_minutes"`
 	PlanID          *string `bun:"plan_id"`
 	Limits          string  `bun:"limits"` // JSON
@@ -46,10 +44,21 @@ type sessionRow struct {
 	bun.BaseModel `bun:"table:sessions"`
 
 	ID             string `bun:"id,pk"`
+	Hash           string `bun:"hash"`
+	PreviousHash   string `bun:"previous_hash"`
+	PreviousUntil  int64  `bun:"previous_until"`
+	RotatedAt      int64  `bun:"rotated_at"`
 	UserID         string `bun:"user_id"`
 	OrganisationID string `bun:"organisation_id"`
 	CreatedAt      int64  `bun:"created_at"`
 	LastUsedAt     int64  `bun:"last_used_at"`
+	IP             string `bun:"ip"`
+	UserAgent      string `bun:"user_agent"`
+	Method         string `bun:"method"`
+	VerifiedAt     int64  `bun:"verified_at"`
+	SecondFactorAt *int64 `bun:"second_factor_at"`
+	// SSOOrganisationID is whose identity provider answered for the person; "": none.
+	SSOOrganisationID string `bun:"sso_organisation_id"`
 
 	ImpersonatorID *string `bun:"impersonator_id"`
 	Reason         string  `bun:"impersonation_reason"`
@@ -68,6 +77,9 @@ type tokenRow struct {
 	CreatedAt      int64  `bun:"created_at"`
 	ExpiresAt      *int64 `bun:"expires_at"`
 	LastUsedAt     *int64 `bun:"last_used_at"`
+	LastUsedIP     string `bun:"last_used_ip"`
+	Scopes         string `bun:"scopes"`      // JSON
+	AllowedIPs     string `bun:"allowed_ips"` // JSON
 }
 
 type setupRow struct {

@@ -27,6 +27,8 @@ const (
 	NotPossible  Code = "not_possible"  // well-formed, but not in this state
 	Changed      Code = "changed"       // it is no longer what If-Match names
 	LimitReached Code = "limit_reached" // the organisation's plan does not include more
+
+	Reauthenticate Code = "reauthenticate" // prove again who you are, then try again
 )
 
 var status = map[Code]int{
@@ -34,7 +36,7 @@ var status = map[Code]int{
 	Unauthorized: http.StatusUnauthorized, Forbidden: http.StatusForbidden, TooLarge: http.StatusRequestEntityTooLarge,
 	RateLimited: http.StatusTooManyRequests, Unavailable: http.StatusServiceUnavailable,
 	Timeout: http.StatusGatewayTimeout, Upstream: http.StatusBadGateway, Internal: http.StatusInternalServerError,
-	NotPossible: http.StatusConflict, Changed: http.StatusPreconditionFailed, LimitReached: http.StatusForbidden,
+	NotPossible: http.StatusConflict, Changed: http.StatusPreconditionFailed, LimitReached: http.StatusForbidden, Reauthenticate: http.StatusForbidden,
 }
 
 // Detail is one thing wrong with an input.

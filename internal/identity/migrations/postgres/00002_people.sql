@@ -8,9 +8,7 @@ CREATE TABLE plans (
 );
 SELECT parley_system_table('plans');
 
-ALTER TABLE organisations ADD COLUMN region TEXT NOT NULL DEFAULT '';
 ALTER TABLE organisations ADD COLUMN time_zone TEXT NOT NULL DEFAULT 'UTC';
-ALTER TABLE organisations ADD COLUMN allowed_origins TEXT NOT NULL DEFAULT '[]'; -- JSON
 ALTER TABLE organisations ADD COLUMN session_idle_minutes BIGINT; -- NULL: the installation's
 ALTER TABLE organisations ADD COLUMN plan_id TEXT REFERENCES plans (id); -- NULL: none, so no limits but its own
 ALTER TABLE organisations ADD COLUMN limits TEXT NOT NULL DEFAULT '{}'; -- JSON; goes before the plan's
