@@ -172,28 +172,24 @@ func (s *Service) postReset(ctx context.Context, in *resetInput) (*struct{}, err
 	return nil, s.Reset(ctx, in.Body.Token, in.Body.Password, in.ip)
 }
 
-// sessionSecret is the session's cookie by either of its names.
-type sessionSecret struct {
+// signOutInput has the session's cookie by either of its names.
+type signOutInput struct {
 	Cookie     string `cookie:"parley_session"`
 	HostCookie string `cookie:"__Host-parley_session"`
 }
-
-func (c *sessionSecret) secret() string {
-	if c.HostCookie != "" {
-		return c.HostCookie
-	}
-	return c.Cookie
-}
-
-type signOutInput struct{ sessionSecret }
 
 type signOutOutput struct {
 	SetCookie string `header:"Set-Cookie"`
 }
 
 func (s *Service) postSignOut(ctx context.Context, in *signOutInput) (*signOutOutput, error) {
-	if err := s.SignOut(ctx, in.secret()); err != nil {
-		return nil, err
+	for _, secret := range []string{in.HostCookie, in.Cookie} {
+		if secret == "" {
+			continue
+		}
+		if err := s.SignOut(ctx, secret); err != nil {
+			return nil, err
+		}
 	}
 	return &signOutOutput{SetCookie: s.SetCookie("")}, nil
 }
