@@ -29,7 +29,7 @@ func (s *Service) enrol(ctx context.Context, p Principal, action string, add fun
 		return out, err
 	}
 	err = s.cfg.DB.InSystem(ctx, "add a second factor", func(ctx context.Context, tx *db.Tx) error {
-		if err := s.fresh(ctx, tx, p); err != nil {
+		if err := s.freshOwn(ctx, tx, p); err != nil {
 			return err
 		}
 		view, err := add(ctx, tx)
@@ -89,7 +89,7 @@ func (s *Service) proved(ctx context.Context, tx *db.Tx, p Principal, cookie str
 // unenrol removes a second factor. Without any left the recovery codes go too: they would stand for nothing.
 func (s *Service) unenrol(ctx context.Context, p Principal, c Change, remove func(ctx context.Context, tx *db.Tx) error) error {
 	err := s.cfg.DB.InSystem(ctx, "remove a second factor", func(ctx context.Context, tx *db.Tx) error {
-		if err := s.fresh(ctx, tx, p); err != nil {
+		if err := s.freshOwn(ctx, tx, p); err != nil {
 			return err
 		}
 		if err := keepOne(ctx, tx, p.UserID); err != nil {

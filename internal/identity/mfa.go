@@ -150,7 +150,7 @@ type pendingTOTP struct {
 func (s *Service) BeginTOTP(ctx context.Context, p Principal) (NewTOTP, error) {
 	var out NewTOTP
 	err := s.cfg.DB.InSystem(ctx, "set up an authenticator app", func(ctx context.Context, tx *db.Tx) error {
-		if err := s.fresh(ctx, tx, p); err != nil {
+		if err := s.freshOwn(ctx, tx, p); err != nil {
 			return err
 		}
 		var user userRow

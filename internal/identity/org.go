@@ -154,6 +154,9 @@ func (s *Service) SwitchOrganisation(ctx context.Context, p Principal, orgID str
 		if err := m.standing(); err != nil {
 			return err
 		}
+		if err := mayMove(ctx, tx, p, orgID); err != nil {
+			return err
+		}
 		ok, err := s.replaceSecret(ctx, tx, p.SessionID, next, orgID)
 		if err != nil {
 			return err

@@ -146,7 +146,7 @@ func (s *Service) BeginPasskey(ctx context.Context, p Principal, origin string) 
 		return out, err
 	}
 	err = s.cfg.DB.InSystem(ctx, "set up a passkey", func(ctx context.Context, tx *db.Tx) error {
-		if err := s.fresh(ctx, tx, p); err != nil {
+		if err := s.freshOwn(ctx, tx, p); err != nil {
 			return err
 		}
 		h, err := holderOf(ctx, tx, p.UserID)

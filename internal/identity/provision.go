@@ -265,3 +265,25 @@ func mayEnter(ctx context.Context, tx *db.Tx, userID, orgID, ssoOrgID string) er
 	}
 	return nil
 }
+
+// mayMove is mayEnter for a session that goes on in another organisation.
+func mayMove(ctx context.Context, tx *db.Tx, p Principal, orgID string) error {
+	var row sessionRow
+	if err := one(ctx, tx, &row, "session", "id = ? AND user_id = ?", p.SessionID, p.UserID); err != nil {
+		return err
+	}
+	return mayEnter(ctx, tx, p.UserID, orgID, row.SSOOrganisationID)
+}
+
+// freshOwn is fresh for changing how one signs in, which a person for whom a provider answered may not: whoever runs the
+// provider could keep a way in that outlasts it, and that leads to other organisations.
+func (s *Service) freshOwn(ctx context.Context, tx *db.Tx, p Principal) error {
+	var row sessionRow
+	if err := one(ctx, tx, &row, "session", "id = ? AND user_id = ?", p.SessionID, p.UserID); err != nil {
+		return err
+	}
+	if row.SSOOrganisationID != "" {
+		return fault.New(fault.Forbidden, "you came in through your organisation's identity provider; sign in with your own password or passkey to change how you sign in")
+	}
+	return s.fresh(ctx, tx, p)
+}

@@ -71,7 +71,7 @@ func (s *Service) useRecoveryCode(ctx context.Context, tx *db.Tx, userID, code s
 func (s *Service) NewRecoveryCodes(ctx context.Context, p Principal) ([]string, error) {
 	var codes []string
 	err := s.cfg.DB.InSystem(ctx, "make recovery codes", func(ctx context.Context, tx *db.Tx) error {
-		if err := s.fresh(ctx, tx, p); err != nil {
+		if err := s.freshOwn(ctx, tx, p); err != nil {
 			return err
 		}
 		factors, err := factorsOf(ctx, tx, p.UserID)

@@ -78,6 +78,9 @@ func (s *Service) start(ctx context.Context, tx *db.Tx, how SignOn) (*started, e
 	if how.SSO {
 		row.SSOOrganisationID = how.OrgID
 	}
+	if err := mayEnter(ctx, tx, how.UserID, how.OrgID, row.SSOOrganisationID); err != nil {
+		return nil, err
+	}
 	if err := s.dropSessions(ctx, tx, how.UserID); err != nil {
 		return nil, err
 	}
@@ -226,6 +229,9 @@ func (r *sessionRow) principal(m *membership) Principal {
 	p.SessionID = r.ID
 	if r.ImpersonatorID != nil {
 		p.Impersonator, p.Super = *r.ImpersonatorID, false
+	}
+	if r.SSOOrganisationID != "" {
+		p.Super = false // an organisation's provider makes nobody administrator of the installation
 	}
 	if m.MFARequired && r.SecondFactorAt == nil && r.ImpersonatorID == nil && r.SSOOrganisationID != m.OrganisationID {
 		p.restrict()

@@ -1,0 +1,150 @@
+package sso
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/coder/quartz"
+	"github.com/google/uuid"
+
+	"github.com/parley-voice/parley/internal/identity"
+	"github.com/parley-voice/parley/internal/platform/db"
+	"github.com/parley-voice/parley/internal/platform/fault"
+)
+
+// Directory is what the package needs of identity. Where it takes a transaction, that is one of the system door.
+type Directory interface {
+	PersonByEmail(ctx context.Context, tx *db.Tx, orgID, email string) (*identity.Provisioned, error)
+	PersonByID(ctx context.Context, tx *db.Tx, orgID, userID string) (*identity.Provisioned, error)
+	Enrol(ctx context.Context, tx *db.Tx, orgID string, e identity.Enrolment) (*identity.Provisioned, error)
+	ProvisionRole(ctx context.Context, tx *db.Tx, orgID, userID, role string) error
+	CheckRole(ctx context.Context, tx *db.Tx, orgID, role string) error
+	ProvisionChanged(orgID, userID string)
+	// BeginSSO begins a session and gives the Set-Cookie header.
+	BeginSSO(ctx context.Context, orgID, userID, method string) (setCookie string, err error)
+	// EndLocalSessions ends the sessions of an organisation that no provider answered for, but its owner's.
+	EndLocalSessions(ctx context.Context, tx *db.Tx, orgID string) error
+}
+
+// Sealer encrypts small secrets for one place: what was sealed with other aad does not open.
+type Sealer interface {
+	Seal(plain, aad []byte) ([]byte, error)
+	Open(sealed, aad []byte) ([]byte, error)
+}
+
+// Resolver looks up DNS records; *net.Resolver does.
+type Resolver interface {
+	LookupTXT(ctx context.Context, name string) ([]string, error)
+}
+
+// Config is what New needs.
+type Config struct {
+	DB        *db.DB
+	Directory Directory
+	Sealer    Sealer
+	Resolver  Resolver // nil is the system's
+	PublicURL string   // under which browsers and providers reach us, without a slash at the end
+	Secure    bool     // cookies only over https
+	// PrivateNetworks lets providers be in private networks and on this machine.
+	PrivateNetworks bool
+	Random          io.Reader // nil is crypto/rand
+	Clock           quartz.Clock
+	Log             *slog.Logger
+}
+
+// Service is the context's behaviour. It is safe for concurrent use.
+type Service struct {
+	cfg       Config
+	client    *http.Client
+	providers *providers
+}
+
+// New makes the service.
+func New(c Config) (*Service, error) {
+	if c.Random == nil {
+		c.Random = rand.Reader
+	}
+	if c.Resolver == nil {
+		c.Resolver = net.DefaultResolver
+	}
+	if c.DB != nil {
+		c.DB = c.DB.Master() // who signs in how is the master's, as people are
+	}
+	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
+	if u, err := url.Parse(c.PublicURL); err != nil || u.Host == "" {
+		return nil, errors.New("sso: the public URL is no URL")
+	}
+	return &Service{cfg: c, client: newClient(c.PrivateNetworks), providers: newProviders(c.Clock)}, nil
+}
+
+// Close lets go of idle connections to providers.
+func (s *Service) Close() { s.client.CloseIdleConnections() }
+
+// random makes a secret of 256 bits.
+func (s *Service) random() (string, error) {
+	b := make([]byte, 32)
+	if _, err := io.ReadFull(s.cfg.Random, b); err != nil {
+		return "", err
+	}
+	return base64.RawURLEncoding.EncodeToString(b), nil
+}
+
+// hashOf needs no salt: what it hashes is random.
+func hashOf(secret string) string {
+	sum := sha256.Sum256([]byte(secret))
+	return hex.EncodeToString(sum[:])
+}
+
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
+
+// domainOf gives the part of an address after its last @, in lower case.
+func domainOf(email string) string {
+	i := strings.LastIndexByte(email, '@')
+	if i < 0 {
+		return ""
+	}
+	return strings.ToLower(email[i+1:])
+}
+
+// principal gives who asks.
+func principal(ctx context.Context) (identity.Principal, error) {
+	p, ok := identity.From(ctx)
+	if !ok {
+		return p, fault.New(fault.Unauthorized, "sign in, or send an API token")
+	}
+	return p, nil
+}
+
+// Sweep forgets flows, tests and assertions that are over.
+func (s *Service) Sweep(ctx context.Context) error {
+	now := s.cfg.Clock.Now().UnixMilli()
+	return s.cfg.DB.InSystem(ctx, "forget sign-ins that are over", func(ctx context.Context, tx *db.Tx) error {
+		for _, model := range []any{(*flowRow)(nil), (*testRow)(nil), (*replayRow)(nil)} {
+			if _, err := tx.NewDelete().Model(model).Where("expires_at < ?", now).Exec(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func timeOf(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
+
+func optionalTime(ms *int64) *time.Time {
+	if ms == nil {
+		return nil
+	}
+	t := timeOf(*ms)
+	return &t
+}
