@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/parley-voice/parley/internal/compliance"
+	"github.com/parley-voice/parley/internal/gateway"
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/jobs"
 )
@@ -76,3 +79,12 @@ type retainData struct{}
 
 // Kind implements jobs.Args.
 func (retainData) Kind() string { return "compliance.retain" }
+
+// newAuditor makes what notes requests that leave no audit entry of their own. It ends after the web server.
+func (a *App) newAuditor() *gateway.Auditor {
+	lost := prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_audit_lost_total", Help: "Audit entries that could not be stored; the log has them."})
+	a.reg.MustRegister(lost)
+	n := gateway.NewAuditor(gateway.AuditorConfig{DB: a.db, Clock: a.clock, Log: a.log, Lost: func(n int) { lost.Add(float64(n)) }})
+	a.onStop("audit notes", func(context.Context) error { n.Close(); return nil })
+	return n
+}

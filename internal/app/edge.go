@@ -115,7 +115,7 @@ func (a *App) buildEdge() (*gateway.Server, error) {
 	public := a.cfg.publicURL(a.cfg.HTTPAddr)
 	a.cors = gateway.NewCORS(gateway.CORSConfig{DB: a.db, PublicURL: public, Clock: a.clock})
 	mux := http.NewServeMux()
-	a.mount(mux, gateway.NewAPI(mux, gateway.APIConfig{Version: a.version, Auth: a.identity, CORS: a.cors, Limits: limits, Keys: a.keys, Log: a.log}))
+	a.mount(mux, gateway.NewAPI(mux, gateway.APIConfig{Version: a.version, Auth: a.identity, CORS: a.cors, Limits: limits, Keys: a.keys, Audit: a.newAuditor(), Log: a.log}))
 	return gateway.New(gateway.Config{
 		Addr: a.cfg.HTTPAddr, Handler: mux, Certs: source, RedirectAddr: a.cfg.HTTPRedirectAddr, PublicURL: public, Secure: a.cfg.secure(),
 		Proxies: proxies, Limits: limits, CORS: a.cors, Clock: a.clock, Log: a.log, Observe: a.metrics.request,

@@ -82,6 +82,7 @@ type APIConfig struct {
 	CORS    *CORS
 	Limits  *Limits
 	Keys    *Keys
+	Audit   *Auditor
 	Log     *slog.Logger
 }
 
@@ -104,7 +105,7 @@ func NewAPI(mux *http.ServeMux, cfg APIConfig) huma.API {
 		"session": {Type: "apiKey", In: "cookie", Name: SessionCookie, Description: "A signed-in browser"},
 	}
 	api := humago.New(mux, c)
-	api.UseMiddleware(recoverer(api, cfg.Log), bodyLimit, authorizer(api, cfg), cfg.Limits.middleware(api), noStore, cfg.Keys.middleware(api), conditional(api, cfg.Log))
+	api.UseMiddleware(recoverer(api, cfg.Log), bodyLimit, cfg.Audit.name, authorizer(api, cfg), cfg.Limits.middleware(api), noStore, cfg.Keys.middleware(api), conditional(api, cfg.Log), cfg.Audit.watch)
 	api.OpenAPI().OnAddOperation = append(api.OpenAPI().OnAddOperation, declareSecurity, declareKeys, declareConditions)
 	return api
 }
@@ -188,6 +189,9 @@ func authorizer(api huma.API, cfg APIConfig) func(huma.Context, func(huma.Contex
 		}
 		if err != nil {
 			f := faultOf(err)
+			if f.Status == http.StatusForbidden {
+				cfg.Audit.Denied(ctx.Context(), p, ctx.Operation(), "")
+			}
 			if f.Status == http.StatusUnauthorized {
 				ctx.SetHeader("WWW-Authenticate", `Bearer realm="parley"`)
 			}
