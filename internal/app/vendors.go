@@ -74,6 +74,9 @@ func (v *vendors) of(ctx context.Context, orgID string, d *agent.Definition, see
 		}
 		switch vendor {
 		case agent.VendorLocal:
+			if s.service == agent.ServiceSTT && !v.local.Check().Recognition {
+				continue // without the recogniser's programs callers still type and use keys
+			}
 			out.use(s.service, vendor, v.local, v.local, nil)
 		case agent.VendorSim:
 			out.use(s.service, vendor, simulated.STT(), simulated, simulated)

@@ -167,14 +167,14 @@ func (s Status) String() string {
 	if len(s.Missing) == 0 {
 		return "Built-in speech is ready: voices, and the " + RecogniserName + " for menus."
 	}
-	works := []string{"typing and telephone keys"}
-	if s.Recognition {
-		works = append(works, "understanding menus")
+	works := "the agent sim, and agents with a speech server (see Models)"
+	if s.Speech { // an agent that cannot speak cannot hold a call, whatever the caller uses
+		works += "; built-in: speaking, typing and telephone keys"
+		if s.Recognition {
+			works += ", understanding menus"
+		}
 	}
-	if s.Speech {
-		works = append(works, "speaking")
-	}
-	return fmt.Sprintf("Built-in speech is incomplete; install %s. What works: %s.", strings.Join(s.Missing, " "), strings.Join(works, ", "))
+	return fmt.Sprintf("Built-in speech is incomplete; install %s. What works: %s.", strings.Join(s.Missing, " "), works)
 }
 
 // Check tells what of the engine works.

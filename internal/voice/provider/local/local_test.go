@@ -133,6 +133,13 @@ func TestWhatIsMissingIsSaid(t *testing.T) {
 	if s.Speech || s.Recognition || len(s.Missing) != 4 || !strings.Contains(s.String(), "install flite espeak-ng pocketsphinx pocketsphinx-en-us") {
 		t.Fatalf("%+v: %s", s, s)
 	}
+	if strings.Contains(s.String(), "typing") {
+		t.Errorf("an agent without a voice is promised to those who type: %s", s)
+	}
+	s.Speech = true
+	if !strings.Contains(s.String(), "typing") || strings.Contains(s.String(), "menus") {
+		t.Errorf("with a voice and no recogniser: %s", s)
+	}
 	_, err := e.Speak(t.Context(), provider.SpeakRequest{Text: "x"})
 	if !provider.IsFatal(err) || !strings.Contains(err.Error(), "install flite") {
 		t.Fatal(err)
