@@ -12,7 +12,8 @@ import (
 )
 
 type userCmd struct {
-	Create userCreateCmd `cmd:"" help:"Create the owner without a browser."`
+	Create    userCreateCmd    `cmd:"" help:"Create the owner without a browser."`
+	ResetLink userResetLinkCmd `cmd:"" help:"Print a link with which a person chooses a new password."`
 }
 
 type userCreateCmd struct {
@@ -43,6 +44,27 @@ func (c *userCreateCmd) Run(e *env) error {
 		return err
 	}
 	fmt.Fprintf(os.Stderr, "created the owner %s of %q\n", acc.User.Email, acc.Organisation.Name)
+	return nil
+}
+
+type userResetLinkCmd struct {
+	app.Config `embed:""`
+
+	Email string `help:"Whose password it is." required:""`
+}
+
+// Run prints a reset link.
+func (c *userResetLinkCmd) Run(e *env) error {
+	admin, err := app.OpenAdmin(e.ctx, c.Config, e.version, os.Stderr)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	link, err := admin.ResetLink(e.ctx, c.Email)
+	if err != nil {
+		return err
+	}
+	fmt.Println(link)
 	return nil
 }
 

@@ -112,6 +112,9 @@ func TestCheck(t *testing.T) {
 		{"session-idle", "1s", "out of range", "30m"},
 		{"log-level", "loud", "is no level", "debug, info"},
 		{"log-format", "xml", "is no format", "text or json"},
+		{"smtp-url", "mail.example.com", "no SMTP URL", "smtps://"},
+		{"smtp-url", "smtp://mail.example.com", "no sender's address", "Parley <parley@example.com>"},
+		{"leaked-passwords-url", "pwned", "no http URL", "https://"},
 		{"otlp-endpoint", "collector", "no http URL", "4318"},
 	} {
 		t.Run(c.setting+" "+filepath.Base(c.value), func(t *testing.T) {

@@ -57,6 +57,11 @@ func (a *Admin) CreateToken(ctx context.Context, email, name string) (string, er
 	return a.app.identity.CreateTokenFor(ctx, email, name)
 }
 
+// ResetLink makes a link with which a person chooses a new password.
+func (a *Admin) ResetLink(ctx context.Context, email string) (string, error) {
+	return a.app.identity.ResetLinkFor(ctx, email)
+}
+
 // MediaToken makes a token with which a media stream reaches an agent, any number of times.
 func (a *Admin) MediaToken(ctx context.Context, slug string, valid time.Duration) (string, error) {
 	if valid <= 0 || valid > maxMediaToken {

@@ -222,9 +222,14 @@ func (a *App) buildContexts(context.Context) (err error) {
 		Prober:      openai.Prober{Config: openai.Config{Clock: a.clock, Log: a.log}},
 		LocalStatus: func() (bool, string) { s := a.local.Check(); return s.OK(), s.String() },
 	})
+	outbox, err := a.startMail()
+	if err != nil {
+		return err
+	}
 	a.identity, err = identity.New(identity.Config{
 		DB: a.db, Clock: a.clock, Log: a.log, SessionIdle: a.cfg.SessionIdle,
 		Secure: a.cfg.secure(), NewOrganisation: a.agents.Seed,
+		Sealer: a.key.Box("sign-on"), Outbox: outbox, PublicURL: a.publicURL, LeakedPasswords: a.cfg.LeakedPasswordsURL,
 	})
 	if err != nil {
 		return err

@@ -59,6 +59,10 @@ type Config struct {
 	Drain       time.Duration `help:"How long running calls may go on after SIGTERM." default:"5m" env:"PARLEY_DRAIN" group:"Limits"`
 	SessionIdle time.Duration `help:"Web session ends after this long without use." default:"30m" env:"PARLEY_SESSION_IDLE" group:"Limits"`
 
+	SMTPURL            string `name:"smtp-url" help:"Mail server for invitations and reset links: smtp://user:password@host:587 (STARTTLS) or smtps://... Empty: administrators hand links out." env:"PARLEY_SMTP_URL" group:"Sign-on"`
+	MailFrom           string `name:"mail-from" help:"Sender of letters, such as 'Parley <parley@example.com>'." env:"PARLEY_MAIL_FROM" group:"Sign-on"`
+	LeakedPasswordsURL string `name:"leaked-passwords-url" help:"Range API that new passwords are looked up in by the first five digits of their SHA-1, such as https://api.pwnedpasswords.com/range. Empty: only the list of common passwords in the program." env:"PARLEY_LEAKED_PASSWORDS_URL" group:"Sign-on"`
+
 	SimSTT string `name:"sim-stt" help:"Rehearse with a worse simulated recogniser: latency=DISTRIBUTION and the shares error, fatal, hang, rubbish, slow (with slow-by), such as 'latency=lognormal:300ms,0.4 error=0.01 slow=0.05 slow-by=3s'. Empty: at once, never fails." env:"PARLEY_SIM_STT" group:"Simulation"`
 	SimLLM string `name:"sim-llm" help:"The same for the simulated language model." env:"PARLEY_SIM_LLM" group:"Simulation"`
 	SimTTS string `name:"sim-tts" help:"The same for the simulated voice." env:"PARLEY_SIM_TTS" group:"Simulation"`
@@ -95,6 +99,7 @@ func (c *Config) Check() error {
 	c.checkNetwork(bad)
 	c.checkEdge(bad)
 	c.checkStorage(bad)
+	c.checkSignOn(bad)
 	for setting, value := range map[string]string{"sim-stt": c.SimSTT, "sim-llm": c.SimLLM, "sim-tts": c.SimTTS} {
 		if _, _, err := simulated(value); err != nil {
 			bad(setting, "write KEY=VALUE pairs such as latency=normal:300ms,50ms error=0.01", "%v", err)
