@@ -20,7 +20,7 @@ const (
 	maxScan     = 10_000 // resources that a filter which the database cannot answer looks at
 )
 
-func (s *Service) base() string { return s.cfg.PublicURL + root }
+func (s *Service) base() string { return strings.TrimRight(s.cfg.PublicURL(), "/") + root }
 
 // problem is an error in SCIM's form (RFC 7644 section 3.12).
 type problem struct {
@@ -59,14 +59,13 @@ func (s *Service) Mount(mux *http.ServeMux) {
 		method, path, _ := strings.Cut(pattern, " ")
 		mux.HandleFunc(method+" "+root+path, func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, h) })
 	}
-	fixed := func(body any) handler {
-		return func(*http.Request, *tokenRow) (int, any, error) { return http.StatusOK, body, nil }
-	}
-	handle("GET /ServiceProviderConfig", fixed(s.providerConfig()))
-	for name, items := range map[string][]map[string]any{"Schemas": s.schemas(), "ResourceTypes": s.resourceTypes()} {
-		handle("GET /"+name, fixed(listOf(items, len(items), 1)))
+	handle("GET /ServiceProviderConfig", func(*http.Request, *tokenRow) (int, any, error) { return http.StatusOK, s.providerConfig(), nil })
+	for name, items := range map[string]func() []map[string]any{"Schemas": s.schemas, "ResourceTypes": s.resourceTypes} {
+		handle("GET /"+name, func(*http.Request, *tokenRow) (int, any, error) {
+			return http.StatusOK, listOf(items(), len(items()), 1), nil
+		})
 		handle("GET /"+name+"/{id}", func(r *http.Request, _ *tokenRow) (int, any, error) {
-			for _, item := range items {
+			for _, item := range items() {
 				if item["id"] == r.PathValue("id") {
 					return http.StatusOK, item, nil
 				}

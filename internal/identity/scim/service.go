@@ -55,7 +55,7 @@ type Config struct {
 	DB          *db.DB
 	Directory   Directory
 	Connections Connections
-	PublicURL   string    // without a slash at the end
+	PublicURL   func() string
 	Random      io.Reader // nil is crypto/rand
 	Clock       quartz.Clock
 	Log         *slog.Logger
@@ -74,7 +74,6 @@ func New(c Config) *Service {
 	if c.DB != nil {
 		c.DB = c.DB.Master() // people are the master's
 	}
-	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
 	return &Service{cfg: c}
 }
 

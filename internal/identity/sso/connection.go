@@ -105,7 +105,7 @@ func (s *Service) view(c *connection) SSOConnection {
 		ID: c.row.ID, Name: c.row.Name, Protocol: c.row.Protocol, Enabled: c.row.Enabled, OIDC: c.OIDC, SAML: c.SAML,
 		HasSecret: c.row.Protocol == OIDC && len(c.row.Secret) > 0, RoleClaim: c.RoleClaim, Roles: c.Roles, DefaultRole: c.DefaultRole,
 		JustInTime: c.JustInTime, Owners: c.Owners, Domains: make([]SSODomain, len(c.domains)), CreatedAt: timeOf(c.row.CreatedAt), UpdatedAt: timeOf(c.row.UpdatedAt),
-		Here: SSOAddresses{StartURL: s.cfg.PublicURL + startPath + c.row.ID, SCIMURL: s.cfg.PublicURL + "/scim/v2"},
+		Here: SSOAddresses{StartURL: s.public(startPath + c.row.ID), SCIMURL: s.public("/scim/v2")},
 	}
 	if out.Roles == nil {
 		out.Roles = []identity.RoleRule{}

@@ -27,7 +27,7 @@ const (
 // algorithms are the asymmetric ones: with HS256 whoever knows the client's secret could sign.
 var algorithms = []string{oidc.RS256, oidc.RS384, oidc.RS512, oidc.ES256, oidc.ES384, oidc.ES512, oidc.PS256, oidc.PS384, oidc.PS512, oidc.EdDSA}
 
-func (s *Service) redirectURI() string { return s.cfg.PublicURL + callbackPath }
+func (s *Service) redirectURI() string { return s.public(callbackPath) }
 
 func (s *Service) applyOIDC(c *connection, in SSOConnectionChange) error {
 	old := c.OIDC

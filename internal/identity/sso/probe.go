@@ -75,7 +75,7 @@ func (s *Service) Test(ctx context.Context, orgID, id string) (SSOTrial, error) 
 	if err != nil {
 		return SSOTrial{}, err
 	}
-	to := s.cfg.PublicURL + testPath + token
+	to := s.public(testPath + token)
 	out.SignInURL = &to
 	row := &testRow{ID: out.ID, OrganisationID: orgID, ConnectionID: id, Hash: hashOf(token), CreatedAt: now.UnixMilli(), ExpiresAt: out.ExpiresAt.UnixMilli()}
 	err = s.cfg.DB.InTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) error {

@@ -77,12 +77,9 @@ func newRig(t *testing.T, d *db.DB) *rig {
 	mux.HandleFunc("GET /", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "home") })
 	r.web = httptest.NewServer(mux)
 	t.Cleanup(r.web.Close)
-	r.sso, err = sso.New(sso.Config{
-		DB: d, Directory: r.ident, Sealer: key, Resolver: r.dns, PublicURL: r.web.URL, PrivateNetworks: true, Clock: r.clock, Log: log,
+	r.sso = sso.New(sso.Config{
+		DB: d, Directory: r.ident, Sealer: key, Resolver: r.dns, PublicURL: func() string { return r.web.URL }, PrivateNetworks: true, Clock: r.clock, Log: log,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(r.sso.Close)
 	r.sso.Mount(mux)
 	acc, err := r.ident.CreateOwner(t.Context(), identity.NewOwner{Email: "anna@example.com", Name: "Anna", Password: "quiet green river stones", Organisation: "Clinic"})

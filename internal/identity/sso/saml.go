@@ -32,8 +32,8 @@ const (
 	maxAssertions = 256 << 10 // a form with one response
 )
 
-func (s *Service) entityID(id string) string { return s.cfg.PublicURL + samlPath + id + "/metadata" }
-func (s *Service) acsURL(id string) string   { return s.cfg.PublicURL + samlPath + id + "/acs" }
+func (s *Service) entityID(id string) string { return s.public(samlPath + id + "/metadata") }
+func (s *Service) acsURL(id string) string   { return s.public(samlPath + id + "/acs") }
 
 func (s *Service) applySAML(ctx context.Context, c *connection, in SSOConnectionChange) error {
 	if in.SAML != nil {

@@ -6,12 +6,10 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -54,8 +52,9 @@ type Config struct {
 	Directory Directory
 	Sealer    Sealer
 	Resolver  Resolver // nil is the system's
-	PublicURL string   // under which browsers and providers reach us, without a slash at the end
-	Secure    bool     // cookies only over https
+	// PublicURL is under which browsers and providers reach us.
+	PublicURL func() string
+	Secure    bool // cookies only over https
 	// PrivateNetworks lets providers be in private networks and on this machine.
 	PrivateNetworks bool
 	Random          io.Reader // nil is crypto/rand
@@ -71,7 +70,7 @@ type Service struct {
 }
 
 // New makes the service.
-func New(c Config) (*Service, error) {
+func New(c Config) *Service {
 	if c.Random == nil {
 		c.Random = rand.Reader
 	}
@@ -81,15 +80,14 @@ func New(c Config) (*Service, error) {
 	if c.DB != nil {
 		c.DB = c.DB.Master() // who signs in how is the master's, as people are
 	}
-	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
-	if u, err := url.Parse(c.PublicURL); err != nil || u.Host == "" {
-		return nil, errors.New("sso: the public URL is no URL")
-	}
-	return &Service{cfg: c, client: newClient(c.PrivateNetworks), providers: newProviders(c.Clock)}, nil
+	return &Service{cfg: c, client: newClient(c.PrivateNetworks), providers: newProviders(c.Clock)}
 }
 
 // Close lets go of idle connections to providers.
 func (s *Service) Close() { s.client.CloseIdleConnections() }
+
+// public gives a URL of ours.
+func (s *Service) public(path string) string { return strings.TrimRight(s.cfg.PublicURL(), "/") + path }
 
 // random makes a secret of 256 bits.
 func (s *Service) random() (string, error) {
