@@ -380,7 +380,7 @@ func (a *App) startWeb(ctx context.Context) (err error) {
 	a.onStop("feed", func(context.Context) error { cancel(); return nil })
 	a.health = gateway.NewHealth(a.version,
 		gateway.Check{Name: "database", Run: a.db.Ping}, gateway.Check{Name: "bus", Run: a.bus.Ping}, gateway.Check{Name: "blobs", Run: a.blobs.Ping})
-	if a.http, err = a.buildEdge(); err != nil {
+	if a.http, err = a.buildEdge(ctx); err != nil {
 		return err
 	}
 	watch(a.reg, a.calls, a.pacer, a.hub.Clients, a.bus.Dropped)

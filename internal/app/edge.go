@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"math"
 	"net/http"
 	"strings"
 	"time"
@@ -99,7 +100,7 @@ func (c *Config) certificates(a *App) (*certs.Source, error) {
 }
 
 // buildEdge makes the web server and everything that stands before the operations. It does not listen yet.
-func (a *App) buildEdge() (*gateway.Server, error) {
+func (a *App) buildEdge(ctx context.Context) (*gateway.Server, error) {
 	source, err := a.cfg.certificates(a)
 	if err != nil {
 		return nil, err
@@ -108,7 +109,7 @@ func (a *App) buildEdge() (*gateway.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	limits, err := a.limits()
+	limits, err := a.limits(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -122,8 +123,8 @@ func (a *App) buildEdge() (*gateway.Server, error) {
 	}), nil
 }
 
-func (a *App) limits() (*gateway.Limits, error) {
-	c := gateway.LimitsConfig{Clock: a.clock, Log: a.log}
+func (a *App) limits(ctx context.Context) (*gateway.Limits, error) {
+	c := gateway.LimitsConfig{Clock: a.clock, Log: a.log, Rate: a.requestRate}
 	for _, l := range []struct {
 		to   *gateway.Limit
 		from string
@@ -133,7 +134,29 @@ func (a *App) limits() (*gateway.Limits, error) {
 			return nil, err
 		}
 	}
-	return gateway.NewLimits(c), nil
+	if a.cfg.NATSURL == "" { // nobody to share with
+		return gateway.NewLimits(c), nil
+	}
+	kv, err := a.bus.KV(ctx, "LIMITS", c.LongestWindow())
+	if err != nil {
+		return nil, err
+	}
+	c.Shared = gateway.SharedKV(kv)
+	l := gateway.NewLimits(c)
+	sharing, cancel := context.WithCancel(ctx)
+	over := make(chan struct{})
+	go func() { defer close(over); l.Share(sharing) }()
+	a.onStop("limits", func(context.Context) error { cancel(); <-over; return nil })
+	return l, nil
+}
+
+// requestRate gives how many requests a minute an organisation's plan allows; 0 when it says nothing.
+func (a *App) requestRate(ctx context.Context, orgID string) (int, error) {
+	l, err := a.identity.Limits(ctx, orgID)
+	if err != nil || l.RequestsPerMinute == nil {
+		return 0, err
+	}
+	return int(min(*l.RequestsPerMinute, math.MaxInt32)), nil
 }
 
 // listen takes the web server's addresses.

@@ -100,6 +100,18 @@ func (m *meter) take(key string, l Limit, now time.Time) verdict {
 	return v
 }
 
+// used gives how many requests of key are not given back yet.
+func (m *meter) used(key string, l Limit, now time.Time) int64 {
+	sh := &m.shards[maphash.String(m.seed, key)%meterShards]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	c := sh.full[key]
+	if c == nil || !c.tat.After(now) {
+		return 0
+	}
+	return int64((c.tat.Sub(now) + l.each() - 1) / l.each())
+}
+
 // forget drops what is given back already, or, when all are in use, some at random: who has so many addresses is not
 // held by a limit for each of them.
 func (m *meter) forget(full map[string]*cell, now time.Time) {

@@ -144,6 +144,24 @@ func (l *Limits) organisation(ctx context.Context, orgID string) Limit {
 	return Limit{Requests: n, Window: time.Minute}
 }
 
+// Used gives how many requests of its minute an organisation has used up, as far as this instance knows.
+func (l *Limits) Used(ctx context.Context, orgID string) int64 {
+	limit := l.organisation(ctx, orgID)
+	if limit.Requests == 0 {
+		return 0
+	}
+	return l.meter.used("o "+orgID, limit, l.c.Clock.Now())
+}
+
+// LongestWindow is how long anything that is shared matters.
+func (c LimitsConfig) LongestWindow() time.Duration {
+	longest := time.Minute
+	for _, limit := range []Limit{c.Address, c.SignIn, c.Read, c.Write, c.Organisation} {
+		longest = max(longest, limit.Window)
+	}
+	return longest
+}
+
 // tell writes the fields of draft-ietf-httpapi-ratelimit-headers-09, sections 3 and 4: the policies, and of each what is
 // left (r) and in how many seconds all of it is there again (t).
 func tell(set func(name, value string), uses []use, verdicts []verdict) {

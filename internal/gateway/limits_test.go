@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/parley-voice/parley/internal/gateway"
+	"github.com/parley-voice/parley/internal/platform/bus"
 	"github.com/parley-voice/parley/internal/platform/db/dbtest"
 	"github.com/parley-voice/parley/internal/platform/fault"
 )
@@ -106,6 +107,9 @@ func TestLimitsOfWhoAsks(t *testing.T) {
 		t.Errorf("%v", res.Header)
 	}
 	want("owner-a reads", "GET", "/api/v1/read", bearer("owner-a"), 200, 200, 429)
+	if n := e.limits.Used(t.Context(), "a"); n != 3 {
+		t.Errorf("organisation a used %d", n)
+	}
 	want("owner-a writes", "POST", "/api/v1/write", bearer("owner-a"), 200, 200, 429)
 	want("reader, of the same organisation", "GET", "/api/v1/read", bearer("reader"), 200, 429)
 	want("owner-b, whose organisation has its own rate", "GET", "/api/v1/read", bearer("owner-b"), 200, 200, 200, 429)
@@ -115,36 +119,41 @@ func TestLimitsOfWhoAsks(t *testing.T) {
 	want("owner-a, a minute later", "GET", "/api/v1/read", bearer("owner-a"), 200)
 }
 
-// kv is a store that several instances share.
-type kv struct {
-	mu     sync.Mutex
-	values map[string][]byte
-	revs   map[string]uint64
-	broken bool
+// seen remembers the keys that a store was told.
+type seen struct {
+	gateway.Shared
+	mu   sync.Mutex
+	keys map[string]bool
 }
 
-func (s *kv) Get(_ context.Context, key string) ([]byte, uint64, error) {
+func (s *seen) Put(ctx context.Context, key string, value []byte, revision uint64) error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.broken {
-		return nil, 0, context.DeadlineExceeded
-	}
-	return s.values[key], s.revs[key], nil
+	s.keys[key] = true
+	s.mu.Unlock()
+	return s.Shared.Put(ctx, key, value, revision)
 }
 
-func (s *kv) Put(_ context.Context, key string, value []byte, revision uint64) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.revs[key] != revision {
-		return gateway.ErrChanged
-	}
-	s.values[key], s.revs[key] = value, revision+1
-	return nil
+// away is a store that does not answer.
+type away struct{}
+
+func (away) Get(context.Context, string) ([]byte, uint64, error) {
+	return nil, 0, context.DeadlineExceeded
 }
+
+func (away) Put(context.Context, string, []byte, uint64) error { return context.DeadlineExceeded }
 
 func TestLimitsAcrossInstances(t *testing.T) {
 	t.Parallel()
-	shared := &kv{values: map[string][]byte{}, revs: map[string]uint64{}}
+	nats, err := bus.Open(t.Context(), bus.Config{DataDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nats.Close)
+	bucket, err := nats.KV(t.Context(), "LIMITS", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared := &seen{Shared: gateway.SharedKV(bucket), keys: map[string]bool{}}
 	c := gateway.LimitsConfig{Read: gateway.Limit{Requests: 10, Window: time.Minute}, Shared: shared}
 	one, two := limited(t, c), limited(t, c)
 	left := func(e *edge, want string) {
@@ -172,7 +181,10 @@ func TestLimitsAcrossInstances(t *testing.T) {
 	tell(two)
 	tell(one)
 	left(one, "2") // 4 + 2 + 1, and this one
-	for key := range shared.values {
+	if n := one.limits.Used(t.Context(), "a"); n != 0 {
+		t.Errorf("an organisation without a limit used %d", n)
+	}
+	for key := range shared.keys {
 		if len(key) != 32 || strings.Trim(key, "0123456789abcdef") != "" {
 			t.Errorf("the store tells who asked: %q", key)
 		}
@@ -186,8 +198,7 @@ func TestLimitsAcrossInstances(t *testing.T) {
 // While the store is away each instance counts alone, and says so once.
 func TestLimitsWithoutTheStore(t *testing.T) {
 	t.Parallel()
-	shared := &kv{values: map[string][]byte{}, revs: map[string]uint64{}, broken: true}
-	e := limited(t, gateway.LimitsConfig{Read: gateway.Limit{Requests: 10, Window: time.Minute}, Shared: shared})
+	e := limited(t, gateway.LimitsConfig{Read: gateway.Limit{Requests: 10, Window: time.Minute}, Shared: away{}})
 	ctx, cancel := context.WithCancel(t.Context())
 	trap := e.clock.Trap().NewTicker("limits", "share")
 	defer trap.Close()

@@ -7,6 +7,9 @@ import (
 	"errors"
 	"strconv"
 	"time"
+
+	"github.com/parley-voice/parley/internal/platform/bus"
+	"github.com/parley-voice/parley/internal/platform/fault"
 )
 
 // Shared is a store of small values that all instances see, with a revision for each change: a bucket of NATS KV.
@@ -19,6 +22,33 @@ type Shared interface {
 
 // ErrChanged says that somebody else wrote a shared value meanwhile.
 var ErrChanged = errors.New("gateway: the shared value has changed")
+
+// SharedKV shares by a bucket of the bus.
+func SharedKV(kv *bus.KV) Shared { return sharedKV{kv} }
+
+type sharedKV struct{ kv *bus.KV }
+
+// Get implements Shared.
+func (s sharedKV) Get(ctx context.Context, key string) ([]byte, uint64, error) {
+	e, err := s.kv.Get(ctx, key)
+	if fault.Is(err, fault.NotFound) {
+		return nil, 0, nil
+	}
+	return e.Value, e.Revision, err
+}
+
+// Put implements Shared.
+func (s sharedKV) Put(ctx context.Context, key string, value []byte, revision uint64) (err error) {
+	if revision == 0 {
+		_, err = s.kv.Create(ctx, key, value, 0)
+	} else {
+		_, err = s.kv.Update(ctx, key, value, revision)
+	}
+	if fault.Is(err, fault.Conflict) {
+		return ErrChanged
+	}
+	return err
+}
 
 const (
 	shareEvery   = time.Second
