@@ -30,7 +30,7 @@ const (
 // csp lets the UI run from our own origin only. Styles are inline because the component library sets
 // CSS variables on elements; scripts are never inline.
 const csp = "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; style-src 'self' 'unsafe-inline'; " +
-	"font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; frame-ancestors 'none'; base-uri 'self'; form-action 'self'; object-src 'none'"
+	"font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'; object-src 'none'"
 
 // secureHeaders are on every answer.
 func (s *Server) secureHeaders(h http.Header) {

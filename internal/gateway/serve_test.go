@@ -150,7 +150,7 @@ func strictCSP(t *testing.T, csp string) {
 		name, value, _ := strings.Cut(strings.TrimSpace(rule), " ")
 		rules[name] = value
 	}
-	for name, want := range map[string]string{"default-src": "'self'", "object-src": "'none'", "frame-ancestors": "'none'", "base-uri": "'self'", "form-action": "'self'"} {
+	for name, want := range map[string]string{"default-src": "'self'", "object-src": "'none'", "frame-ancestors": "'none'", "base-uri": "'none'", "form-action": "'self'"} {
 		if rules[name] != want {
 			t.Errorf("CSP %s is %q", name, rules[name])
 		}

@@ -73,7 +73,7 @@ func (s *Service) AcceptInvitation(ctx context.Context, token, name, password st
 	if name, err = checkName("body.name", name, found.Email); err != nil {
 		return "", "", err
 	}
-	if err := CheckPassword(password, found.Email); err != nil {
+	if err := s.checkPassword(ctx, password, found.Email); err != nil {
 		return "", "", err
 	}
 	hash, err := s.hash(ctx, password)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -219,6 +220,8 @@ func TestPermissionsExpand(t *testing.T) {
 func TestPasswordRules(t *testing.T) {
 	for pw, ok := range map[string]bool{
 		"quiet green river": true, "short": false, "aaaaaaaaaaaaaaa": false, "anna.berg is great": false, "": false,
+		"1234567890": false, "Password123!": false, "p@ssw0rd2026": false, "qwertyqwerty": false, "i love you 2": false, "iloveyouiloveyou": false,
+		strings.Repeat("grün ", 20): true, strings.Repeat("x y", 100): false,
 	} {
 		if err := identity.CheckPassword(pw, "anna.berg@example.com"); (err == nil) != ok {
 			t.Errorf("CheckPassword(%q) = %v", pw, err)

@@ -195,7 +195,8 @@ func (s *Service) CreateOrganisation(ctx context.Context, n NewOrganisation) (Ac
 		return Account{}, err
 	}
 	hash := ""
-	if err := CheckPassword(n.Password, email); err == nil {
+	weak := s.checkPassword(ctx, n.Password, email)
+	if weak == nil {
 		if hash, err = s.hash(ctx, n.Password); err != nil {
 			return Account{}, err
 		}
@@ -208,7 +209,7 @@ func (s *Service) CreateOrganisation(ctx context.Context, n NewOrganisation) (Ac
 	}
 	var userID string
 	err = s.cfg.DB.InSystem(ctx, "create an organisation", func(ctx context.Context, tx *db.Tx) error {
-		user, err := s.userOrNew(ctx, tx, email, n.Password, hash)
+		user, err := s.userOrNew(ctx, tx, email, hash, weak)
 		if err != nil {
 			return err
 		}
@@ -233,15 +234,16 @@ func (s *Service) CreateOrganisation(ctx context.Context, n NewOrganisation) (Ac
 	return s.Account(ctx, Principal{UserID: userID, OrgID: org.ID})
 }
 
-// userOrNew gives the person with an address, who is made with the password when there is none yet.
-func (s *Service) userOrNew(ctx context.Context, tx *db.Tx, email, password, hash string) (*userRow, error) {
+// userOrNew gives the person with an address, who is made with the password's hash when there is none yet. weak says what
+// is wrong with the password, which matters only then.
+func (s *Service) userOrNew(ctx context.Context, tx *db.Tx, email, hash string, weak error) (*userRow, error) {
 	var user userRow
 	err := one(ctx, tx, &user, "person", "email = ?", email)
 	if err == nil || !fault.Is(err, fault.NotFound) {
 		return &user, err
 	}
-	if hash == "" {
-		return nil, CheckPassword(password, email)
+	if weak != nil {
+		return nil, weak
 	}
 	supers, err := tx.NewSelect().Model((*userRow)(nil)).Where("super = ?", true).Count(ctx)
 	if err != nil {

@@ -27,7 +27,7 @@ const (
 )
 
 // CheckPassword says what is wrong with a new password. Length is what counts (NIST SP 800-63B section
-// 5.1.1.2); one made of the address or of one character is refused.
+// 5.1.1.2); one made of the address or of one character, or on the list of common ones, is refused.
 func CheckPassword(password, email string) error {
 	n := utf8.RuneCountInString(password)
 	local, _, _ := strings.Cut(strings.ToLower(email), "@")
@@ -40,6 +40,8 @@ func CheckPassword(password, email string) error {
 		return fault.Field("body.password", "the password repeats one character; use a few words")
 	case len(local) > 3 && strings.Contains(strings.ToLower(password), local):
 		return fault.Field("body.password", "the password contains your e-mail name; use something else")
+	case isCommon(password):
+		return errBreached()
 	}
 	return nil
 }

@@ -27,6 +27,7 @@ import (
 const (
 	samlPath      = "/auth/saml/"
 	certificate   = 10 * 365 * 24 * time.Hour
+	keyBits       = 3072           // 128 bits of strength (NIST SP 800-57 part 1, table 2)
 	metadataFor   = 24 * time.Hour // until metadata with a URL is read again
 	maxMetadata   = 200_000
 	maxAssertions = 256 << 10 // a form with one response
@@ -127,7 +128,7 @@ func (s *Service) parseMetadata(raw []byte) (*saml.EntityDescriptor, error) {
 
 // makeKeyPair makes the key that signs our requests, with a certificate that carries its public half.
 func (s *Service) makeKeyPair(c *connection) error {
-	key, err := rsa.GenerateKey(s.cfg.Random, 2048)
+	key, err := rsa.GenerateKey(s.cfg.Random, keyBits)
 	if err != nil {
 		return err
 	}
