@@ -206,7 +206,7 @@ func (s *Service) CreateModel(ctx context.Context, orgID string, in ModelInput) 
 		if n, err := res.RowsAffected(); err == nil && n == 0 {
 			return nameTaken(row.Name)
 		}
-		return nil
+		return auditModel(ctx, tx, "model.create", nil, row)
 	})
 	if err != nil {
 		return Model{}, err
@@ -377,7 +377,7 @@ func (s *Service) Connection(ctx context.Context, orgID, id string) (Connection,
 func (s *Service) ChangeModel(ctx context.Context, orgID, id string, in ModelInput) (Model, error) {
 	var out Model
 	err := s.writeModel(ctx, orgID, id, func(ctx context.Context, tx *db.Tx, row *modelRow) error {
-		old := row.Name
+		old, was := row.Name, *row
 		if err := s.apply(row, in); err != nil {
 			return err
 		}
@@ -392,8 +392,10 @@ func (s *Service) ChangeModel(ctx context.Context, orgID, id string, in ModelInp
 		}
 		row.StatusOk, row.StatusMessage, row.CheckedAt = false, "Not checked since it was changed.", nil
 		var err error
-		out, err = row.model()
-		return err
+		if out, err = row.model(); err != nil {
+			return err
+		}
+		return auditModel(ctx, tx, "model.update", &was, row)
 	})
 	return out, err
 }
@@ -437,8 +439,10 @@ func (s *Service) DeleteModel(ctx context.Context, orgID, id string) error {
 		if len(users) > 0 {
 			return fault.New(fault.Conflict, "the agent %s uses this connection; publish a version with another one first", strings.Join(users, ", "))
 		}
-		_, err = tx.NewDelete().Model(row).WherePK().Where("organisation_id = ?", orgID).Exec(ctx)
-		return err
+		if _, err = tx.NewDelete().Model(row).WherePK().Where("organisation_id = ?", orgID).Exec(ctx); err != nil {
+			return err
+		}
+		return auditModel(ctx, tx, "model.delete", row, nil)
 	})
 }
 

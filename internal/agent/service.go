@@ -104,8 +104,11 @@ func (s *Service) Create(ctx context.Context, orgID string, n NewAgent) (Agent, 
 		if err := insertAgent(ctx, tx, row); err != nil {
 			return err
 		}
-		return insertVersion(ctx, tx, &versionRow{OrganisationID: orgID, AgentID: row.ID, Number: 1, ID: newID(), Definition: raw,
-			Note: n.Note, CreatedBy: n.By, CreatedAt: now})
+		v := &versionRow{OrganisationID: orgID, AgentID: row.ID, Number: 1, ID: newID(), Definition: raw, Note: n.Note, CreatedBy: n.By, CreatedAt: now}
+		if err := insertVersion(ctx, tx, v); err != nil {
+			return err
+		}
+		return audit(ctx, tx, "agent.create", row.ID, nil, agentAudit{row.agent(), v.audit()})
 	})
 	s.cache.forget(orgID)
 	return row.agent(), err
@@ -194,7 +197,7 @@ func (s *Service) Rename(ctx context.Context, orgID, id string, name, slug *stri
 			return Agent{}, err
 		}
 	}
-	return s.change(ctx, orgID, id, func(ctx context.Context, tx *db.Tx, r *agentRow) error {
+	return s.change(ctx, orgID, id, "agent.update", func(ctx context.Context, tx *db.Tx, r *agentRow) error {
 		if name != nil {
 			r.Name = *name
 		}
@@ -210,20 +213,25 @@ func (s *Service) Rename(ctx context.Context, orgID, id string, name, slug *stri
 	})
 }
 
-// change reads an agent, lets fn change it, and writes it, in one transaction.
-func (s *Service) change(ctx context.Context, orgID, id string, fn func(context.Context, *db.Tx, *agentRow) error) (Agent, error) {
+// change reads an agent, lets fn change it, and writes it with its audit entry, in one transaction. Where action is empty fn
+// has written the entry.
+func (s *Service) change(ctx context.Context, orgID, id, action string, fn func(context.Context, *db.Tx, *agentRow) error) (Agent, error) {
 	var out Agent
 	err := s.c.DB.InTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) error {
 		r, err := agentByID(ctx, tx, id)
 		if err != nil {
 			return err
 		}
+		before := r.agent()
 		if err := fn(ctx, tx, r); err != nil {
 			return err
 		}
 		r.UpdatedAt = s.now()
 		out = r.agent()
-		return updateAgent(ctx, tx, r)
+		if err := updateAgent(ctx, tx, r); err != nil || action == "" {
+			return err
+		}
+		return audit(ctx, tx, action, id, before, out)
 	})
 	s.cache.forget(orgID)
 	return out, err
@@ -242,7 +250,7 @@ func (s *Service) Delete(ctx context.Context, orgID, id string) error {
 		if _, err := tx.NewDelete().Model(r).WherePK().Where("organisation_id = ?", orgID).Exec(ctx); err != nil {
 			return fmt.Errorf("delete agent: %w", err)
 		}
-		return nil
+		return audit(ctx, tx, "agent.delete", id, r.agent(), nil)
 	})
 	s.cache.forget(orgID)
 	return err
@@ -258,7 +266,7 @@ func (s *Service) AddVersion(ctx context.Context, orgID, id string, d *Definitio
 		return Version{}, fault.Field("body.note", "the note has more than 500 characters; shorten it")
 	}
 	var out Version
-	_, err = s.change(ctx, orgID, id, func(ctx context.Context, tx *db.Tx, r *agentRow) error {
+	_, err = s.change(ctx, orgID, id, "", func(ctx context.Context, tx *db.Tx, r *agentRow) error {
 		if r.LatestVersion >= maxVersions {
 			return fault.New(fault.Conflict, "the agent has %d versions; make a new agent from the latest", r.LatestVersion)
 		}
@@ -271,8 +279,10 @@ func (s *Service) AddVersion(ctx context.Context, orgID, id string, d *Definitio
 		if err := insertVersion(ctx, tx, v); err != nil {
 			return err
 		}
-		out, err = v.version(r.PublishedVersion)
-		return err
+		if out, err = v.version(r.PublishedVersion); err != nil {
+			return err
+		}
+		return audit(ctx, tx, "agent.version.create", id, nil, v.audit())
 	})
 	return out, err
 }
@@ -335,7 +345,7 @@ func (s *Service) Versions(ctx context.Context, orgID, id, cursor string, limit 
 
 // Publish makes a version the one that calls use from now on. Running calls keep theirs.
 func (s *Service) Publish(ctx context.Context, orgID, id string, number int) (Agent, error) {
-	return s.change(ctx, orgID, id, func(ctx context.Context, tx *db.Tx, r *agentRow) error {
+	return s.change(ctx, orgID, id, "agent.publish", func(ctx context.Context, tx *db.Tx, r *agentRow) error {
 		v, err := versionOf(ctx, tx, r.ID, number)
 		if err != nil {
 			return err

@@ -140,6 +140,7 @@ type RecordingInfo struct {
 	State      RecordingState `json:"state" enum:"none,recording,available,failed"`
 	DurationMs int64          `json:"durationMs"`
 	Bytes      int64          `json:"bytes" doc:"Size as stored, encrypted"`
+	DeletedAt  *time.Time     `json:"deletedAt" doc:"When it was deleted because its term was over"`
 }
 
 // LatencyInfo is how fast the agent answered.

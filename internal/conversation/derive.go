@@ -56,6 +56,7 @@ type derivation struct {
 	entries    int64
 	callErrors int
 	ended      *Ending // from call.ended
+	toolRuns   int
 }
 
 // derived is what one batch of entries gave rise to.
@@ -64,6 +65,7 @@ type derived struct {
 	partial *TranscriptItem  // the newest state of the item being recognised
 	turns   []CallTurn       // closed turns
 	errors  []event.CallError
+	tools   []toolRun
 	moved   bool // activity changed
 	changed bool // the call's row changed
 }
@@ -88,6 +90,8 @@ func (d *derivation) add(e *event.Entry, out *derived) {
 		d.addAlert(e, "vendor_"+str(e.Data, "code"), out)
 	case event.EntryOutcome:
 		d.addOutcome(e, out)
+	case event.EntryToolResult:
+		d.addTool(e, out)
 	case event.EntryEnded:
 		d.ended = &Ending{By: str(e.Data, "by"), Reason: str(e.Data, "code"), Text: clip(e.Text, maxTextBytes),
 			Status: int(num(e.Data, "status"))}

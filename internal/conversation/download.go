@@ -17,13 +17,13 @@ import (
 func (s *Service) downloads(api huma.API) {
 	transcript := op("get-call-transcript", http.MethodGet, "/calls/{id}/transcript", permRead, "Get what was said, as a page of JSON, or all of it as text or WebVTT")
 	transcript.Responses = responses(api, reflect.TypeFor[transcriptPage](), "text/plain", "text/vtt")
-	huma.Register(api, transcript, s.transcriptOp)
+	huma.Register(api, sensitive(transcript, "call.transcript.read"), s.transcriptOp)
 	events := op("list-call-events", http.MethodGet, "/calls/{id}/events", permRead, "Get the event log, as a page of JSON, or all of it as NDJSON")
 	events.Responses = responses(api, reflect.TypeFor[eventPage](), "application/x-ndjson")
-	huma.Register(api, events, s.eventsOp)
+	huma.Register(api, sensitive(events, "call.events.read"), s.eventsOp)
 	rec := op("get-call-recording", http.MethodGet, "/calls/{id}/recording", permRead, "Get the recording: WAV, 16 bits, stereo with the caller left; ranges are served")
 	rec.Responses = responses(api, nil, "audio/wav")
-	huma.Register(api, rec, s.recordingOp)
+	huma.Register(api, sensitive(rec, "call.recording.read"), s.recordingOp)
 }
 
 // responses describes a 200 that is a page of JSON or one of several other types.

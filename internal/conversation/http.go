@@ -27,12 +27,19 @@ func op(id, method, path, permission, summary string) huma.Operation {
 		Metadata: map[string]any{"permission": permission}}
 }
 
+// sensitive has the gateway note who reads it.
+func sensitive(o huma.Operation, action string) huma.Operation {
+	o.Metadata["audit"] = action
+	return o
+}
+
 // Routes adds this context's operations.
 func (s *Service) Routes(api huma.API) {
 	huma.Register(api, op("list-calls", http.MethodGet, "/calls", permRead, "List calls, newest first"), s.listOp)
 	huma.Register(api, op("get-overview", http.MethodGet, "/overview", permRead, "Sum up today"), s.overviewOp)
 	huma.Register(api, op("get-call", http.MethodGet, "/calls/{id}", permRead, "Get a call with its legs and alerts"), s.getOp)
-	huma.Register(api, op("list-call-turns", http.MethodGet, "/calls/{id}/turns", permRead, "List a call's turns with their latencies"), s.turnsOp)
+	huma.Register(api, sensitive(op("list-call-turns", http.MethodGet, "/calls/{id}/turns", permRead, "List a call's turns with their latencies"),
+		"call.transcript.read"), s.turnsOp)
 	huma.Register(api, op("list-call-signals", http.MethodGet, "/calls/{id}/signals", permRead, "List a call's signalling messages"), s.signalsOp)
 	huma.Register(api, op("get-call-peaks", http.MethodGet, "/calls/{id}/recording/peaks", permRead, "Get the waveform of a recording"), s.peaksOp)
 	hangup := op("hang-up-call", http.MethodPost, "/calls/{id}/hangup", permUpdate, "Hang up a call")
@@ -137,6 +144,10 @@ func (s *Service) outboundOp(ctx context.Context, in *outboundInput) (*body[Call
 	id, err := s.dialer.PlaceCall(dial, OutboundRequest{OrgID: org, UserID: p.UserID, To: in.Body.To, Agent: in.Body.Agent,
 		From: in.Body.From, Metadata: in.Body.Metadata})
 	if err != nil {
+		return nil, err
+	}
+	// The person who is called stands in the call, not in the audit trail, which outlives it.
+	if err := s.note(ctx, org, identity.Change{Action: "call.create", Kind: "call", ID: id, After: map[string]string{"agent": in.Body.Agent}}); err != nil {
 		return nil, err
 	}
 	d, err := s.Get(ctx, org, id)

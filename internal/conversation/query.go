@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/parley-voice/parley/internal/identity"
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/fault"
 )
@@ -248,6 +249,9 @@ func (s *Service) Hangup(ctx context.Context, org, id string) (CallDetail, error
 		return d, fault.New(fault.Unavailable, "This process carries no calls; ask one with the media role.")
 	}
 	if err := s.calls.Hangup(ctx, id, "operator"); err != nil {
+		return d, err
+	}
+	if err := s.note(ctx, org, identity.Change{Action: "call.hangup", Kind: "call", ID: id}); err != nil {
 		return d, err
 	}
 	return s.Get(ctx, org, id)

@@ -200,6 +200,15 @@ func (m *memoryBlobs) Size(_ context.Context, key string) (int64, error) {
 	return int64(len(b)), m.fail
 }
 
+func (m *memoryBlobs) Delete(_ context.Context, key string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.fail == nil {
+		delete(m.files, key)
+	}
+	return m.fail
+}
+
 func (m *memoryBlobs) count() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -61,6 +61,10 @@ type callRow struct {
 	Metadata       string `bun:"metadata"` // JSON objects and an array
 	Outcome        string `bun:"outcome"`
 	Alerts         string `bun:"alerts"`
+
+	RecordingGoneAt  *int64 `bun:"recording_gone_at"` // deleted because its term was over
+	TranscriptGoneAt *int64 `bun:"transcript_gone_at"`
+	LogGoneAt        *int64 `bun:"log_gone_at"`
 }
 
 type legRow struct {
@@ -163,9 +167,10 @@ func (r *callRow) show(now time.Time) CallRecord {
 		ExternalID: r.ExternalID, StartedAt: fromMs(r.StartedAt), AnsweredAt: fromMsPtr(r.AnsweredAt),
 		EndedAt: fromMsPtr(r.EndedAt), DurationMs: r.DurationMs, EndedBy: r.EndedBy, EndReason: r.EndReason,
 		EndText: r.EndText, Codec: r.Codec, Turns: r.Turns,
-		Recording: RecordingInfo{State: RecordingState(r.RecState), DurationMs: r.RecDurationMs, Bytes: r.RecBytes},
-		Latency:   LatencyInfo{P50Ms: toMillis(r.P50US), P95Ms: toMillis(r.P95US)},
-		Metadata:  fromJSON(r.Metadata), Outcome: fromJSON(r.Outcome),
+		Recording: RecordingInfo{State: RecordingState(r.RecState), DurationMs: r.RecDurationMs, Bytes: r.RecBytes,
+			DeletedAt: fromMsPtr(r.RecordingGoneAt)},
+		Latency:  LatencyInfo{P50Ms: toMillis(r.P50US), P95Ms: toMillis(r.P95US)},
+		Metadata: fromJSON(r.Metadata), Outcome: fromJSON(r.Outcome),
 	}
 	if r.EndedAt == nil && r.AnsweredAt != nil {
 		v.DurationMs = max(now.UnixMilli()-*r.AnsweredAt, 0)

@@ -34,12 +34,14 @@ type Blobs interface {
 	Put(ctx context.Context, key string, r io.Reader) error
 	GetRange(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error)
 	Size(ctx context.Context, key string) (int64, error)
+	Delete(ctx context.Context, key string) error
 }
 
 // Search finds calls by what was said; platform/search is one.
 type Search interface {
 	Put(ctx context.Context, orgID string, docs []search.Doc) error
 	Find(ctx context.Context, orgID, query string, limit int) ([]string, error)
+	Delete(ctx context.Context, orgID string, ids []string) error
 }
 
 // Live hangs up calls that go on, wherever they are carried.

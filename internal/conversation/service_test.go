@@ -279,6 +279,8 @@ type brokenIndex struct{}
 
 func (brokenIndex) Put(context.Context, string, []search.Doc) error { return errors.New("away") }
 
+func (brokenIndex) Delete(context.Context, string, []string) error { return errors.New("away") }
+
 func (brokenIndex) Find(context.Context, string, string, int) ([]string, error) {
 	return nil, errors.New("away")
 }

@@ -240,7 +240,7 @@ func (sh *shard) derive(c *Call, entries []event.Entry, ended bool) bool {
 		sh.s.live.PublishLive(c.org, event.CallStatus{CallID: c.id, Status: status, Activity: activity,
 			At: sh.clock.Now().UnixMilli()})
 	}
-	return out.changed || len(out.items)+len(out.turns)+len(out.errors) > 0
+	return out.changed || len(out.items)+len(out.turns)+len(out.errors)+len(out.tools) > 0
 }
 
 // addFacts queues what is to be saved; it needs state.mu.
@@ -256,6 +256,9 @@ func (c *Call) addFacts(out *derived, zero int64) {
 		if len(st.facts) < 2*maxUnsaved {
 			st.facts = append(st.facts, out.items[i].fact(c.id))
 		}
+	}
+	for i := range out.tools {
+		st.facts = append(st.facts, out.tools[i].fact(&st.row, zero))
 	}
 	for _, e := range out.errors {
 		e.CallID, e.At = c.id, zero+e.At

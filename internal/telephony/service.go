@@ -104,7 +104,12 @@ func (s *Service) Create(ctx context.Context, orgID string, n NewPhone) (Phone, 
 	if err := s.claim(ctx, orgID, n.Username); err != nil {
 		return Phone{}, "", err
 	}
-	err = s.c.DB.InTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) error { return insertPhone(ctx, tx, row) })
+	err = s.c.DB.InTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) error {
+		if err := insertPhone(ctx, tx, row); err != nil {
+			return err
+		}
+		return audit(ctx, tx, "phone.create", nil, row, false)
+	})
 	if err != nil {
 		return Phone{}, "", errors.Join(err, s.unclaim(context.WithoutCancel(ctx), orgID, n.Username))
 	}
@@ -188,6 +193,7 @@ func (s *Service) Update(ctx context.Context, orgID, id string, c Change) (Phone
 		if row, err = phoneByID(ctx, tx, id); err != nil {
 			return err
 		}
+		was := *row
 		if c.DisplayName != nil {
 			row.DisplayName = *c.DisplayName
 		}
@@ -200,7 +206,10 @@ func (s *Service) Update(ctx context.Context, orgID, id string, c Change) (Phone
 			}
 		}
 		row.UpdatedAt = s.c.Clock.Now().UnixMilli()
-		return updatePhone(ctx, tx, row)
+		if err := updatePhone(ctx, tx, row); err != nil {
+			return err
+		}
+		return audit(ctx, tx, "phone.update", &was, row, c.Password != nil)
 	})
 	if err != nil {
 		return Phone{}, "", err
@@ -224,7 +233,10 @@ func (s *Service) Delete(ctx context.Context, orgID, id string) error {
 			return err
 		}
 		name = row.Username
-		return deletePhone(ctx, tx, row)
+		if err := deletePhone(ctx, tx, row); err != nil {
+			return err
+		}
+		return audit(ctx, tx, "phone.delete", row, nil, false)
 	})
 	if err != nil {
 		return err
