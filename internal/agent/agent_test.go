@@ -152,8 +152,9 @@ func TestOrganisationsAreApart(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.clock.Advance(time.Minute)
-		_, err = w.ResolveSlug(ctx, "desk")
-		wantCode(t, err, fault.Conflict)
+		if snap, err := w.ResolveSlug(ctx, "desk"); err != nil || snap.OrgID != orgA {
+			t.Fatalf("the oldest organisation does not answer: %+v %v", snap, err)
+		}
 		_, err = w.Create(ctx, orgB, agent.NewAgent{Name: "Three", Slug: "desk", Definition: prompt()})
 		wantCode(t, err, fault.Conflict)
 		m, err := w.CreateModel(ctx, orgA, agent.ModelInput{Name: new("box"), BaseURLs: &agent.URLs{LLM: "http://127.0.0.1:1/v1"}})

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -143,24 +144,22 @@ func snapshot(r *agentRow, v *versionRow) (*Snapshot, error) {
 // maxHolders bounds how many organisations are asked for an agent by its slug.
 const maxHolders = 100
 
-// ResolveSlug finds the published agent a caller named without naming an organisation, as in sip:SLUG@host.
-// It is an error when two organisations have one of that name.
+// ResolveSlug finds the published agent a caller named without naming an organisation, as in sip:SLUG@host. Where
+// several have one of that name, the oldest organisation's answers: a newcomer takes nobody's calls away.
 func (s *Service) ResolveSlug(ctx context.Context, slug string) (*Snapshot, error) {
 	k := cacheKey{"", slug}
 	snap, epoch := s.cache.get(k)
 	if snap != nil {
 		return snap, nil
 	}
-	rows, err := s.holders(ctx, slug)
-	switch {
-	case err != nil:
+	row, err := s.holder(ctx, slug)
+	if err != nil {
 		return nil, fmt.Errorf("resolve agent: %w", err)
-	case len(rows) == 0:
-		return nil, fault.New(fault.NotFound, "there is no published agent %q", slug)
-	case len(rows) > 1:
-		return nil, fault.New(fault.Conflict, "several organisations have an agent %q; call it by a number of its own", slug)
 	}
-	snap, err = s.Published(ctx, rows[0].OrganisationID, rows[0].ID)
+	if row == nil {
+		return nil, fault.New(fault.NotFound, "there is no published agent %q", slug)
+	}
+	snap, err = s.Published(ctx, row.OrganisationID, row.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -168,14 +167,14 @@ func (s *Service) ResolveSlug(ctx context.Context, slug string) (*Snapshot, erro
 	return snap, nil
 }
 
-// holders gives up to two published agents of a slug, of different organisations. The list of names may have
-// organisations whose agent was renamed or deleted.
-func (s *Service) holders(ctx context.Context, slug string) ([]agentRow, error) {
+// holder gives the published agent of a slug whose organisation is the oldest; nil when there is none. The list of
+// names may have organisations whose agent was renamed or deleted.
+func (s *Service) holder(ctx context.Context, slug string) (*agentRow, error) {
 	orgs, err := s.c.DB.Holders(ctx, slugName, slug, maxHolders)
 	if err != nil {
 		return nil, err
 	}
-	var found []agentRow
+	slices.Sort(orgs) // ids tell when they were made (UUIDv7, RFC 9562 section 5.7)
 	for _, org := range orgs {
 		var rows []agentRow
 		err := s.c.DB.ReadTenant(ctx, org, func(ctx context.Context, tx *db.Tx) error {
@@ -185,9 +184,9 @@ func (s *Service) holders(ctx context.Context, slug string) ([]agentRow, error) 
 		if err != nil {
 			return nil, err
 		}
-		if found = append(found, rows...); len(found) > 1 {
-			break
+		if len(rows) > 0 {
+			return &rows[0], nil
 		}
 	}
-	return found, nil
+	return nil, nil
 }

@@ -72,6 +72,7 @@ func (s *Service) getOrganisation(ctx context.Context, _ *struct{}) (*replyOf[Or
 type organisationPatch struct {
 	Body struct {
 		Name               *string `json:"name,omitempty" maxLength:"120"`
+		Address            *string `json:"address,omitempty" maxLength:"40" doc:"Small letters, digits and hyphens; calls to the one before no longer arrive"`
 		TimeZone           *string `json:"timeZone,omitempty" maxLength:"64" doc:"IANA name such as Europe/Berlin"`
 		SessionIdleMinutes *int64  `json:"sessionIdleMinutes,omitempty" minimum:"0" maximum:"1440" doc:"5 to 1440; 0: as the installation says"`
 	}
@@ -83,7 +84,7 @@ func (s *Service) patchOrganisation(ctx context.Context, in *organisationPatch) 
 		return nil, err
 	}
 	return reply(s.UpdateOrganisation(ctx, p, OrganisationChange{
-		Name: in.Body.Name, TimeZone: in.Body.TimeZone, SessionIdleMinutes: in.Body.SessionIdleMinutes,
+		Name: in.Body.Name, Address: in.Body.Address, TimeZone: in.Body.TimeZone, SessionIdleMinutes: in.Body.SessionIdleMinutes,
 	}))
 }
 

@@ -19,6 +19,7 @@ const (
 type OrganisationView struct {
 	ID                 string    `json:"id"`
 	Name               string    `json:"name"`
+	Address            string    `json:"address" doc:"sip:AGENT.ADDRESS@host reaches an agent of this organisation"`
 	Placement          string    `json:"placement" enum:"shared,own" doc:"Whether its data shares a database with others or has its own"`
 	Region             string    `json:"region" doc:"Where its data is; \"\" is where the installation is"`
 	TimeZone           string    `json:"timeZone" doc:"IANA name such as Europe/Berlin"`
@@ -27,12 +28,13 @@ type OrganisationView struct {
 }
 
 func (r *organisationRow) view(at db.Placement) OrganisationView {
-	return OrganisationView{ID: r.ID, Name: r.Name, Placement: at.Placement, Region: at.Region, TimeZone: r.TimeZone, SessionIdleMinutes: r.IdleMinutes, CreatedAt: timeOf(r.CreatedAt)}
+	return OrganisationView{ID: r.ID, Name: r.Name, Address: r.Address, Placement: at.Placement, Region: at.Region, TimeZone: r.TimeZone, SessionIdleMinutes: r.IdleMinutes, CreatedAt: timeOf(r.CreatedAt)}
 }
 
 // OrganisationChange is what an administrator may change; nil leaves a part as it is.
 type OrganisationChange struct {
 	Name               *string
+	Address            *string
 	TimeZone           *string
 	SessionIdleMinutes *int64 // 0: as the installation says
 }
@@ -78,6 +80,15 @@ func (s *Service) UpdateOrganisation(ctx context.Context, p Principal, c Organis
 			return err
 		}
 		before := row.view(at)
+		if c.Address != nil && *c.Address != row.Address {
+			taken, err := addressTaken(ctx, tx, *c.Address)
+			if err != nil {
+				return err
+			}
+			if taken {
+				return fault.Field("body.address", "another organisation has the address %q; choose another", *c.Address)
+			}
+		}
 		c.apply(row)
 		after = row.view(at)
 		return s.saveOrganisation(ctx, tx, row, Change{Action: "organisation.update", Before: before, After: after})
@@ -90,7 +101,7 @@ func (s *Service) UpdateOrganisation(ctx context.Context, p Principal, c Organis
 func (s *Service) saveOrganisation(ctx context.Context, tx *db.Tx, row *organisationRow, c Change) error {
 	row.UpdatedAt = s.cfg.Clock.Now().UnixMilli()
 	_, err := tx.NewUpdate().Model(row).WherePK().
-		Column("name", "time_zone", "session_idle_minutes", "plan_id", "limits", "suspended_at", "suspended_reason", "updated_at").
+		Column("name", "address", "time_zone", "session_idle_minutes", "plan_id", "limits", "suspended_at", "suspended_reason", "updated_at").
 		Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("change an organisation: %w", err)
@@ -107,6 +118,11 @@ func (c *OrganisationChange) check() error {
 		}
 		c.Name = &name
 	}
+	if c.Address != nil {
+		if err := checkAddress(*c.Address); err != nil {
+			return err
+		}
+	}
 	if c.TimeZone != nil {
 		// "Local" is the server's own zone, which says nothing about the organisation.
 		if _, err := time.LoadLocation(*c.TimeZone); err != nil || *c.TimeZone == "" || *c.TimeZone == "Local" || len(*c.TimeZone) > 64 {
@@ -122,6 +138,9 @@ func (c *OrganisationChange) check() error {
 func (c *OrganisationChange) apply(row *organisationRow) {
 	if c.Name != nil {
 		row.Name = *c.Name
+	}
+	if c.Address != nil {
+		row.Address = *c.Address
 	}
 	if c.TimeZone != nil {
 		row.TimeZone = *c.TimeZone
@@ -175,6 +194,48 @@ func (s *Service) SwitchOrganisation(ctx context.Context, p Principal, orgID str
 	return acc, next, err
 }
 
+// FindOrganisation gives the id of the organisation with that id or name: for the command line.
+func (s *Service) FindOrganisation(ctx context.Context, name string) (string, error) {
+	var ids []string
+	err := s.cfg.DB.ReadSystem(ctx, "find an organisation by name", func(ctx context.Context, tx *db.Tx) error {
+		return tx.NewSelect().Model((*organisationRow)(nil)).Column("id").Where("id = ? OR name = ?", name, name).Order("id").Limit(2).Scan(ctx, &ids)
+	})
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("find an organisation: %w", err)
+	case len(ids) == 0:
+		return "", fault.New(fault.NotFound, "there is no organisation %q", name)
+	case len(ids) > 1:
+		return "", fault.New(fault.Conflict, "several organisations are named %q; give the id instead, such as %s", name, ids[0])
+	}
+	return ids[0], nil
+}
+
+// CreateTokenIn makes an API token for a person in an organisation, by id or name: for the command line.
+func (s *Service) CreateTokenIn(ctx context.Context, organisation, email, name string) (string, error) {
+	email, err := normalEmail(email)
+	if err != nil {
+		return "", err
+	}
+	orgID, err := s.FindOrganisation(ctx, organisation)
+	if err != nil {
+		return "", err
+	}
+	var m *membership
+	err = s.cfg.DB.ReadSystem(ctx, "find a person by address", func(ctx context.Context, tx *db.Tx) (err error) {
+		m, err = membershipWhere(ctx, tx, "u.email = ? AND m.organisation_id = ?", email, orgID)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	if m == nil {
+		return "", fault.New(fault.NotFound, "nobody in %q has the address %q", organisation, email)
+	}
+	_, secret, err := s.CreateToken(ctx, Principal{UserID: m.UserID, OrgID: m.OrganisationID}, name, nil)
+	return secret, err
+}
+
 // NewOrganisation describes an organisation and its first owner.
 type NewOrganisation struct {
 	Name, Region string
@@ -214,7 +275,7 @@ func (s *Service) CreateOrganisation(ctx context.Context, n NewOrganisation) (Ac
 			return err
 		}
 		userID = user.ID
-		if _, err := tx.NewInsert().Model(org).Exec(ctx); err != nil {
+		if err := insertOrganisation(ctx, tx, org); err != nil {
 			return err
 		}
 		member := &membershipRow{UserID: user.ID, OrganisationID: org.ID, Role: RoleOwner, CreatedAt: now}

@@ -258,7 +258,10 @@ func (s *Service) createOwner(ctx context.Context, o NewOwner, allowed func(cont
 		if n > 0 {
 			return fault.New(fault.Conflict, "there is an owner already; sign in instead")
 		}
-		for _, row := range []any{org, user, member} {
+		if err := insertOrganisation(ctx, tx, org); err != nil {
+			return err
+		}
+		for _, row := range []any{user, member} {
 			if _, err := tx.NewInsert().Model(row).Exec(ctx); err != nil {
 				return err
 			}

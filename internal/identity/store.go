@@ -9,6 +9,7 @@ type organisationRow struct {
 
 	ID              string  `bun:"id,pk"`
 	Name            string  `bun:"name"`
+	Address         string  `bun:"address"`
 	TimeZone        string  `bun:"time_zone"`
 	IdleMinutes     *int64  `bun:"session_idle_minutes"`
 	PlanID          *string `bun:"plan_id"`

@@ -140,8 +140,8 @@ func (s *Service) SuperCreateOrganisation(ctx context.Context, n SuperNewOrganis
 		if err := planExists(ctx, tx, n.PlanID); err != nil {
 			return err
 		}
-		if _, err := tx.NewInsert().Model(org).Exec(ctx); err != nil {
-			return fmt.Errorf("create an organisation: %w", err)
+		if err := insertOrganisation(ctx, tx, org); err != nil {
+			return err
 		}
 		if err := Audit(ctx, tx, org.ID, Change{Action: "organisation.create", Kind: "organisation", ID: org.ID, After: org.view(at)}); err != nil {
 			return err
