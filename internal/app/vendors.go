@@ -43,7 +43,7 @@ func newVendors(agents *agent.Service, engine *local.Engine, rehearsal sim.Confi
 	return &vendors{
 		agents: agents, local: engine, clock: rehearsal.Clock, log: log, clients: map[string]*openai.Client{},
 		sim:  sim.New(rehearsal),
-		http: &http.Client{Timeout: 30 * time.Second},
+		http: httptool.NewClient(30 * time.Second),
 	}
 }
 
