@@ -63,7 +63,7 @@ func newRig(t *testing.T, d *db.DB) *rig {
 	t.Helper()
 	r := &rig{t: t, db: d, clock: quartz.NewMock(t), dns: &dns{txt: map[string][]string{}}}
 	r.clock.Set(time.Now()) // peers know no other clock
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	var err error
 	if r.ident, err = identity.New(identity.Config{DB: d, Clock: r.clock, Log: log}); err != nil {
 		t.Fatal(err)
