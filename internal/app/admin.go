@@ -13,6 +13,8 @@ import (
 	"github.com/parley-voice/parley/internal/conversation"
 	"github.com/parley-voice/parley/internal/gateway"
 	"github.com/parley-voice/parley/internal/identity"
+	"github.com/parley-voice/parley/internal/identity/scim"
+	"github.com/parley-voice/parley/internal/identity/sso"
 	"github.com/parley-voice/parley/internal/platform/fault"
 	"github.com/parley-voice/parley/internal/telephony"
 	"github.com/parley-voice/parley/internal/telephony/mediastream"
@@ -79,7 +81,7 @@ func OpenAPI(version string) ([]byte, error) {
 	mux := http.NewServeMux()
 	api := gateway.NewAPI(mux, gateway.APIConfig{Version: version, Auth: nobody{}, Log: slog.New(slog.DiscardHandler)})
 	(&App{
-		identity: &identity.Service{}, agents: &agent.Service{}, phones: &telephony.Service{}, records: &conversation.Service{}, trails: &compliance.Service{}, cors: &gateway.CORS{},
+		identity: &identity.Service{}, sso: &sso.Service{}, scim: &scim.Service{}, agents: &agent.Service{}, phones: &telephony.Service{}, records: &conversation.Service{}, trails: &compliance.Service{}, cors: &gateway.CORS{},
 	}).routes(api)
 	return api.OpenAPI().YAML()
 }

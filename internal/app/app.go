@@ -18,6 +18,8 @@ import (
 	"github.com/parley-voice/parley/internal/conversation"
 	"github.com/parley-voice/parley/internal/gateway"
 	"github.com/parley-voice/parley/internal/identity"
+	"github.com/parley-voice/parley/internal/identity/scim"
+	"github.com/parley-voice/parley/internal/identity/sso"
 	"github.com/parley-voice/parley/internal/media"
 	"github.com/parley-voice/parley/internal/media/rtp"
 	"github.com/parley-voice/parley/internal/platform/blob"
@@ -59,6 +61,8 @@ type App struct {
 	search   search.Index
 	jobs     *jobs.Jobs
 	identity *identity.Service
+	sso      *sso.Service
+	scim     *scim.Service
 	agents   *agent.Service
 	phones   *telephony.Service
 	records  *conversation.Service
@@ -235,6 +239,7 @@ func (a *App) buildContexts(context.Context) (err error) {
 		return err
 	}
 	a.onStop("identity", func(context.Context) error { a.identity.Close(); return nil })
+	a.buildSSO()
 	a.phones = telephony.New(telephony.Config{
 		DB: a.db, Sealer: a.key.Box("phones"), Realm: a.cfg.SIPDomain, Clock: a.clock, Log: a.log,
 		Registrations: func() telephony.Registrations {
@@ -278,7 +283,7 @@ func (a *App) startRecords(ctx context.Context) (err error) {
 	}
 	a.onStop("records", a.records.Close)
 	if err := jobs.Register(a.jobs, jobs.KindConfig{}, func(ctx context.Context, _ string, _ sweepSessions) error {
-		return a.identity.Sweep(ctx)
+		return errors.Join(a.identity.Sweep(ctx), a.sso.Sweep(ctx))
 	}); err != nil {
 		return err
 	}
@@ -394,6 +399,8 @@ func (a *App) startWeb(ctx context.Context) (err error) {
 // routes adds every context's operations. It is also how the document is made without a server.
 func (a *App) routes(api huma.API) {
 	a.identity.Routes(api)
+	a.sso.Routes(api)
+	a.scim.Routes(api)
 	a.agents.Routes(api)
 	a.phones.Routes(api)
 	a.records.Routes(api)

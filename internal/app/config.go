@@ -62,6 +62,7 @@ type Config struct {
 	SMTPURL            string `name:"smtp-url" help:"Mail server for invitations and reset links: smtp://user:password@host:587 (STARTTLS) or smtps://... Empty: administrators hand links out." env:"PARLEY_SMTP_URL" group:"Sign-on"`
 	MailFrom           string `name:"mail-from" help:"Sender of letters, such as 'Parley <parley@example.com>'." env:"PARLEY_MAIL_FROM" group:"Sign-on"`
 	LeakedPasswordsURL string `name:"leaked-passwords-url" help:"Range API that new passwords are looked up in by the first five digits of their SHA-1, such as https://api.pwnedpasswords.com/range. Empty: only the list of common passwords in the program." env:"PARLEY_LEAKED_PASSWORDS_URL" group:"Sign-on"`
+	SSOPrivateNetworks bool   `name:"sso-private-networks" help:"Lets organisations name identity providers in private networks and on this machine. Only for installations whose administrators all trust each other." env:"PARLEY_SSO_PRIVATE_NETWORKS" group:"Sign-on"`
 
 	SimSTT string `name:"sim-stt" help:"Rehearse with a worse simulated recogniser: latency=DISTRIBUTION and the shares error, fatal, hang, rubbish, slow (with slow-by), such as 'latency=lognormal:300ms,0.4 error=0.01 slow=0.05 slow-by=3s'. Empty: at once, never fails." env:"PARLEY_SIM_STT" group:"Simulation"`
 	SimLLM string `name:"sim-llm" help:"The same for the simulated language model." env:"PARLEY_SIM_LLM" group:"Simulation"`

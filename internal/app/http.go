@@ -24,6 +24,8 @@ import (
 // mount puts everything that answers HTTP in its place.
 func (a *App) mount(mux *http.ServeMux, api huma.API) {
 	a.routes(api)
+	a.sso.Mount(mux)
+	a.scim.Mount(mux)
 	a.health.Mount(mux)
 	gateway.MountDocs(mux)
 	mux.Handle("GET /api/v1/realtime", a.hub)
