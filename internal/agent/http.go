@@ -93,6 +93,12 @@ func operation(id, method, path, tag, permission, summary string, status int) hu
 		MaxBodyBytes: 2 << 20, Metadata: map[string]any{"permission": permission}}
 }
 
+// matching lets an operation compare If-Match with the thing that it changes; kind is its name in the audit trail.
+func matching(kind string, op huma.Operation) huma.Operation {
+	op.Metadata["ifMatch"] = kind
+	return op
+}
+
 // Routes adds the operations to api.
 func (s *Service) Routes(api huma.API) {
 	op := func(id, method, path, permission, summary string, status int) huma.Operation {
@@ -101,12 +107,12 @@ func (s *Service) Routes(api huma.API) {
 	huma.Register(api, op("list-agents", "GET", "/api/v1/agents", "agent:read", "List agents", 200), s.httpList)
 	huma.Register(api, op("create-agent", "POST", "/api/v1/agents", "agent:create", "Create an agent with its first version", 201), s.httpCreate)
 	huma.Register(api, op("get-agent", "GET", "/api/v1/agents/{id}", "agent:read", "Get an agent, by id or slug", 200), s.httpGet)
-	huma.Register(api, op("update-agent", "PATCH", "/api/v1/agents/{id}", "agent:update", "Rename an agent", 200), s.httpChange)
-	huma.Register(api, op("delete-agent", "DELETE", "/api/v1/agents/{id}", "agent:delete", "Delete an agent and its versions", http.StatusNoContent), s.httpDelete)
+	huma.Register(api, matching("agent", op("update-agent", "PATCH", "/api/v1/agents/{id}", "agent:update", "Rename an agent", 200)), s.httpChange)
+	huma.Register(api, matching("agent", op("delete-agent", "DELETE", "/api/v1/agents/{id}", "agent:delete", "Delete an agent and its versions", http.StatusNoContent)), s.httpDelete)
 	huma.Register(api, op("list-agent-versions", "GET", "/api/v1/agents/{id}/versions", "agent:read", "List versions, newest first", 200), s.httpVersions)
-	huma.Register(api, op("create-agent-version", "POST", "/api/v1/agents/{id}/versions", "agent:update", "Add a version; calls use it once it is published", 201), s.httpAddVersion)
+	huma.Register(api, matching("agent", op("create-agent-version", "POST", "/api/v1/agents/{id}/versions", "agent:update", "Add a version; calls use it once it is published", 201)), s.httpAddVersion)
 	huma.Register(api, op("get-agent-version", "GET", "/api/v1/agents/{id}/versions/{number}", "agent:read", "Get a version", 200), s.httpVersion)
-	huma.Register(api, op("publish-agent-version", "POST", "/api/v1/agents/{id}/versions/{number}/publish", "agent:publish", "Let new calls use a version", 200), s.httpPublish)
+	huma.Register(api, matching("agent", op("publish-agent-version", "POST", "/api/v1/agents/{id}/versions/{number}/publish", "agent:publish", "Let new calls use a version", 200)), s.httpPublish)
 	huma.Register(api, op("validate-agent", "POST", "/api/v1/agents/validate", "agent:read", "Tell what is wrong with a definition", 200), s.httpValidate)
 	huma.Register(api, op("list-agent-templates", "GET", "/api/v1/agent-templates", "agent:read", "Definitions to start from", 200), s.httpTemplates)
 	s.modelRoutes(api)

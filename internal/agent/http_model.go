@@ -30,8 +30,8 @@ func (s *Service) modelRoutes(api huma.API) {
 	huma.Register(api, op("list-models", "GET", "/api/v1/models", "model:read", "List connections to vendors", 200), s.httpModels)
 	huma.Register(api, op("create-model", "POST", "/api/v1/models", "model:create", "Add a connection to an OpenAI-compatible vendor", 201), s.httpCreateModel)
 	huma.Register(api, op("get-model", "GET", "/api/v1/models/{id}", "model:read", "Get a connection", 200), s.httpModel)
-	huma.Register(api, op("update-model", "PATCH", "/api/v1/models/{id}", "model:update", "Change a connection", 200), s.httpChangeModel)
-	huma.Register(api, op("delete-model", "DELETE", "/api/v1/models/{id}", "model:delete", "Delete a connection", http.StatusNoContent), s.httpDeleteModel)
+	huma.Register(api, matching("model", op("update-model", "PATCH", "/api/v1/models/{id}", "model:update", "Change a connection", 200)), s.httpChangeModel)
+	huma.Register(api, matching("model", op("delete-model", "DELETE", "/api/v1/models/{id}", "model:delete", "Delete a connection", http.StatusNoContent)), s.httpDeleteModel)
 	huma.Register(api, op("probe-model", "POST", "/api/v1/models/{id}/probe", "model:update", "Ask a connection's services for their models", 200), s.httpProbeModel)
 	huma.Register(api, op("probe-unsaved-model", "POST", "/api/v1/models/probe", "model:update", "Ask services that are not saved yet", 200), s.httpProbeInput)
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/parley-voice/parley/internal/agent/flow"
 	"github.com/parley-voice/parley/internal/platform/db"
+	"github.com/parley-voice/parley/internal/platform/etag"
 	"github.com/parley-voice/parley/internal/platform/fault"
 )
 
@@ -223,6 +224,9 @@ func (s *Service) change(ctx context.Context, orgID, id, action string, fn func(
 			return err
 		}
 		before := r.agent()
+		if err := etag.Check(ctx, "agent", before); err != nil {
+			return err
+		}
 		if err := fn(ctx, tx, r); err != nil {
 			return err
 		}
