@@ -3,12 +3,14 @@ package app
 import (
 	"context"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/parley-voice/parley/internal/compliance"
 	"github.com/parley-voice/parley/internal/gateway"
+	"github.com/parley-voice/parley/internal/identity"
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/jobs"
 )
@@ -88,4 +90,46 @@ func (a *App) newAuditor() *gateway.Auditor {
 	n := gateway.NewAuditor(gateway.AuditorConfig{DB: a.db, Clock: a.clock, Log: a.log, Lost: func(n int) { lost.Add(float64(n)) }})
 	a.onStop("audit notes", func(context.Context) error { n.Close(); return nil })
 	return n
+}
+
+// auditOf makes the context for the command line and finds the organisation.
+func (a *Admin) auditOf(ctx context.Context, organisation string) (s *compliance.Service, org string, err error) {
+	if s, err = a.app.newTrails(compliance.Config{}); err != nil {
+		return nil, "", err
+	}
+	if organisation == identity.Platform {
+		return s, organisation, nil
+	}
+	org, err = a.app.identity.FindOrganisation(ctx, organisation)
+	return s, org, err
+}
+
+// ExportAudit writes an organisation's audit trail. That it was exported is an entry of the next export.
+func (a *Admin) ExportAudit(ctx context.Context, organisation string, w io.Writer) error {
+	s, org, err := a.auditOf(ctx, organisation)
+	if err != nil {
+		return err
+	}
+	note := func(ctx context.Context, tx *db.Tx) error {
+		return identity.Audit(ctx, tx, org, identity.Change{Action: "audit.export", Kind: "audit", Reason: "command line"})
+	}
+	if org == identity.Platform {
+		err = a.app.db.InSystem(ctx, "note an export of the platform log", note)
+	} else {
+		err = a.app.db.InTenant(ctx, org, note)
+	}
+	if err != nil {
+		return err
+	}
+	return s.Export(ctx, org, w)
+}
+
+// AuditKeys gives the keys that signed an organisation's audit trail.
+func (a *Admin) AuditKeys(ctx context.Context, organisation string) (compliance.AuditKeys, error) {
+	s, org, err := a.auditOf(ctx, organisation)
+	if err != nil {
+		return compliance.AuditKeys{}, err
+	}
+	keys, err := s.Keys(ctx, org)
+	return compliance.AuditKeys{Keys: keys}, err
 }

@@ -57,6 +57,15 @@ func (r *holdRow) view() LegalHold {
 		ReleasedAt: optional(r.ReleasedAt), ReleasedBy: r.ReleasedBy, ReleaseReason: r.ReleaseReason}
 }
 
+// audit is the hold in the audit trail, which outlives an erasure: without the person.
+func (r *holdRow) audit() LegalHold {
+	v := r.view()
+	if v.Scope == ScopePerson {
+		v.Subject = ""
+	}
+	return v
+}
+
 func optional(ms *int64) *time.Time {
 	if ms == nil {
 		return nil
@@ -99,7 +108,7 @@ func (s *Service) Hold(ctx context.Context, org, scope, what, reason string) (Le
 		if _, err := tx.NewInsert().Model(row).Exec(ctx); err != nil {
 			return err
 		}
-		return identity.Audit(ctx, tx, org, identity.Change{Action: "hold.create", Kind: "hold", ID: row.ID, After: row.view()})
+		return identity.Audit(ctx, tx, org, identity.Change{Action: "hold.create", Kind: "hold", ID: row.ID, After: row.audit()})
 	})
 	return row.view(), err
 }
@@ -122,13 +131,13 @@ func (s *Service) Release(ctx context.Context, org, id, reason string) (LegalHol
 		if row.ReleasedAt != nil {
 			return fault.New(fault.NotPossible, "the hold was released already")
 		}
-		before, now := row.view(), tx.Now().UnixMilli()
+		before, now := row.audit(), tx.Now().UnixMilli()
 		row.ReleasedAt, row.ReleasedBy, row.ReleaseReason = &now, p.UserID, reason
 		_, err = tx.NewUpdate().Model(&row).Column("released_at", "released_by", "release_reason").WherePK().Exec(ctx)
 		if err != nil {
 			return err
 		}
-		return identity.Audit(ctx, tx, org, identity.Change{Action: "hold.release", Kind: "hold", ID: id, Before: before, After: row.view(), Reason: reason})
+		return identity.Audit(ctx, tx, org, identity.Change{Action: "hold.release", Kind: "hold", ID: id, Before: before, After: row.audit(), Reason: reason})
 	})
 	return row.view(), err
 }
