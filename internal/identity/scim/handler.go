@@ -85,11 +85,14 @@ func (s *Service) Mount(mux *http.ServeMux) {
 	handle("PUT /Groups/{id}", s.putGroup)
 	handle("PATCH /Groups/{id}", s.patchGroup)
 	handle("DELETE /Groups/{id}", s.deleteGroup)
-	mux.HandleFunc(root+"/", func(w http.ResponseWriter, r *http.Request) {
-		s.serve(w, r, func(*http.Request, *tokenRow) (int, any, error) {
-			return 0, nil, &problem{status: http.StatusNotFound, detail: "there is no such endpoint, or it does not know this method"}
+	// One pattern a method: one for all of them would be at odds with the UI's "GET /".
+	for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
+		mux.HandleFunc(method+" "+root+"/", func(w http.ResponseWriter, r *http.Request) {
+			s.serve(w, r, func(*http.Request, *tokenRow) (int, any, error) {
+				return 0, nil, &problem{status: http.StatusNotFound, detail: "there is no such endpoint, or it does not know this method"}
+			})
 		})
-	})
+	}
 }
 
 // serve checks the token, runs h and writes its answer.
