@@ -11,14 +11,14 @@ import (
 )
 
 const (
-	attemptsFree   = 5                // wrong passwords before waiting begins
+	attemptsFree   = 5                // failures before waiting begins
 	attemptsMax    = 5 * time.Minute  // the longest wait
-	attemptsForget = 30 * time.Minute // after which wrong passwords are forgotten
-	attemptsKept   = 10_000           // pairs of account and address
+	attemptsForget = 30 * time.Minute // after which failures are forgotten
+	attemptsKept   = 10_000           // addresses
 )
 
-// attempts slows guessing down. Failures count for an account from one address, so that a stranger who
-// guesses cannot lock its owner out elsewhere, and for an address over all accounts.
+// attempts slows down whoever tries API tokens from one address. Tokens cannot be guessed, so it is kept in memory only;
+// lockout.go keeps what counts for passwords and codes.
 type attempts struct {
 	clock quartz.Clock
 	mu    sync.Mutex
@@ -46,7 +46,7 @@ func (a *attempts) check(keys ...string) error {
 		}
 		wait := min(time.Second<<min(f.n-attemptsFree, 12), attemptsMax)
 		if left := wait - now.Sub(f.last); left > 0 {
-			return fault.New(fault.RateLimited, "too many wrong passwords; wait %d seconds and try again", int(left.Seconds())+1)
+			return fault.New(fault.RateLimited, "too many wrong API tokens; wait %d seconds and try again", int(left.Seconds())+1)
 		}
 	}
 	return nil
@@ -71,14 +71,6 @@ func (a *attempts) failed(keys ...string) {
 		}
 		f.n++
 		f.last = now
-	}
-}
-
-func (a *attempts) succeeded(keys ...string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, key := range keys {
-		delete(a.seen, key)
 	}
 }
 

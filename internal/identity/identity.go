@@ -3,10 +3,18 @@
 //	identity.go    Principal: who asks, in a context; roles and the permissions they expand to
 //	service.go     the first owner, signing in, sessions
 //	session.go     sessions: their secret, its renewal, the cookie
-//	signin.go      signing in by password, and the second step
-//	token.go       API tokens
+//	sessions.go    a person's list of them
+//	signin.go      signing in by password, and the second step; passkeysignin.go by a passkey alone
+//	challenge.go   what was begun and waits for its second step
+//	mfa.go         authenticator apps; passkey.go passkeys, recovery.go recovery codes
+//	enrol.go       adding and removing factors, proving again who one is; policy.go what an organisation asks
+//	reset.go       changing and resetting passwords; help.go how administrators help members in
+//	breach.go      common and leaked passwords
+//	lockout.go     the limits on guessing that are kept; device.go places that a person used before
+//	letter.go      what letters say
+//	token.go       API tokens; scope.go what scopes leave of a person's permissions
 //	password.go    argon2id
-//	attempts.go    the limit on guessing passwords
+//	attempts.go    the limit on guessing tokens
 //	store.go       the tables
 //	principal.go   who somebody is: a membership becomes a Principal
 //	org.go         organisations, and switching between them
