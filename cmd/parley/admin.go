@@ -28,9 +28,9 @@ type userCreateCmd struct {
 
 // Run creates the owner.
 func (c *userCreateCmd) Run(e *env) error {
-	line, err := bufio.NewReader(os.Stdin).ReadString('\n')
-	if err != nil && line == "" {
-		return fmt.Errorf("no password on standard input: %w", err)
+	password, err := readPassword()
+	if err != nil {
+		return err
 	}
 	admin, err := app.OpenAdmin(e.ctx, c.Config, e.version, os.Stderr)
 	if err != nil {
@@ -38,13 +38,22 @@ func (c *userCreateCmd) Run(e *env) error {
 	}
 	defer admin.Close()
 	acc, err := admin.CreateOwner(e.ctx, identity.NewOwner{
-		Email: c.Email, Name: c.Name, Organisation: c.Organisation, Password: strings.TrimRight(line, "\r\n"),
+		Email: c.Email, Name: c.Name, Organisation: c.Organisation, Password: password,
 	})
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(os.Stderr, "created the owner %s of %q\n", acc.User.Email, acc.Organisation.Name)
 	return nil
+}
+
+// readPassword takes the first line of standard input.
+func readPassword() (string, error) {
+	line, err := bufio.NewReader(os.Stdin).ReadString('\n')
+	if err != nil && line == "" {
+		return "", fmt.Errorf("no password on standard input: %w", err)
+	}
+	return strings.TrimRight(line, "\r\n"), nil
 }
 
 type userResetLinkCmd struct {
@@ -76,6 +85,7 @@ type tokenCmd struct {
 type tokenCreateCmd struct {
 	app.Config `embed:""`
 
+	Org   string `help:"Organisation's name or id; left out, the one the person belongs to longest."`
 	Email string `help:"Whose key it is." required:""`
 	Name  string `help:"What uses the key." required:""`
 }
@@ -87,7 +97,7 @@ func (c *tokenCreateCmd) Run(e *env) error {
 		return err
 	}
 	defer admin.Close()
-	secret, err := admin.CreateToken(e.ctx, c.Email, c.Name)
+	secret, err := admin.CreateToken(e.ctx, c.Org, c.Email, c.Name)
 	if err != nil {
 		return err
 	}

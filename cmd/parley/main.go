@@ -22,6 +22,7 @@ type cli struct {
 
 	Serve     serveCmd     `cmd:"" default:"withargs" help:"Run the server."`
 	User      userCmd      `cmd:"" help:"People who sign in."`
+	Org       orgCmd       `cmd:"" help:"Organisations of this installation."`
 	Token     tokenCmd     `cmd:"" help:"API keys and media tokens."`
 	Audit     auditCmd     `cmd:"" help:"The audit trail: export it, prove it."`
 	Call      callCmd      `cmd:"" help:"Place a call from the terminal: a softphone that plays a WAV file."`

@@ -41,9 +41,11 @@ type Config struct {
 	Prober Prober
 	// LocalStatus tells what of the built-in speech engines works; nil says nothing of them.
 	LocalStatus func() (ok bool, message string)
-	Rand        io.Reader // confirmation codes; default crypto/rand
-	Clock       quartz.Clock
-	Log         *slog.Logger
+	// Quota is how many agents an organisation may have, nil for any number. It may be nil.
+	Quota func(ctx context.Context, orgID string) (*int64, error)
+	Rand  io.Reader // confirmation codes; default crypto/rand
+	Clock quartz.Clock
+	Log   *slog.Logger
 }
 
 // Service manages agents, models and appointments.
@@ -91,6 +93,10 @@ func (s *Service) Create(ctx context.Context, orgID string, n NewAgent) (Agent, 
 	if err != nil {
 		return Agent{}, err
 	}
+	most, err := s.quota(ctx, orgID)
+	if err != nil {
+		return Agent{}, err
+	}
 	now := s.now()
 	row := &agentRow{ID: newID(), OrganisationID: orgID, Slug: n.Slug, Name: n.Name, Kind: n.Definition.Kind, LatestVersion: 1,
 		CreatedAt: now, UpdatedAt: now}
@@ -102,6 +108,9 @@ func (s *Service) Create(ctx context.Context, orgID string, n NewAgent) (Agent, 
 		return Agent{}, err
 	}
 	err = s.c.DB.InTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) error {
+		if err := underQuota(ctx, tx, orgID, most); err != nil {
+			return err
+		}
 		if err := insertAgent(ctx, tx, row); err != nil {
 			return err
 		}

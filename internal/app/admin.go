@@ -54,8 +54,17 @@ func (a *Admin) CreateOwner(ctx context.Context, o identity.NewOwner) (identity.
 	return a.app.identity.CreateOwner(ctx, o)
 }
 
-// CreateToken makes an API key for a person.
-func (a *Admin) CreateToken(ctx context.Context, email, name string) (string, error) {
+// CreateOrganisation makes one more organisation.
+func (a *Admin) CreateOrganisation(ctx context.Context, n identity.NewOrganisation) (identity.Account, error) {
+	return a.app.identity.CreateOrganisation(ctx, n)
+}
+
+// CreateToken makes an API key for a person, in the organisation of that name or id, or with "" in the one they belong
+// to longest.
+func (a *Admin) CreateToken(ctx context.Context, organisation, email, name string) (string, error) {
+	if organisation != "" {
+		return a.app.identity.CreateTokenIn(ctx, organisation, email, name)
+	}
 	return a.app.identity.CreateTokenFor(ctx, email, name)
 }
 

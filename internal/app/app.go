@@ -225,6 +225,7 @@ func (a *App) buildContexts(context.Context) (err error) {
 		DB: a.db, Sealer: a.key, Clock: a.clock, Log: a.log,
 		Prober:      openai.Prober{Config: openai.Config{Clock: a.clock, Log: a.log}},
 		LocalStatus: func() (bool, string) { s := a.local.Check(); return s.OK(), s.String() },
+		Quota:       a.agentQuota,
 	})
 	outbox, err := a.startMail()
 	if err != nil {
@@ -234,6 +235,7 @@ func (a *App) buildContexts(context.Context) (err error) {
 		DB: a.db, Clock: a.clock, Log: a.log, SessionIdle: a.cfg.SessionIdle,
 		Secure: a.cfg.secure(), NewOrganisation: a.agents.Seed,
 		Sealer: a.key.Box("sign-on"), Outbox: outbox, PublicURL: a.publicURL, LeakedPasswords: a.cfg.LeakedPasswordsURL,
+		Use: a.use,
 	})
 	if err != nil {
 		return err
@@ -241,7 +243,7 @@ func (a *App) buildContexts(context.Context) (err error) {
 	a.onStop("identity", func(context.Context) error { a.identity.Close(); return nil })
 	a.buildSSO()
 	a.phones = telephony.New(telephony.Config{
-		DB: a.db, Sealer: a.key.Box("phones"), Realm: a.cfg.SIPDomain, Clock: a.clock, Log: a.log,
+		DB: a.db, Sealer: a.key.Box("phones"), Realm: a.cfg.SIPDomain, Clock: a.clock, Log: a.log, Quota: a.phoneQuota, Standing: a.standing,
 		Registrations: func() telephony.Registrations {
 			if a.sip == nil {
 				return nil
@@ -263,8 +265,9 @@ func (a *App) startMedia(context.Context) error {
 	v := newVendors(a.agents, a.local, rehearsal, a.log)
 	a.onStop("vendors", func(context.Context) error { v.close(); return nil })
 	a.calls = &calls{
-		agents: a.agents, phones: a.phones, vendors: v, prompts: voice.NewPromptCache(promptCache), metrics: a.metrics, clock: a.clock, log: a.log,
+		agents: a.agents, phones: a.phones, organisations: a.identity, vendors: v, prompts: voice.NewPromptCache(promptCache), metrics: a.metrics, clock: a.clock, log: a.log,
 		max: a.cfg.MaxCalls, live: map[string]*liveCall{},
+		plan: &plan{settings: a.identity, clock: a.clock},
 	}
 	return nil
 }
@@ -277,7 +280,7 @@ func (a *App) startRecords(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	a.calls.records = a.records
+	a.calls.records, a.calls.plan.usage = a.records, a.records
 	if err := a.records.Start(ctx); err != nil {
 		return err
 	}
@@ -291,6 +294,9 @@ func (a *App) startRecords(ctx context.Context) (err error) {
 		return err
 	}
 	if err := a.startKeys(); err != nil {
+		return err
+	}
+	if err := a.followIdentity(ctx); err != nil {
 		return err
 	}
 	if err := a.startTrails(ctx); err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/parley-voice/parley/internal/agent/flow"
 	"github.com/parley-voice/parley/internal/conversation"
 	"github.com/parley-voice/parley/internal/event"
+	"github.com/parley-voice/parley/internal/identity"
 	"github.com/parley-voice/parley/internal/media"
 	"github.com/parley-voice/parley/internal/platform/fault"
 	"github.com/parley-voice/parley/internal/telephony"
@@ -36,10 +37,15 @@ type calls struct {
 	agents  *agent.Service
 	phones  *telephony.Service
 	records *conversation.Service
+	// organisations finds who has an address.
+	organisations interface {
+		AtAddress(ctx context.Context, address string) (orgID string, err error)
+	}
 	sip     *sip.Server // nil when SIP is off
 	vendors *vendors
 	prompts *voice.PromptCache
 	metrics *callMetrics
+	plan    *plan
 	clock   quartz.Clock
 	log     *slog.Logger
 	max     int
@@ -80,18 +86,40 @@ func (c *calls) accept(ctx context.Context, leg media.Leg) {
 	c.hold(ctx, leg, rec, snap, answerTimeout)
 }
 
-// find gives the agent that a leg asks for: the one its token names, or the one of its address.
+// find gives the agent that a leg asks for: the one its token names, or the one of its address. AGENT.ADDRESS names
+// the organisation too; a registered phone that names none means its own.
 func (c *calls) find(ctx context.Context, info media.LegInfo) (*agent.Snapshot, error) {
 	if org := info.Params[mediastream.ParamOrg]; org != "" {
 		return c.agents.Published(ctx, org, info.Params[mediastream.ParamAgent])
 	}
-	return c.agents.ResolveSlug(ctx, strings.ToLower(info.To))
+	slug, address, named := strings.Cut(strings.ToLower(info.To), ".")
+	if named {
+		org, err := c.organisations.AtAddress(ctx, address)
+		if err != nil {
+			return nil, err
+		}
+		return c.agents.Published(ctx, org, slug)
+	}
+	if phone := info.Params["phone"]; phone != "" {
+		org, found, err := c.phones.Owner(ctx, phone)
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			return c.agents.Published(ctx, org, slug)
+		}
+	}
+	return c.agents.ResolveSlug(ctx, slug)
 }
 
-// begin takes a place among the running calls and opens the record.
+// begin takes a place among the running calls, if the organisation's plan has one left, and opens the record.
 func (c *calls) begin(ctx context.Context, leg media.Leg, snap *agent.Snapshot, status conversation.Status, meta map[string]any) (*conversation.Call, error) {
 	info := leg.Info()
 	id := uuid.Must(uuid.NewV7()).String()
+	may, err := c.plan.admit(ctx, snap.OrgID)
+	if err != nil {
+		return nil, c.counted(err)
+	}
 	c.mu.Lock()
 	switch {
 	case c.draining:
@@ -100,6 +128,9 @@ func (c *calls) begin(ctx context.Context, leg media.Leg, snap *agent.Snapshot, 
 	case len(c.live) >= c.max:
 		c.mu.Unlock()
 		return nil, fault.New(fault.Unavailable, "%d calls are running, the most this server takes (max-calls); try again later", c.max)
+	case may.most >= 0 && c.runningLocked(snap.OrgID) >= may.most:
+		c.mu.Unlock()
+		return nil, c.counted(identity.LimitReached(may.most, "calls at once"))
 	}
 	c.live[id] = &liveCall{id: id, org: snap.OrgID, agentID: snap.AgentID, leg: leg}
 	c.wg.Add(1)
@@ -108,13 +139,42 @@ func (c *calls) begin(ctx context.Context, leg media.Leg, snap *agent.Snapshot, 
 		ID: id, OrgID: snap.OrgID, Channel: string(info.Kind), Direction: string(info.Direction), From: info.From, FromName: info.FromName,
 		To: info.To, AgentID: snap.AgentID, AgentSlug: snap.Slug, AgentName: snap.Name, AgentVersion: snap.Version,
 		ExternalID: info.External, Remote: info.Remote, Status: status, Metadata: meta,
+		NoRecording: may.noRecord,
 	})
 	if err != nil {
 		c.done(id)
 		return nil, err
 	}
+	if may.noRecord {
+		rec.Note(event.EntryAlert, "The call is not recorded: the recordings take all the room that the organisation's plan includes.",
+			map[string]any{"code": string(fault.LimitReached)})
+	}
 	c.metrics.calls.WithLabelValues(string(info.Kind), string(info.Direction)).Inc()
 	return rec, nil
+}
+
+// counted counts a call that the organisation's plan or state does not allow.
+func (c *calls) counted(err error) error {
+	if fault.Is(err, fault.LimitReached) || fault.Is(err, fault.Forbidden) {
+		c.metrics.refused.WithLabelValues(string(fault.CodeOf(err))).Inc()
+	}
+	return err
+}
+
+// running is how many calls of an organisation this process carries.
+func (c *calls) running(orgID string) int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.runningLocked(orgID)
+}
+
+func (c *calls) runningLocked(orgID string) (n int64) {
+	for _, l := range c.live {
+		if l.org == orgID {
+			n++
+		}
+	}
+	return n
 }
 
 func (c *calls) done(id string) {
@@ -269,6 +329,12 @@ func (c *calls) PlaceCall(ctx context.Context, r conversation.OutboundRequest) (
 	}
 	// The call outlives the request that asked for it.
 	ctx = context.WithoutCancel(ctx)
+	// Before it rings at the far end; begin asks again.
+	if may, err := c.plan.admit(ctx, r.OrgID); err != nil {
+		return "", c.counted(err)
+	} else if may.most >= 0 && c.running(r.OrgID) >= may.most {
+		return "", c.counted(identity.LimitReached(may.most, "calls at once"))
+	}
 	if err := c.reachable(ctx, r.OrgID, r.To); err != nil {
 		return "", err
 	}
@@ -376,8 +442,10 @@ func causeOf(err error) media.Cause {
 		cause.Code = "not_found"
 	case fault.Is(err, fault.Unavailable), fault.Is(err, fault.RateLimited):
 		cause.Code = "overloaded"
+	case fault.Is(err, fault.LimitReached): // a caller has no business with the plan
+		cause.Code, cause.Text = "busy", "all lines are busy"
 	case fault.Is(err, fault.Forbidden), fault.Is(err, fault.Unauthorized):
-		cause.Code = "declined"
+		cause.Code, cause.Text = "declined", "calls are not taken here"
 	}
 	return cause
 }

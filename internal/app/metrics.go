@@ -15,6 +15,7 @@ import (
 // callMetrics is what /metrics tells of calls.
 type callMetrics struct {
 	calls     *prometheus.CounterVec
+	refused   *prometheus.CounterVec
 	latency   prometheus.Histogram
 	dropped   *prometheus.CounterVec
 	vendor    *prometheus.CounterVec
@@ -28,6 +29,8 @@ type callMetrics struct {
 func newMetrics(reg prometheus.Registerer) *callMetrics {
 	m := &callMetrics{
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_calls_total", Help: "Calls begun."}, []string{"channel", "direction"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_calls_refused_total",
+			Help: "Calls that an organisation's plan or state does not allow."}, []string{"code"}),
 		latency: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "parley_turn_added_latency_seconds", Help: "End of speech decided to first frame sent.",
 			Buckets: []float64{.0001, .00025, .0005, .001, .002, .003, .005, .0075, .01, .015, .02, .025, .035, .05, .1, .25, .5, 1, 2, 4, 8},
@@ -41,7 +44,7 @@ func newMetrics(reg prometheus.Registerer) *callMetrics {
 			[]string{"method", "route", "status"}),
 	}
 	m.doors = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_db_system_door_total", Help: "Uses of the database across organisations."}, []string{"reason"})
-	reg.MustRegister(m.doors, m.calls, m.latency, m.dropped, m.vendor, m.interrupt, m.panics, m.signal, m.requests)
+	reg.MustRegister(m.doors, m.calls, m.refused, m.latency, m.dropped, m.vendor, m.interrupt, m.panics, m.signal, m.requests)
 	return m
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/parley-voice/parley/internal/platform/db"
@@ -137,15 +136,6 @@ func settingsOf(ctx context.Context, tx *db.Tx, row *organisationRow) (Settings,
 func (s *Service) Limits(ctx context.Context, orgID string) (PlanLimits, error) {
 	v, err := s.SettingsOf(ctx, orgID)
 	return v.Limits, err
-}
-
-// RequestRate gives how many requests a minute the organisation's plan includes; 0 is no limit of its own.
-func (s *Service) RequestRate(ctx context.Context, orgID string) (int, error) {
-	l, err := s.Limits(ctx, orgID)
-	if err != nil || l.RequestsPerMinute == nil {
-		return 0, err
-	}
-	return int(min(*l.RequestsPerMinute, math.MaxInt32)), nil
 }
 
 // UseOf counts what an organisation has now.

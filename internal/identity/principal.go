@@ -165,8 +165,8 @@ func (s *Service) changed(ctx context.Context, tx *db.Tx, orgID, userID string, 
 // Forget drops what this process remembers of a person, or with an empty userID of an organisation, because another
 // process changed it.
 func (s *Service) Forget(orgID, userID string) {
-	s.settings.Invalidate(orgID)
 	s.forgetMember(orgID, userID)
+	s.settings.Invalidate(orgID)
 }
 
 // membershipsOf lists every organisation a person belongs to, by name.

@@ -43,6 +43,10 @@ type Config struct {
 	// Registrations gives the SIP server, or nil while there is none: a gateway without the media role shows
 	// what is stored instead.
 	Registrations func() Registrations
+	// Quota is how many phones an organisation may have, nil for any number. It may be nil.
+	Quota func(ctx context.Context, orgID string) (*int64, error)
+	// Standing says why an organisation may do nothing now, as a fault of code Forbidden. nil: all may.
+	Standing func(ctx context.Context, orgID string) error
 }
 
 // Service manages phones.
@@ -98,6 +102,10 @@ func (s *Service) Create(ctx context.Context, orgID string, n NewPhone) (Phone, 
 	if err != nil {
 		return Phone{}, "", err
 	}
+	most, err := s.quota(ctx, orgID)
+	if err != nil {
+		return Phone{}, "", err
+	}
 	now := s.c.Clock.Now().UnixMilli()
 	row := &phoneRow{ID: uuid.Must(uuid.NewV7()).String(), OrganisationID: orgID, Username: n.Username, DisplayName: n.DisplayName,
 		Secret: sealed, CreatedAt: now, UpdatedAt: now}
@@ -105,6 +113,9 @@ func (s *Service) Create(ctx context.Context, orgID string, n NewPhone) (Phone, 
 		return Phone{}, "", err
 	}
 	err = s.c.DB.InTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) error {
+		if err := underQuota(ctx, tx, orgID, most); err != nil {
+			return err
+		}
 		if err := insertPhone(ctx, tx, row); err != nil {
 			return err
 		}
@@ -305,6 +316,13 @@ func (s *Service) Secrets(ctx context.Context, username string) (sip.HA1, bool, 
 	orgID, found, err := s.Owner(ctx, username)
 	if err != nil || !found {
 		return ha1, false, err
+	}
+	if s.c.Standing != nil {
+		if err := s.c.Standing(ctx, orgID); fault.Is(err, fault.Forbidden) {
+			return ha1, false, nil // as if the phone were not there
+		} else if err != nil {
+			return ha1, false, err
+		}
 	}
 	err = s.c.DB.ReadTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) (err error) {
 		row, found, err = phoneByName(ctx, tx, username)

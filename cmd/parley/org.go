@@ -1,0 +1,45 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/parley-voice/parley/internal/app"
+	"github.com/parley-voice/parley/internal/identity"
+)
+
+type orgCmd struct {
+	Create orgCreateCmd `cmd:"" help:"Create an organisation with its owner, and print its id."`
+}
+
+type orgCreateCmd struct {
+	app.Config `embed:""`
+
+	Name          string `help:"Organisation's name." required:""`
+	OwnerEmail    string `help:"E-mail address of the owner; one who has an account keeps its password." required:""`
+	PasswordStdin bool   `help:"Read the password of a new owner from standard input." required:""`
+	Placement     string `help:"shared: in the database of the installation. own: in a database of its own." enum:"shared,own" default:"shared"`
+	Region        string `help:"Where a database of its own is: a name of the setting regions."`
+}
+
+// Run creates an organisation.
+func (c *orgCreateCmd) Run(e *env) error {
+	password, err := readPassword()
+	if err != nil {
+		return err
+	}
+	admin, err := app.OpenAdmin(e.ctx, c.Config, e.version, os.Stderr)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	acc, err := admin.CreateOrganisation(e.ctx, identity.NewOrganisation{
+		Name: c.Name, OwnerEmail: c.OwnerEmail, Password: password, Placement: c.Placement, Region: c.Region,
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "created %q, owned by %s\n", acc.Organisation.Name, acc.User.Email)
+	fmt.Println(acc.Organisation.ID)
+	return nil
+}
