@@ -29,6 +29,15 @@ var (
 	errClosed = errors.New("db: the organisation is just being moved")
 )
 
+// notBegun is an error from before the transaction's function ran.
+type notBegun struct {
+	error
+	own bool // in an own database
+}
+
+// Unwrap gives the cause.
+func (e *notBegun) Unwrap() error { return e.error }
+
 func gateError(state string) error {
 	switch state {
 	case gateGone:
@@ -67,14 +76,16 @@ func (d *DB) tenant(ctx context.Context, orgID string, readOnly bool, fn func(co
 		ctx, cancel = context.WithTimeout(ctx, txTimeout)
 		defer cancel()
 	}
-	for {
+	for try := 0; ; try++ {
 		err := d.once(ctx, orgID, readOnly, fn)
-		gone := errors.Is(err, errGone)
+		var away *notBegun
+		gone := errors.Is(err, errGone) || (try == 0 && errors.As(err, &away) && away.own)
 		if !gone && !errors.Is(err, errClosed) {
 			return err
 		}
-		if gone {
+		if gone { // or its old database was removed meanwhile
 			d.dir.forget(orgID)
+			d.pools.drop(orgID)
 		}
 		t := d.clock.NewTimer(gatePoll, "db", "gate")
 		select {

@@ -3,6 +3,7 @@ package db
 import (
 	"context"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -123,13 +124,27 @@ func (d *DB) databaseName(orgID string) (string, error) {
 		id = hex.EncodeToString(sum[:16])
 	}
 	name := conf.Database
-	if most := maxDatabase - len("_org_") - len(id); len(name) > most {
+	if most := maxDatabase - len("_org_") - len(id) - len("_b"); len(name) > most {
 		name = name[:most]
 	}
 	return name + "_org_" + id, nil
 }
 
-// Verify proves that an organisation's own database has every tenant table, and on PostgreSQL that row level security is
+// otherName is the name of a database that takes the place of one of that name.
+func otherName(name string) string {
+	base, file := strings.CutSuffix(name, ".db")
+	if old, ok := strings.CutSuffix(base, "_b"); ok {
+		base = old
+	} else {
+		base += "_b"
+	}
+	if file {
+		base += ".db"
+	}
+	return base
+}
+
+// verifyOwn proves that an organisation's own database has every tenant table, and on PostgreSQL that row level security is
 // forced on each.
 func (d *DB) verifyOwn(ctx context.Context, st *store) error {
 	tables, err := d.Tables(ctx, Tenant)
@@ -159,8 +174,8 @@ func errUnforced(forced bool) error {
 	return errors.New("it is not forced")
 }
 
-// makeOwn creates, migrates and verifies.
-func (d *DB) makeOwn(ctx context.Context, p Placement) error {
+// createDatabase makes an own database, empty, unless it is there.
+func (d *DB) createDatabase(ctx context.Context, p Placement) error {
 	if d.master.dialect == Postgres {
 		err := d.admin(ctx, p.Region, "CREATE DATABASE "+quote(p.Database))
 		if err != nil && !strings.Contains(err.Error(), "SQLSTATE 42P04") { // it exists: an interrupted call made it
@@ -169,14 +184,19 @@ func (d *DB) makeOwn(ctx context.Context, p Placement) error {
 			}
 			return fmt.Errorf("make the organisation's database: %w", err)
 		}
-	} else {
-		st := &store{name: p.OrganisationID}
-		if err := d.connect(st, p, true); err != nil {
-			return err
-		}
-		if err := errors.Join(st.ping(ctx), st.close()); err != nil {
-			return err
-		}
+		return nil
+	}
+	st := &store{name: p.OrganisationID}
+	if err := d.connect(st, p, true); err != nil {
+		return err
+	}
+	return errors.Join(st.ping(ctx), st.close())
+}
+
+// makeOwn creates, migrates and verifies.
+func (d *DB) makeOwn(ctx context.Context, p Placement) error {
+	if err := d.createDatabase(ctx, p); err != nil {
+		return err
 	}
 	st, done, err := d.pools.take(ctx, p)
 	if err != nil {
@@ -291,6 +311,18 @@ func (d *DB) savePlacement(ctx context.Context, p Placement) error {
 		return fmt.Errorf("save where the organisation is: %w", err)
 	}
 	d.dir.forget(p.OrganisationID)
+	return nil
+}
+
+// writePlacement is savePlacement within a transaction of the owner.
+func writePlacement(ctx context.Context, tx *sql.Tx, p Placement) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO placements (organisation_id, placement, region, dbname, state, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (organisation_id) DO UPDATE SET placement = excluded.placement,
+		region = excluded.region, dbname = excluded.dbname, state = excluded.state, updated_at = excluded.updated_at`,
+		p.OrganisationID, p.Placement, p.Region, p.Database, p.State, p.CreatedAt, p.UpdatedAt)
+	if err != nil {
+		return fmt.Errorf("save where the organisation is: %w", err)
+	}
 	return nil
 }
 

@@ -131,12 +131,12 @@ func (s *state) run(ctx context.Context, st *store, sc scope, fn func(context.Co
 	}
 	conn, err := pool.Conn(ctx)
 	if err != nil {
-		return fmt.Errorf("take a connection: %w", err)
+		return &notBegun{fmt.Errorf("take a connection: %w", err), st.name != ""}
 	}
 	defer func() { _ = conn.Close() }() // back to the pool
 	btx, err := conn.BeginTx(ctx, st.options(ctx, sc.readOnly))
 	if err != nil {
-		return fmt.Errorf("begin transaction: %w", err)
+		return &notBegun{fmt.Errorf("begin transaction: %w", err), st.name != ""}
 	}
 	tx := &Tx{IDB: btx, db: s, st: st, tx: btx, conn: conn.Conn, orgID: sc.orgID}
 	done := false
@@ -146,7 +146,7 @@ func (s *state) run(ctx context.Context, st *store, sc scope, fn func(context.Co
 		}
 	}()
 	if err := tx.enter(ctx, sc); err != nil {
-		return err
+		return &notBegun{err, st.name != ""}
 	}
 	if err := fn(ctx, tx); err != nil {
 		return err
