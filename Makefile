@@ -97,6 +97,10 @@ generate-check: generate ## fails when what is generated is not what is committe
 	@if git cat-file -e HEAD~1:api/openapi.yaml 2>/dev/null; then \
 	  mkdir -p bin && git show HEAD~1:api/openapi.yaml > bin/openapi.before.yaml && $(GO) tool oasdiff breaking bin/openapi.before.yaml api/openapi.yaml --fail-on ERR; fi
 
+.PHONY: audit
+audit: ## known weaknesses: gosec, govulncheck, npm audit; the last two ask the internet (docs/security/findings.md)
+	scripts/audit.sh
+
 .PHONY: bench
 bench: build ## benchmarks and load figures as tables (docs/performance.md)
 	scripts/bench.sh

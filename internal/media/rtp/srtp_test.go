@@ -58,6 +58,24 @@ func TestSRTPBothWays(t *testing.T) {
 			if st := a.s.Stats(); st.Malformed != 1 {
 				t.Errorf("a plain packet was taken: %+v", st)
 			}
+			wire, err := far.rtp(make([]byte, maxPacket), a.voice(2000))
+			if err != nil {
+				t.Fatal(err)
+			}
+			altered := bytes.Clone(wire)
+			altered[len(altered)-1] ^= 1 // of the tag
+			a.arrive(a.far, altered)
+			altered = bytes.Clone(wire)
+			altered[headerSize+3] ^= 1 // of the sound
+			a.arrive(a.far, altered)
+			if st := a.s.Stats(); st.Malformed != 3 || st.PacketsIn != 30 {
+				t.Errorf("an altered packet was taken: %+v", st)
+			}
+			a.arrive(a.far, wire)
+			a.arrive(a.far, wire) // again
+			if st := a.s.Stats(); st.PacketsIn != 31 {
+				t.Errorf("of a packet and its repetition: %+v", st)
+			}
 		})
 	}
 }
