@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/coder/quartz"
+	"github.com/pion/dtls/v3"
 	pionrtp "github.com/pion/rtp"
 	pion "github.com/pion/webrtc/v4"
 
@@ -232,6 +233,32 @@ func TestNobodyConnects(t *testing.T) {
 	wait(t, "done", l.Done())
 	if cause := l.End(); cause.Code != "unreachable" || b.s.Peers() != 0 || b.counted("connect_timeout") != 1 {
 		t.Errorf("cause %+v", cause)
+	}
+}
+
+// A browser that has no suite with authenticated encryption gets no call.
+func TestWeakSuitesAreRefused(t *testing.T) {
+	b := newBench(t, nil)
+	c := newClient(t, audio.PCMU, func(e *pion.SettingEngine) { e.SetDTLSCipherSuites(dtls.TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA) })
+	states := make(chan pion.DTLSTransportState, 16)
+	c.pc.SCTP().Transport().OnStateChange(func(s pion.DTLSTransportState) { states <- s })
+	answer, _, err := b.s.Offer(t.Context(), OfferRequest{SDP: c.offer(), Codecs: []string{audio.PCMU}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.answer(answer)
+	for {
+		select {
+		case s := <-states:
+			if s == pion.DTLSTransportStateConnected {
+				t.Fatal("a suite without authenticated encryption was taken")
+			}
+			if s == pion.DTLSTransportStateFailed || s == pion.DTLSTransportStateClosed {
+				return
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatal("the handshake neither failed nor succeeded")
+		}
 	}
 }
 

@@ -76,11 +76,14 @@ func mime(codec string) pion.RTPCodecCapability {
 	return c
 }
 
-func newClient(t testing.TB, codec string) *client {
+func newClient(t testing.TB, codec string, tune ...func(*pion.SettingEngine)) *client {
 	t.Helper()
 	var e pion.SettingEngine
 	e.SetIncludeLoopbackCandidate(true)
 	e.SetNetworkTypes([]pion.NetworkType{pion.NetworkTypeUDP4})
+	for _, f := range tune {
+		f(&e)
+	}
 	var m pion.MediaEngine
 	if err := m.RegisterDefaultCodecs(); err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/coder/quartz"
 	"github.com/google/uuid"
+	"github.com/pion/dtls/v3"
 	"github.com/pion/ice/v4"
 	"github.com/pion/interceptor"
 	pion "github.com/pion/webrtc/v4"
@@ -329,6 +330,12 @@ func (s *Server) peer(codec pion.RTPCodecParameters, use chosen) (*pion.PeerConn
 	return api.NewPeerConnection(pion.Configuration{Certificates: []pion.Certificate{*cert}})
 }
 
+// suites are those with authenticated encryption and forward secrecy, for our certificate's kind (RFC 9325 section 4.2).
+// pion would also take AES-CBC with SHA-1; every browser has the first of these, which RFC 8827 section 6.5 demands.
+var suites = []dtls.CipherSuiteID{
+	dtls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, dtls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, dtls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+}
+
 func (s *Server) engine() (pion.SettingEngine, error) {
 	e := pion.SettingEngine{LoggerFactory: s.log}
 	e.SetLite(true)
@@ -339,6 +346,7 @@ func (s *Server) engine() (pion.SettingEngine, error) {
 	e.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	e.SetICETimeouts(5*time.Second, 20*time.Second, 2*time.Second)
 	e.SetSCTPMaxMessageSize(maxSendMessage)
+	e.SetDTLSCipherSuites(suites...)
 	if err := e.SetAnsweringDTLSRole(pion.DTLSRoleServer); err != nil {
 		return e, err
 	}
