@@ -66,7 +66,8 @@ func pageOf[T any](items []T, next string, err error) (*body[listOf[T]], error) 
 	return out, nil
 }
 
-type auditFilterInput struct {
+// AuditFilterInput are the filters of the trail. It is exported because huma looks for parameters only in exported embedded structs.
+type AuditFilterInput struct {
 	Actor   string    `query:"actor" maxLength:"64" doc:"Id of a person, an API token or an AI agent"`
 	Action  string    `query:"action" maxLength:"100" doc:"Such as agent.publish; agent.* is all of agent"`
 	Kind    string    `query:"kind" maxLength:"64" doc:"Of the thing: agent, call, user"`
@@ -77,7 +78,7 @@ type auditFilterInput struct {
 	To      time.Time `query:"to" doc:"Before this time"`
 }
 
-func (in *auditFilterInput) filter() (AuditFilter, error) {
+func (in *AuditFilterInput) filter() (AuditFilter, error) {
 	if !in.From.IsZero() && !in.To.IsZero() && !in.From.Before(in.To) {
 		return AuditFilter{}, fault.Field("query.to", "the end of the time range must be after its beginning")
 	}
@@ -85,7 +86,7 @@ func (in *auditFilterInput) filter() (AuditFilter, error) {
 }
 
 type auditListInput struct {
-	auditFilterInput
+	AuditFilterInput
 	Cursor string `query:"cursor" maxLength:"40"`
 	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
 }
@@ -153,7 +154,7 @@ func (s *Service) keysOp(ctx context.Context, _ *struct{}) (*body[AuditKeys], er
 }
 
 type auditExportInput struct {
-	auditFilterInput
+	AuditFilterInput
 	Format string `query:"format" enum:"ndjson,csv" default:"ndjson"`
 }
 

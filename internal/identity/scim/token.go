@@ -104,7 +104,8 @@ func (s *Service) Routes(api huma.API) {
 	huma.Register(api, op("revoke-scim-token", http.MethodDelete, base+"/{tokenId}", "sso:update", "Revoke a SCIM token", http.StatusNoContent), s.deleteToken)
 }
 
-type scimConnectionPath struct {
+// SCIMConnectionPath names a connection. It is exported because huma looks for parameters only in exported embedded structs.
+type SCIMConnectionPath struct {
 	ID string `path:"id" maxLength:"64"`
 }
 
@@ -123,7 +124,7 @@ func orgOf(ctx context.Context) (identity.Principal, error) {
 	return p, nil
 }
 
-func (s *Service) listTokens(ctx context.Context, in *scimConnectionPath) (*scimTokensOutput, error) {
+func (s *Service) listTokens(ctx context.Context, in *SCIMConnectionPath) (*scimTokensOutput, error) {
 	p, err := orgOf(ctx)
 	if err != nil {
 		return nil, err
@@ -140,7 +141,7 @@ type newSCIMTokenOutput struct {
 	}
 }
 
-func (s *Service) postToken(ctx context.Context, in *scimConnectionPath) (*newSCIMTokenOutput, error) {
+func (s *Service) postToken(ctx context.Context, in *SCIMConnectionPath) (*newSCIMTokenOutput, error) {
 	p, err := orgOf(ctx)
 	if err != nil {
 		return nil, err
@@ -154,7 +155,7 @@ func (s *Service) postToken(ctx context.Context, in *scimConnectionPath) (*newSC
 }
 
 type scimTokenPath struct {
-	scimConnectionPath
+	SCIMConnectionPath
 	TokenID string `path:"tokenId" maxLength:"64"`
 }
 

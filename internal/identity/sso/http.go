@@ -175,11 +175,12 @@ func (s *Service) postConnection(ctx context.Context, in *newSSOConnectionInput)
 	return &ssoConnectionOutput{c}, err
 }
 
-type ssoConnectionPath struct {
+// SSOConnectionPath names a connection. It is exported because huma looks for parameters only in exported embedded structs.
+type SSOConnectionPath struct {
 	ID string `path:"id" maxLength:"64"`
 }
 
-func (s *Service) getConnection(ctx context.Context, in *ssoConnectionPath) (*ssoConnectionOutput, error) {
+func (s *Service) getConnection(ctx context.Context, in *SSOConnectionPath) (*ssoConnectionOutput, error) {
 	p, err := principal(ctx)
 	if err != nil {
 		return nil, err
@@ -189,7 +190,7 @@ func (s *Service) getConnection(ctx context.Context, in *ssoConnectionPath) (*ss
 }
 
 type changeSSOConnectionInput struct {
-	ssoConnectionPath
+	SSOConnectionPath
 	Body SSOConnectionChange
 }
 
@@ -202,7 +203,7 @@ func (s *Service) patchConnection(ctx context.Context, in *changeSSOConnectionIn
 	return &ssoConnectionOutput{c}, err
 }
 
-func (s *Service) deleteConnection(ctx context.Context, in *ssoConnectionPath) (*struct{}, error) {
+func (s *Service) deleteConnection(ctx context.Context, in *SSOConnectionPath) (*struct{}, error) {
 	p, err := changer(ctx)
 	if err != nil {
 		return nil, err
@@ -211,7 +212,7 @@ func (s *Service) deleteConnection(ctx context.Context, in *ssoConnectionPath) (
 }
 
 type newSSODomainInput struct {
-	ssoConnectionPath
+	SSOConnectionPath
 	Body struct {
 		Domain string `json:"domain" maxLength:"253"`
 	}
@@ -229,7 +230,7 @@ func (s *Service) postDomain(ctx context.Context, in *newSSODomainInput) (*ssoDo
 }
 
 type ssoDomainPath struct {
-	ssoConnectionPath
+	SSOConnectionPath
 	Domain string `path:"domain" maxLength:"253"`
 }
 
@@ -252,7 +253,7 @@ func (s *Service) deleteDomain(ctx context.Context, in *ssoDomainPath) (*struct{
 
 type ssoTrialOutput struct{ Body SSOTrial }
 
-func (s *Service) postTest(ctx context.Context, in *ssoConnectionPath) (*ssoTrialOutput, error) {
+func (s *Service) postTest(ctx context.Context, in *SSOConnectionPath) (*ssoTrialOutput, error) {
 	p, err := changer(ctx)
 	if err != nil {
 		return nil, err
@@ -262,7 +263,7 @@ func (s *Service) postTest(ctx context.Context, in *ssoConnectionPath) (*ssoTria
 }
 
 type ssoTestPath struct {
-	ssoConnectionPath
+	SSOConnectionPath
 	TestID string `path:"testId" maxLength:"64"`
 }
 
@@ -286,7 +287,7 @@ type SSOLink struct {
 }
 
 type ssoLinksInput struct {
-	ssoConnectionPath
+	SSOConnectionPath
 	Cursor string `query:"cursor" maxLength:"100" doc:"next of the page before"`
 	Limit  int    `query:"limit" default:"50" minimum:"1" maximum:"200"`
 }
@@ -309,7 +310,7 @@ func (s *Service) listLinks(ctx context.Context, in *ssoLinksInput) (*ssoLinksOu
 }
 
 type ssoLinkPath struct {
-	ssoConnectionPath
+	SSOConnectionPath
 	UserID string `path:"userId" maxLength:"64"`
 }
 
