@@ -352,6 +352,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/auth/sso/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** How does the person with this address sign in? */
+        post: operations["start-sso"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/calls": {
         parameters: {
             query?: never;
@@ -1408,6 +1425,215 @@ export interface paths {
         put?: never;
         /** Create the owner with the one-time link's token */
         post: operations["create-owner"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sso/connections": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Connections to identity providers */
+        get: operations["list-sso-connections"];
+        put?: never;
+        /** Connect an identity provider */
+        post: operations["create-sso-connection"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sso/connections/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A connection */
+        get: operations["get-sso-connection"];
+        put?: never;
+        post?: never;
+        /** Delete a connection and its provisioning */
+        delete: operations["delete-sso-connection"];
+        options?: never;
+        head?: never;
+        /** Change a connection */
+        patch: operations["update-sso-connection"];
+        trace?: never;
+    };
+    "/api/v1/sso/connections/{id}/domains": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Add an e-mail domain; it counts once it is verified */
+        post: operations["add-sso-domain"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sso/connections/{id}/domains/{domain}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Give a domain up */
+        delete: operations["remove-sso-domain"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sso/connections/{id}/domains/{domain}/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Look for the DNS record that proves a domain */
+        post: operations["verify-sso-domain"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sso/connections/{id}/links": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** People whose account at the identity provider is known */
+        get: operations["list-sso-links"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sso/connections/{id}/links/{userId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Forget which account at the identity provider a person has */
+        delete: operations["delete-sso-link"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sso/connections/{id}/scim-tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** SCIM tokens of a connection */
+        get: operations["list-scim-tokens"];
+        put?: never;
+        /** Create a SCIM token; its secret is given once */
+        post: operations["create-scim-token"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sso/connections/{id}/scim-tokens/{tokenId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Revoke a SCIM token */
+        delete: operations["revoke-scim-token"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sso/connections/{id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ask the identity provider what it answers, and get a link for a trial sign-in */
+        post: operations["test-sso-connection"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sso/connections/{id}/tests/{testId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What came of a trial sign-in */
+        get: operations["get-sso-test"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sso/policy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How an organisation's people may sign in */
+        get: operations["get-sso-policy"];
+        /** Let people sign in through the identity provider only */
+        put: operations["set-sso-policy"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -2618,6 +2844,37 @@ export interface components {
             /** @description Left out: browser and system */
             name?: string;
         };
+        NewSCIMTokenOutputBody: {
+            /** Format: date-time */
+            createdAt: string;
+            id: string;
+            /** Format: date-time */
+            lastUsedAt: string | null;
+            /** @description Given once; it is stored only as a hash */
+            secret: string;
+        };
+        NewSSOConnection: {
+            /** @description For oidc; never shown again. Empty: a public client */
+            clientSecret?: string;
+            defaultRole?: string;
+            /** @description People may sign in through it; it can be tried before */
+            enabled?: boolean;
+            justInTime?: boolean;
+            /** @description Shown to people who sign in */
+            name: string;
+            /** @description For oidc */
+            oidc?: components["schemas"]["OIDCProvider"];
+            owners?: boolean;
+            /** @enum {string} */
+            protocol: "oidc" | "saml";
+            roleClaim?: string;
+            roles?: components["schemas"]["RoleRule"][] | null;
+            /** @description For saml */
+            saml?: components["schemas"]["SAMLProvider"];
+        };
+        NewSSODomainInputBody: {
+            domain: string;
+        };
         NewTOTP: {
             /** @description Goes with the first code */
             challenge: string;
@@ -2701,6 +2958,15 @@ export interface components {
             /** @description collect: where the value is kept */
             variable?: string;
         };
+        OIDCProvider: {
+            clientId: string;
+            /** @description Empty is email */
+            emailClaim: string;
+            /** @description The issuer's URL; its discovery document is below it */
+            issuer: string;
+            /** @description Asked for besides openid; none is email and profile */
+            scopes: string[] | null;
+        };
         OpenInvitation: {
             email: string;
             /** Format: date-time */
@@ -2715,6 +2981,8 @@ export interface components {
             name: string;
         };
         OrganisationPatchBody: {
+            /** @description Small letters, digits and hyphens; calls to the one before no longer arrive */
+            address?: string;
             name?: string;
             /**
              * Format: int64
@@ -2725,6 +2993,8 @@ export interface components {
             timeZone?: string;
         };
         OrganisationView: {
+            /** @description sip:AGENT.ADDRESS@host reaches an agent of this organisation */
+            address: string;
             /** Format: date-time */
             createdAt: string;
             id: string;
@@ -2973,6 +3243,11 @@ export interface components {
              * @description Size as stored, encrypted
              */
             bytes: number;
+            /**
+             * Format: date-time
+             * @description When it was deleted because its term was over
+             */
+            deletedAt: string | null;
             /** Format: int64 */
             durationMs: number;
             /** @enum {string} */
@@ -3091,6 +3366,166 @@ export interface components {
             name: string;
             /** @description Patterns: area:verb, area:*, *, with :own or :team as a last part */
             permissions: string[] | null;
+        };
+        RoleRule: {
+            /** @description As the identity provider sends it */
+            group: string;
+            /** @description Id of a role */
+            role: string;
+        };
+        SAMLProvider: {
+            /** @description Empty tries the usual names and then the NameID */
+            emailAttribute: string;
+            /** @description The provider's name for itself, from its metadata */
+            readonly entityId: string;
+            /** @description Also take sign-ins that begin at the provider; they cannot be bound to a browser */
+            idpInitiated: boolean;
+            /** @description The metadata document (XML) */
+            metadata: string;
+            /** @description Read when it is set and once a day afterwards; empty: the document is metadata */
+            metadataUrl: string;
+        };
+        SCIMToken: {
+            /** Format: date-time */
+            createdAt: string;
+            id: string;
+            /** Format: date-time */
+            lastUsedAt: string | null;
+        };
+        SSOAddresses: {
+            /** @description SAML: our assertion consumer service */
+            acsUrl?: string;
+            /** @description SAML: signs our requests, and assertions may be encrypted for it (PEM) */
+            certificate?: string;
+            /** @description SAML: our entity ID, which is the URL of our metadata too */
+            entityId?: string;
+            /** @description OpenID Connect: where the provider sends the browser back */
+            redirectUri?: string;
+            /** @description SCIM 2.0: base URL */
+            scimUrl: string;
+            /** @description Begins a sign-in: the initiate login URI, or a link on a start page */
+            startUrl: string;
+        };
+        SSOCheck: {
+            message: string;
+            /** @enum {string} */
+            name: "discovery" | "keys" | "pkce" | "metadata" | "certificate" | "domains";
+            ok: boolean;
+        };
+        SSOConnection: {
+            /** Format: date-time */
+            createdAt: string;
+            /** @description Role where no rule fits; empty: such people are refused */
+            defaultRole: string;
+            domains: components["schemas"]["SSODomain"][] | null;
+            enabled: boolean;
+            /** @description The client's secret is set; it is never shown */
+            hasSecret: boolean;
+            /** @description What the identity provider must be told of us */
+            here: components["schemas"]["SSOAddresses"];
+            id: string;
+            /** @description People whose address is in a verified domain become members when they first sign in */
+            justInTime: boolean;
+            /** @description Shown to people who sign in */
+            name: string;
+            /** @description null for saml */
+            oidc: components["schemas"]["OIDCProvider"];
+            /** @description Owners may sign in through it too. Only an owner switches it on, and another provider switches it off */
+            owners: boolean;
+            /** @enum {string} */
+            protocol: "oidc" | "saml";
+            /** @description Claim or attribute that lists a person's groups; empty: roles are not taken from the provider */
+            roleClaim: string;
+            /** @description The first rule that fits decides */
+            roles: components["schemas"]["RoleRule"][] | null;
+            /** @description null for oidc */
+            saml: components["schemas"]["SAMLProvider"];
+            /** Format: date-time */
+            updatedAt: string;
+        };
+        SSOConnectionChange: {
+            /** @description Never shown again; empty: a public client */
+            clientSecret?: string;
+            defaultRole?: string;
+            enabled?: boolean;
+            justInTime?: boolean;
+            name?: string;
+            /** @description Replaces all of it; another issuer needs the client's secret again */
+            oidc?: components["schemas"]["OIDCProvider"];
+            owners?: boolean;
+            roleClaim?: string;
+            roles?: components["schemas"]["RoleRule"][];
+            /** @description Replaces all of it */
+            saml?: components["schemas"]["SAMLProvider"];
+        };
+        SSODomain: {
+            /** Format: date-time */
+            createdAt: string;
+            domain: string;
+            /** @description Name of the DNS TXT record that proves the domain */
+            recordName: string;
+            /** @description Its value */
+            recordValue: string;
+            verified: boolean;
+            /** Format: date-time */
+            verifiedAt: string | null;
+        };
+        SSOLink: {
+            /** Format: date-time */
+            createdAt: string;
+            /** Format: date-time */
+            lastUsedAt: string;
+            /** @description The provider's own id of the account */
+            subject: string;
+            userId: string;
+        };
+        SSOPolicy: {
+            /** @description Everybody but the owner signs in through the identity provider; passwords and passkeys are refused */
+            ssoOnly: boolean;
+        };
+        SSOStart: {
+            /** @description Name of the identity provider; null for password */
+            connection: string | null;
+            /** @enum {string} */
+            method: "password" | "sso";
+            /** @description false: only the organisation's owner may use a password all the same */
+            passwordAllowed: boolean;
+            /** @description Where the browser goes for sso; null for password */
+            redirectUrl: string | null;
+        };
+        SSOTestResult: {
+            /** @description All that the provider said */
+            claims: {
+                [key: string]: unknown;
+            };
+            /** @description The person would have become a member */
+            created: boolean;
+            /** @description false: nobody has finished it yet */
+            done: boolean;
+            email: string;
+            groups: string[] | null;
+            id: string;
+            name: string;
+            /** @description The person would have been signed in */
+            ok: boolean;
+            /** @description Why not */
+            problem: string;
+            /** @description The role the person would have */
+            role: string;
+        };
+        SSOTrial: {
+            checks: components["schemas"]["SSOCheck"][] | null;
+            /** Format: date-time */
+            expiresAt: string;
+            id: string;
+            ok: boolean;
+            /** @description Signs in at the provider and shows what it said, without signing in here; works once, for an hour. null when a check failed */
+            signInUrl: string | null;
+        };
+        ScimTokensOutputBody: {
+            items: components["schemas"]["SCIMToken"][] | null;
+            /** @description Always null: a connection has at most 5 tokens */
+            next: string | null;
         };
         SecondFactorInputBody: {
             /** @description From sign-in */
@@ -3226,12 +3661,29 @@ export interface components {
             /** @description 24-hour clock, as 18:00; 24:00 is midnight */
             to: string;
         };
+        SsoConnectionsOutputBody: {
+            items: components["schemas"]["SSOConnection"][] | null;
+            /** @description Always null: an organisation has at most 20 connections */
+            next: string | null;
+        };
+        SsoLinksOutputBody: {
+            items: components["schemas"]["SSOLink"][] | null;
+            /** @description Cursor of the next page, null at the end */
+            next: string | null;
+        };
+        SsoStartInputBody: {
+            email: string;
+            /** @description Path of ours to open afterwards */
+            returnTo?: string;
+        };
         SuperImpersonateInputBody: {
             /** @description Kept in the organisation's audit trail */
             reason: string;
             userId: string;
         };
         SuperOrganisation: {
+            /** @description sip:AGENT.ADDRESS@host reaches an agent of this organisation */
+            address: string;
             /** Format: date-time */
             createdAt: string;
             id: string;
@@ -3675,7 +4127,10 @@ export interface operations {
     "delete-agent": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tag of what you read: answered 412 when it was changed since */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description The id */
                 id: string;
@@ -3705,7 +4160,10 @@ export interface operations {
     "update-agent": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tag of what you read: answered 412 when it was changed since */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description The id */
                 id: string;
@@ -3824,6 +4282,8 @@ export interface operations {
             header?: {
                 /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
                 "Idempotency-Key"?: string;
+                /** @description Entity tag of what you read: answered 412 when it was changed since */
+                "If-Match"?: string;
             };
             path: {
                 /** @description The id */
@@ -3902,6 +4362,8 @@ export interface operations {
             header?: {
                 /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
                 "Idempotency-Key"?: string;
+                /** @description Entity tag of what you read: answered 412 when it was changed since */
+                "If-Match"?: string;
             };
             path: {
                 /** @description The id */
@@ -3936,6 +4398,20 @@ export interface operations {
     "list-audit-entries": {
         parameters: {
             query?: {
+                /** @description Id of a person, an API token or an AI agent */
+                actor?: string;
+                /** @description Such as agent.publish; agent.* is all of agent */
+                action?: string;
+                /** @description Of the thing: agent, call, user */
+                kind?: string;
+                /** @description The thing's id */
+                object?: string;
+                outcome?: "done" | "denied" | "failed";
+                ip?: string;
+                /** @description At this time or later */
+                from?: string;
+                /** @description Before this time */
+                to?: string;
                 cursor?: string;
                 limit?: number;
             };
@@ -3973,6 +4449,20 @@ export interface operations {
     "export-audit": {
         parameters: {
             query?: {
+                /** @description Id of a person, an API token or an AI agent */
+                actor?: string;
+                /** @description Such as agent.publish; agent.* is all of agent */
+                action?: string;
+                /** @description Of the thing: agent, call, user */
+                kind?: string;
+                /** @description The thing's id */
+                object?: string;
+                outcome?: "done" | "denied" | "failed";
+                ip?: string;
+                /** @description At this time or later */
+                from?: string;
+                /** @description Before this time */
+                to?: string;
                 format?: "ndjson" | "csv";
             };
             header?: never;
@@ -4355,6 +4845,43 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "start-sso": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: {
+                parley_sso?: string;
+                "__Host-parley_sso"?: string;
+            };
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SsoStartInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "Set-Cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SSOStart"];
+                };
             };
             /** @description Error */
             default: {
@@ -6193,7 +6720,10 @@ export interface operations {
     "delete-model": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tag of what you read: answered 412 when it was changed since */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description The id */
                 id: string;
@@ -6223,7 +6753,10 @@ export interface operations {
     "update-model": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tag of what you read: answered 412 when it was changed since */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description The id */
                 id: string;
@@ -7382,9 +7915,604 @@ export interface operations {
             };
         };
     };
+    "list-sso-connections": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SsoConnectionsOutputBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "create-sso-connection": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSSOConnection"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SSOConnection"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "get-sso-connection": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SSOConnection"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "delete-sso-connection": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "update-sso-connection": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SSOConnectionChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SSOConnection"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "add-sso-domain": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSSODomainInputBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SSODomain"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "remove-sso-domain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                domain: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "verify-sso-domain": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+                domain: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SSODomain"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "list-sso-links": {
+        parameters: {
+            query?: {
+                /** @description next of the page before */
+                cursor?: string;
+                limit?: number;
+            };
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SsoLinksOutputBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "delete-sso-link": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                userId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "list-scim-tokens": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScimTokensOutputBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "create-scim-token": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewSCIMTokenOutputBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "revoke-scim-token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                tokenId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "test-sso-connection": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SSOTrial"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "get-sso-test": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path: {
+                id: string;
+                testId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SSOTestResult"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "get-sso-policy": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SSOPolicy"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "set-sso-policy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SSOPolicy"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SSOPolicy"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     "list-platform-log": {
         parameters: {
             query?: {
+                /** @description Id of a person, an API token or an AI agent */
+                actor?: string;
+                /** @description Such as agent.publish; agent.* is all of agent */
+                action?: string;
+                /** @description Of the thing: agent, call, user */
+                kind?: string;
+                /** @description The thing's id */
+                object?: string;
+                outcome?: "done" | "denied" | "failed";
+                ip?: string;
+                /** @description At this time or later */
+                from?: string;
+                /** @description Before this time */
+                to?: string;
                 cursor?: string;
                 limit?: number;
             };
