@@ -91,6 +91,12 @@ func (s *Service) changeChallenge(ctx context.Context, tx *db.Tx, row *challenge
 	return err
 }
 
+// uncountTry takes the try back that finding a challenge counted: nothing was answered.
+func uncountTry(ctx context.Context, tx *db.Tx, row *challengeRow) error {
+	_, err := tx.NewUpdate().Model((*challengeRow)(nil)).Set("tries = tries - 1").Where("hash = ?", row.Hash).Exec(ctx)
+	return err
+}
+
 // endChallenge uses a challenge up.
 func endChallenge(ctx context.Context, tx *db.Tx, row *challengeRow) error {
 	_, err := tx.NewDelete().Model((*challengeRow)(nil)).Where("hash = ?", row.Hash).Exec(ctx)

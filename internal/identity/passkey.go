@@ -303,6 +303,9 @@ func (s *Service) AskSecondPasskey(ctx context.Context, challenge, origin string
 		if pending.Passkey, err = json.Marshal(session); err != nil {
 			return err
 		}
+		if err := uncountTry(ctx, tx, row); err != nil {
+			return err
+		}
 		return s.changeChallenge(ctx, tx, row, pending)
 	})
 	return out, err

@@ -1,6 +1,7 @@
 package identity_test
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/parley-voice/parley/internal/identity"
+	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/fault"
 )
 
@@ -54,9 +56,9 @@ func TestSessionSecretIsRenewed(t *testing.T) {
 // A browser that never got the new secret goes on with the old one, and gets another.
 func TestLostRenewal(t *testing.T) {
 	eachSignOn(t, func(t *testing.T, s *signOn) {
-		p, first := s.signIn(t)
+		_, first := s.signIn(t)
 		s.clock.Advance(16 * time.Minute)
-		p = s.session(t, first)
+		p := s.session(t, first)
 		lost, err := s.Renew(t.Context(), p, first)
 		if err != nil || lost == "" {
 			t.Fatal(lost, err)
@@ -183,4 +185,50 @@ func TestCookie(t *testing.T) {
 	if got := identity.CookieOf(r); got != "new" {
 		t.Errorf("the name that other hosts cannot set goes first: %q", got)
 	}
+}
+
+func TestSweep(t *testing.T) {
+	eachSignOn(t, func(t *testing.T, s *signOn) {
+		ctx := from(t, annaIP)
+		p, _ := s.signIn(t)
+		s.enrolTOTP(t, p)
+		s.challenge(t)
+		if _, err := s.ResetLinkFor(ctx, owner.Email); err != nil {
+			t.Fatal(err)
+		}
+		_, _, err := s.SignIn(ctx, owner.Email, "not the password", annaIP)
+		wantCode(t, err, fault.Unauthorized)
+		tables := []string{"sessions", "auth_challenges", "password_resets", "sign_in_attempts", "known_devices"}
+		count := func() map[string]int64 {
+			out := map[string]int64{}
+			err := s.db.ReadSystem(ctx, "test", func(ctx context.Context, tx *db.Tx) error {
+				for _, table := range tables {
+					n, err := tx.NewSelect().TableExpr(table).ColumnExpr("1").Count(ctx)
+					if err != nil {
+						return err
+					}
+					out[table] = n
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return out
+		}
+		for table, n := range count() {
+			if n == 0 {
+				t.Errorf("nothing in %s: the test shows nothing", table)
+			}
+		}
+		s.clock.Advance(181 * 24 * time.Hour)
+		if err := s.Sweep(ctx); err != nil {
+			t.Fatal(err)
+		}
+		for table, n := range count() {
+			if n != 0 {
+				t.Errorf("%d rows of %s are kept for ever", n, table)
+			}
+		}
+	})
 }
