@@ -31,7 +31,7 @@ func (a *App) newTrails(c compliance.Config) (*compliance.Service, error) {
 // startTrails begins to write the audit trails and registers the daily jobs. It runs before the workers start.
 func (a *App) startTrails(ctx context.Context) (err error) {
 	a.trails, err = a.newTrails(compliance.Config{
-		Purgers: []compliance.Purger{a.records}, Persons: []compliance.PersonData{a.records},
+		Purgers: []compliance.Purger{a.records}, Persons: []compliance.PersonData{a.records, a.agents, a.identity},
 		Enqueue: func(ctx context.Context, tx *db.Tx, id string) error {
 			return jobs.Insert(ctx, a.jobs, tx, erasePerson{id}, jobs.Options{})
 		},

@@ -3,6 +3,7 @@ package compliance
 import (
 	"archive/zip"
 	"context"
+	"crypto/pbkdf2"
 	"crypto/rand"
 	"crypto/sha256"
 	"database/sql"
@@ -23,6 +24,7 @@ import (
 
 const (
 	certificateContext = "parley-erasure-1\n"
+	digestRounds       = 600_000 // OWASP's for PBKDF2 with HMAC-SHA-256
 
 	stateWaiting = "waiting"
 	stateDone    = "done"
@@ -85,17 +87,16 @@ type Erasure struct {
 	Signature   string              `json:"signature" doc:"Ed25519 over the text parley-erasure-1, a line feed, and the certificate's JSON without spaces"`
 }
 
-// ErasureCertificate says what was erased. It does not say of whom to anybody who does not know: the digest is of the salt
-// and the normalised number or address.
+// ErasureCertificate says what was erased. Of whom it proves to those who know the number or the address.
 type ErasureCertificate struct {
 	ID             string           `json:"id"`
 	OrganisationID string           `json:"organisationId"`
 	Salt           string           `json:"salt"`
-	SubjectDigest  string           `json:"subjectDigest" doc:"SHA-256 in hex of salt, a colon, and the number (+4930123456) or the address in lower case"`
+	SubjectDigest  string           `json:"subjectDigest" doc:"PBKDF2 with HMAC-SHA-256, 600000 rounds and 32 bytes, in hex, of the number (+4930123456) or the address in lower case, with the salt's 16 bytes"`
 	RequestedAt    time.Time        `json:"requestedAt"`
 	DoneAt         time.Time        `json:"doneAt"`
 	Erased         map[string]int64 `json:"erased" doc:"How much, by kind"`
-	Kept           int64            `json:"kept" doc:"Calls under legal hold, which were not erased"`
+	Kept           int64            `json:"kept" doc:"Records that were not erased: under legal hold, or the account of the organisation's last owner"`
 }
 
 type erasureRow struct {
@@ -218,6 +219,11 @@ func (s *Service) noteProgress(ctx context.Context, org, id string, p progress) 
 func (s *Service) certify(ctx context.Context, row *erasureRow, sub subject, h *held, done progress, kept int64) error {
 	salt := make([]byte, 16)
 	_, _ = rand.Read(salt) // never fails
+	// Numbers are few: what hashes them must be slow, or the certificate would name the person.
+	digest, err := pbkdf2.Key(sha256.New, string(sub), salt, digestRounds, sha256.Size)
+	if err != nil {
+		return fmt.Errorf("make the certificate: %w", err)
+	}
 	return s.cfg.DB.InTenant(ctx, row.OrganisationID, func(ctx context.Context, tx *db.Tx) error {
 		if !h.all && !h.persons[string(sub)] {
 			n, err := eraseConsents(ctx, tx, row.OrganisationID, sub)
@@ -227,8 +233,7 @@ func (s *Service) certify(ctx context.Context, row *erasureRow, sub subject, h *
 			done.Erased["consents"] += n
 		}
 		now := tx.Now().UnixMilli()
-		digest := sha256.Sum256([]byte(hex.EncodeToString(salt) + ":" + string(sub)))
-		cert := ErasureCertificate{ID: row.ID, OrganisationID: row.OrganisationID, Salt: hex.EncodeToString(salt), SubjectDigest: hex.EncodeToString(digest[:]),
+		cert := ErasureCertificate{ID: row.ID, OrganisationID: row.OrganisationID, Salt: hex.EncodeToString(salt), SubjectDigest: hex.EncodeToString(digest),
 			RequestedAt: fromMillis(row.RequestedAt), DoneAt: fromMillis(now), Erased: done.Erased, Kept: kept}
 		text, err := json.Marshal(cert)
 		if err != nil {
@@ -243,7 +248,8 @@ func (s *Service) certify(ctx context.Context, row *erasureRow, sub subject, h *
 		if _, err := tx.NewUpdate().Model(row).WherePK().Exec(ctx); err != nil {
 			return err
 		}
-		return identity.Audit(ctx, tx, row.OrganisationID, identity.Change{Action: "person.erased", Kind: "erasure", ID: row.ID, After: cert})
+		return identity.Audit(ctx, tx, row.OrganisationID, identity.Change{Action: "person.erased", Kind: "erasure", ID: row.ID,
+			After: map[string]any{"erased": cert.Erased, "kept": kept, "signature": row.Signature}})
 	})
 }
 
