@@ -32,7 +32,12 @@ const account: t.Account = {
   user: { id: "u1", email: "ada@lakeside.example", name: "Ada Byrne" },
   organisation: { id: "o1", name: "Lakeside Clinic" },
   role: "owner",
+  roleName: "Owner",
   permissions: ["*"],
+  teams: [],
+  memberships: [{ organisation: { id: "o1", name: "Lakeside Clinic" }, role: "owner", suspended: false }],
+  superAdmin: true,
+  impersonatedBy: null,
 };
 
 const flow: t.Flow = {
@@ -127,7 +132,7 @@ const call = (i: number): t.Call => {
     endText: "The caller hung up.",
     activity: live ? "listening" : "",
     codec: "PCMU",
-    recording: { state: live ? "recording" : "available", durationMs: 40_000, bytes: 640_000 },
+    recording: { state: live ? "recording" : "available", durationMs: 40_000, bytes: 640_000, deletedAt: null },
     turns: 3 + i,
     latency: { p50Ms: 180 + i * 20, p95Ms: 420 },
     metadata: {},

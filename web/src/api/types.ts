@@ -9,8 +9,35 @@ type SolidField<V> = [Extract<V, unknown[]>] extends [never] ? Solid<V> : Solid<
 
 export type Page<T> = { items: T[]; next: string | null };
 
-export type Account = Solid<S["Account"]>;
-export type Token = S["Token"];
+export type Impersonation = S["Impersonation"];
+/** A reference to another schema cannot say that it may be null; the description does. */
+export type Account = Omit<Solid<S["Account"]>, "impersonatedBy"> & { impersonatedBy: Impersonation | null };
+export type Token = Solid<S["Token"]>;
+export type MFA = Omit<Solid<S["MFA"]>, "totp"> & { totp: S["TOTPFactor"] | null };
+export type Passkey = S["Passkey"];
+export type Session = S["SessionView"];
+export type Organisation = S["OrganisationView"];
+export type Member = Solid<S["Member"]>;
+export type Invitation = Solid<S["Invitation"]>;
+export type SentInvitation = Solid<S["SentInvitation"]>;
+export type Team = Solid<S["Team"]>;
+export type Role = Solid<S["Role"]>;
+export type PlanLimits = S["PlanLimits"];
+export type Use = S["Use"];
+export type LimitsView = Omit<S["LimitsView"], "plan"> & { plan: S["PlanRef"] | null };
+export type Plan = S["Plan"];
+export type SuperOrganisation = Omit<S["SuperOrganisation"], "plan"> & { plan: S["PlanRef"] | null };
+
+export type AuditEntry = S["AuditEntry"];
+export type AuditState = Omit<S["AuditState"], "signedHead" | "broken"> & {
+  signedHead: S["AuditHead"] | null;
+  broken: S["AuditBroken"] | null;
+};
+export type Retention = S["Retention"];
+export type RetentionSettings = S["RetentionSettings"];
+export type LegalHold = S["LegalHold"];
+export type Erasure = Omit<S["Erasure"], "certificate"> & { certificate: S["ErasureCertificate"] | null };
+export type Consent = S["Consent"];
 
 export type Agent = S["Agent"];
 export type AgentVersion = Solid<S["Version"]>;

@@ -1,13 +1,12 @@
-import { Alert, Anchor, Button, PasswordInput, Progress, Stack, Text, TextInput } from "@mantine/core";
+import { Alert, Anchor, Button, Stack, Text, TextInput } from "@mantine/core";
 import { useForm } from "@mantine/form";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { ApiError, formErrors, messageOf } from "../../api/client";
 import { createOwner, useSetupState } from "./api";
 import { Door } from "./Door";
-import { MIN_PASSWORD, strength } from "./password";
-
-const colours = ["gray", "red", "orange", "pine", "pine"] as const;
+import { NewPassword } from "./NewPassword";
+import { MIN_PASSWORD } from "./password";
 
 /** Creates the owner and the organisation, by the one-time link from the terminal. */
 export function SetupPage() {
@@ -33,7 +32,6 @@ export function SetupPage() {
     },
     onError: (error) => form.setErrors(formErrors(error)),
   });
-  const s = strength(form.values.password, form.values.name, form.values.email, form.values.organisationName);
 
   if (state.data && !state.data.needsOwner) {
     return (
@@ -81,25 +79,10 @@ export function SetupPage() {
           />
           <TextInput label="Your name" autoComplete="name" required {...form.getInputProps("name")} />
           <TextInput label="E-mail" type="email" autoComplete="username" required {...form.getInputProps("email")} />
-          <div>
-            <PasswordInput
-              label="Password"
-              autoComplete="new-password"
-              required
-              aria-describedby="password-hint"
-              {...form.getInputProps("password")}
-            />
-            <Progress
-              value={s.score * 25}
-              color={colours[s.score]}
-              size={4}
-              mt={8}
-              aria-label="Strength of the password"
-            />
-            <Text id="password-hint" size="xs" c="dimmed" mt={4} aria-live="polite">
-              {s.hint}
-            </Text>
-          </div>
+          <NewPassword
+            personal={[form.values.name, form.values.email, form.values.organisationName]}
+            {...form.getInputProps("password")}
+          />
           <Button type="submit" loading={create.isPending} fullWidth mt="xs">
             Create the owner
           </Button>

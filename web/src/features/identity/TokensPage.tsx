@@ -1,35 +1,25 @@
-import {
-  Alert,
-  Anchor,
-  Badge,
-  Button,
-  Group,
-  Modal,
-  Paper,
-  Select,
-  Stack,
-  Table,
-  Text,
-  TextInput,
-} from "@mantine/core";
-import { useForm } from "@mantine/form";
+import { Anchor, Badge, Button, Modal, Paper, Table, Text } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { IconKey, IconPlus } from "@tabler/icons-react";
 import { useState } from "react";
-import { formErrors } from "../../api/client";
-import { Copy } from "../../ui/Copy";
 import { when } from "../../ui/format";
 import { confirm, done, failed } from "../../ui/notify";
 import { Page } from "../../ui/Page";
+import { ShownOnce } from "../../ui/ShownOnce";
 import { Empty, Loaded } from "../../ui/states";
-import { useCreateToken, useRevokeToken, useTokens } from "./api";
+import { useMay, useRevokeToken, useTokens } from "./api";
+import { NewToken } from "./NewToken";
+import { useNames } from "./peopleApi";
 
 /** API tokens: how programs sign in. */
 export function TokensPage() {
   const tokens = useTokens();
   const revoke = useRevokeToken();
+  const may = useMay();
+  const names = useNames();
   const [open, dialog] = useDisclosure(false);
-  const add = (
+  const [secret, setSecret] = useState<string | null>(null);
+  const add = may("token:create") && (
     <Button leftSection={<IconPlus size={16} />} onClick={dialog.open}>
       New token
     </Button>
@@ -59,12 +49,13 @@ export function TokensPage() {
                 action={add}
               />
             ) : (
-              <Table.ScrollContainer minWidth={560}>
+              <Table.ScrollContainer minWidth={760}>
                 <Table>
                   <Table.Thead>
                     <Table.Tr>
                       <Table.Th>Name</Table.Th>
-                      <Table.Th>Made</Table.Th>
+                      <Table.Th>May do</Table.Th>
+                      <Table.Th>From</Table.Th>
                       <Table.Th>Last used</Table.Th>
                       <Table.Th>Expires</Table.Th>
                       <Table.Th aria-label="Actions" />
@@ -73,30 +64,61 @@ export function TokensPage() {
                   <Table.Tbody>
                     {data.items.map((t) => (
                       <Table.Tr key={t.id}>
-                        <Table.Td fw={600}>{t.name}</Table.Td>
-                        <Table.Td>{when(t.createdAt)}</Table.Td>
-                        <Table.Td>{t.lastUsedAt ? when(t.lastUsedAt) : <Badge color="gray">never</Badge>}</Table.Td>
-                        <Table.Td>{t.expiresAt ? when(t.expiresAt) : "Does not"}</Table.Td>
+                        <Table.Td>
+                          <Text fw={600} size="sm">
+                            {t.name}
+                          </Text>
+                          <Text size="xs" c="dimmed">
+                            {names.has(t.userId) && `${names.get(t.userId)}, `}
+                            {when(t.createdAt)}
+                          </Text>
+                        </Table.Td>
+                        <Table.Td maw={220}>
+                          <Listed items={t.scopes} none="All that its person may" />
+                        </Table.Td>
+                        <Table.Td maw={180}>
+                          <Listed items={t.allowedIps} none="Everywhere" />
+                        </Table.Td>
+                        <Table.Td>
+                          {t.lastUsedAt ? when(t.lastUsedAt) : <Badge color="gray">never</Badge>}
+                          {t.lastUsedIp && (
+                            <Text size="xs" c="dimmed" className="mono">
+                              {t.lastUsedIp}
+                            </Text>
+                          )}
+                        </Table.Td>
+                        <Table.Td>
+                          {!t.expiresAt ? (
+                            "Does not"
+                          ) : isPast(t.expiresAt) ? (
+                            <Badge color="red">expired</Badge>
+                          ) : (
+                            when(t.expiresAt)
+                          )}
+                        </Table.Td>
                         <Table.Td ta="right">
-                          <Button
-                            size="xs"
-                            variant="subtle"
-                            color="red"
-                            onClick={() =>
-                              confirm({
-                                title: `Revoke “${t.name}”?`,
-                                text: "Programs that use it are refused from now on. This cannot be undone.",
-                                action: "Revoke",
-                                onConfirm: () =>
-                                  revoke.mutate(t.id, {
-                                    onSuccess: () => done("The token was revoked."),
-                                    onError: failed,
-                                  }),
-                              })
-                            }
-                          >
-                            Revoke
-                          </Button>
+                          {may("token:delete") && (
+                            <Button
+                              aria-label={`Revoke ${t.name}`}
+                              size="xs"
+                              variant="subtle"
+                              color="red"
+                              onClick={() =>
+                                confirm({
+                                  title: `Revoke “${t.name}”?`,
+                                  text: "Programs that use it are refused from now on. This cannot be undone.",
+                                  action: "Revoke",
+                                  onConfirm: () =>
+                                    revoke.mutate(t.id, {
+                                      onSuccess: () => done("The token was revoked."),
+                                      onError: failed,
+                                    }),
+                                })
+                              }
+                            >
+                              Revoke
+                            </Button>
+                          )}
                         </Table.Td>
                       </Table.Tr>
                     ))}
@@ -107,89 +129,29 @@ export function TokensPage() {
           }
         </Loaded>
       </Paper>
-      <NewToken opened={open} close={dialog.close} />
+      <Modal opened={open} onClose={dialog.close} title="New API token" size="lg" closeOnClickOutside={false}>
+        <NewToken
+          close={dialog.close}
+          onMade={(s) => {
+            dialog.close();
+            setSecret(s);
+          }}
+        />
+      </Modal>
+      <ShownOnce title="Your new token" secret={secret} label="the token" close={() => setSecret(null)}>
+        Send it as <code>Authorization: Bearer …</code>
+      </ShownOnce>
     </Page>
   );
 }
 
-function NewToken({ opened, close }: { opened: boolean; close: () => void }) {
-  const create = useCreateToken();
-  const [secret, setSecret] = useState("");
-  const form = useForm({
-    initialValues: { name: "", days: "90" },
-    validate: { name: (v) => (v.trim() ? null : "Say what will use it.") },
-  });
-  const leave = () => {
-    close();
-    setSecret("");
-    form.reset();
-  };
+const isPast = (iso: string) => new Date(iso).getTime() <= Date.now();
+
+function Listed({ items, none }: { items: string[]; none: string }) {
+  if (items.length === 0) return <>{none}</>;
   return (
-    <Modal
-      opened={opened}
-      onClose={leave}
-      title={secret ? "Your new token" : "New API token"}
-      closeOnClickOutside={!secret}
-    >
-      {secret ? (
-        <Stack>
-          <Alert color="clay" variant="light">
-            Copy it now. Only a hash of it is kept, so it cannot be shown again.
-          </Alert>
-          <Paper p="sm">
-            <Copy value={secret} label="the token" />
-          </Paper>
-          <Text size="sm" c="dimmed">
-            Send it as <code>Authorization: Bearer …</code>
-          </Text>
-          <Button onClick={leave}>I have it</Button>
-        </Stack>
-      ) : (
-        <form
-          onSubmit={form.onSubmit(({ name, days }) => {
-            const expiresAt =
-              days === "never" ? undefined : new Date(Date.now() + Number(days) * 86_400_000).toISOString();
-            create.mutate(
-              { name: name.trim(), ...(expiresAt ? { expiresAt } : {}) },
-              {
-                onSuccess: (t) => setSecret(t.secret),
-                onError: (e) => {
-                  form.setErrors(formErrors(e));
-                  failed(e);
-                },
-              },
-            );
-          })}
-        >
-          <Stack>
-            <TextInput
-              label="What will use it?"
-              placeholder="Nightly export"
-              data-autofocus
-              {...form.getInputProps("name")}
-            />
-            <Select
-              label="Valid for"
-              allowDeselect={false}
-              data={[
-                { value: "30", label: "30 days" },
-                { value: "90", label: "90 days" },
-                { value: "365", label: "A year" },
-                { value: "never", label: "Until it is revoked" },
-              ]}
-              {...form.getInputProps("days")}
-            />
-            <Group justify="flex-end">
-              <Button variant="default" onClick={leave}>
-                Cancel
-              </Button>
-              <Button type="submit" loading={create.isPending}>
-                Make the token
-              </Button>
-            </Group>
-          </Stack>
-        </form>
-      )}
-    </Modal>
+    <Text className="mono" size="xs" style={{ overflowWrap: "anywhere" }}>
+      {items.join(", ")}
+    </Text>
   );
 }

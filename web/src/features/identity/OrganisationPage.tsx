@@ -1,0 +1,151 @@
+import { Button, Group, NumberInput, Select, SimpleGrid, Stack, TagsInput, Text, TextInput } from "@mantine/core";
+import { useForm } from "@mantine/form";
+import { useMemo } from "react";
+import type { Organisation } from "../../api/types";
+import { when } from "../../ui/format";
+import { done, refuse } from "../../ui/notify";
+import { Page } from "../../ui/Page";
+import { Section } from "../../ui/Section";
+import { Loaded } from "../../ui/states";
+import { useMay } from "./api";
+import { useChangeOrganisation, useOrganisation, useOrigins, useSetOrigins } from "./organisationApi";
+
+/** The organisation's name and what counts for all of it. */
+export function OrganisationPage() {
+  const organisation = useOrganisation();
+  return (
+    <Page title="Organisation" lead="What counts for everybody here.">
+      <Loaded query={organisation}>{(data) => <Settings key={data.id} organisation={data} />}</Loaded>
+      <Origins />
+    </Page>
+  );
+}
+
+function Settings({ organisation: o }: { organisation: Organisation }) {
+  const may = useMay()("organisation:update");
+  const change = useChangeOrganisation();
+  const zones = useMemo(() => [...new Set(["UTC", o.timeZone, ...Intl.supportedValuesOf("timeZone")])], [o.timeZone]);
+  const form = useForm({
+    initialValues: {
+      name: o.name,
+      timeZone: o.timeZone,
+      sessionIdleMinutes: (o.sessionIdleMinutes ?? "") as number | "",
+    },
+    validate: {
+      name: (v) => (v.trim() ? null : "How is your organisation called?"),
+      sessionIdleMinutes: (v) => (v === "" || (v >= 5 && v <= 1440) ? null : "Between 5 minutes and a day (1440)."),
+    },
+  });
+  return (
+    <Section title="General">
+      <form
+        noValidate
+        onSubmit={form.onSubmit((v) =>
+          change.mutate(
+            { name: v.name.trim(), timeZone: v.timeZone, sessionIdleMinutes: Number(v.sessionIdleMinutes) },
+            {
+              onSuccess: () => {
+                form.resetDirty();
+                done("Saved.");
+              },
+              onError: (e) => refuse(form, e),
+            },
+          ),
+        )}
+      >
+        <Stack>
+          <SimpleGrid cols={{ base: 1, sm: 2 }}>
+            <TextInput label="Name" required maxLength={120} readOnly={!may} {...form.getInputProps("name")} />
+            <Select
+              label="Time zone"
+              description="Months of use and days in reports begin by it"
+              inputWrapperOrder={["label", "input", "description", "error"]}
+              searchable
+              allowDeselect={false}
+              readOnly={!may}
+              data={zones}
+              {...form.getInputProps("timeZone")}
+            />
+            <NumberInput
+              label="Sign people out after minutes without use"
+              description="Left empty: as the installation says"
+              inputWrapperOrder={["label", "input", "description", "error"]}
+              min={5}
+              max={1440}
+              clampBehavior="none"
+              allowDecimal={false}
+              readOnly={!may}
+              {...form.getInputProps("sessionIdleMinutes")}
+            />
+            <div>
+              <Text size="sm" fw={500}>
+                Where its data is
+              </Text>
+              <Text size="sm" mt={6}>
+                {o.placement === "own" ? "A database of its own" : "A database shared with others, kept apart by row"}
+                {o.region && `, region ${o.region}`}. Since {when(o.createdAt)}.
+              </Text>
+            </div>
+          </SimpleGrid>
+          {may && (
+            <Group>
+              <Button type="submit" loading={change.isPending} disabled={!form.isDirty()}>
+                Save
+              </Button>
+            </Group>
+          )}
+        </Stack>
+      </form>
+    </Section>
+  );
+}
+
+function Origins() {
+  const origins = useOrigins();
+  return (
+    <Section
+      title="Other sites that may call the API"
+      lead="Pages of these sites may call the API from a browser, with a token of yours. None is the safe choice."
+    >
+      <Loaded query={origins} rows={1}>
+        {(data) => <OriginsForm items={data.items} />}
+      </Loaded>
+    </Section>
+  );
+}
+
+function OriginsForm({ items }: { items: string[] }) {
+  const may = useMay()("organisation:update");
+  const set = useSetOrigins();
+  const form = useForm({ initialValues: { items } });
+  return (
+    <form
+      onSubmit={form.onSubmit((v) =>
+        set.mutate(v.items, {
+          onSuccess: () => {
+            form.resetDirty();
+            done("Saved.");
+          },
+          onError: (e) => refuse(form, e),
+        }),
+      )}
+    >
+      <Stack>
+        <TagsInput
+          label="Sites"
+          placeholder={may ? "https://shop.example.org" : ""}
+          readOnly={!may}
+          splitChars={[",", " "]}
+          {...form.getInputProps("items")}
+        />
+        {may && (
+          <Group>
+            <Button type="submit" loading={set.isPending} disabled={!form.isDirty()}>
+              Save the sites
+            </Button>
+          </Group>
+        )}
+      </Stack>
+    </form>
+  );
+}

@@ -1,0 +1,142 @@
+import { Button, Group, Modal, Stack, Table, Text, TextInput } from "@mantine/core";
+import { IconPlus } from "@tabler/icons-react";
+import { type FormEvent, useState } from "react";
+import type { Plan } from "../../api/types";
+import { confirm, done, failed } from "../../ui/notify";
+import { Section } from "../../ui/Section";
+import { Loaded } from "../../ui/states";
+import { LimitInputs } from "./LimitFields";
+import { amount, fromFields, kinds, toFields } from "./limits";
+import { useDeletePlan, usePlans, useSavePlan } from "./superApi";
+
+/** Plans: sets of limits that organisations share. */
+export function Plans() {
+  const plans = usePlans();
+  const remove = useDeletePlan();
+  const [open, setOpen] = useState<Plan | "new" | null>(null);
+  return (
+    <Section
+      title="Plans"
+      lead="A plan's limits count for every organisation that has it, unless the organisation has its own."
+      actions={
+        <Button size="xs" variant="default" leftSection={<IconPlus size={14} />} onClick={() => setOpen("new")}>
+          New plan
+        </Button>
+      }
+    >
+      <Loaded query={plans} rows={1}>
+        {(data) =>
+          data.items.length === 0 ? (
+            <Text size="sm" c="dimmed">
+              There are none. Organisations without a plan have no limits but their own.
+            </Text>
+          ) : (
+            <Table.ScrollContainer minWidth={460}>
+              <Table>
+                <Table.Thead>
+                  <Table.Tr>
+                    <Table.Th>Name</Table.Th>
+                    <Table.Th>Limits</Table.Th>
+                    <Table.Th aria-label="Actions" />
+                  </Table.Tr>
+                </Table.Thead>
+                <Table.Tbody>
+                  {data.items.map((p) => (
+                    <Table.Tr key={p.id}>
+                      <Table.Td fw={600}>{p.name}</Table.Td>
+                      <Table.Td>{summary(p)}</Table.Td>
+                      <Table.Td>
+                        <Group gap={4} justify="flex-end" wrap="nowrap">
+                          <Button size="xs" variant="subtle" onClick={() => setOpen(p)} aria-label={`Change ${p.name}`}>
+                            Change
+                          </Button>
+                          <Button
+                            size="xs"
+                            variant="subtle"
+                            color="red"
+                            aria-label={`Delete ${p.name}`}
+                            onClick={() =>
+                              confirm({
+                                title: `Delete the plan ${p.name}?`,
+                                text: "It goes only when no organisation has it.",
+                                action: "Delete",
+                                onConfirm: () =>
+                                  remove.mutate(p.id, {
+                                    onSuccess: () => done("The plan was deleted."),
+                                    onError: failed,
+                                  }),
+                              })
+                            }
+                          >
+                            Delete
+                          </Button>
+                        </Group>
+                      </Table.Td>
+                    </Table.Tr>
+                  ))}
+                </Table.Tbody>
+              </Table>
+            </Table.ScrollContainer>
+          )
+        }
+      </Loaded>
+      <Modal
+        opened={open !== null}
+        onClose={() => setOpen(null)}
+        title={open && open !== "new" ? open.name : "New plan"}
+      >
+        {open && <PlanForm plan={open === "new" ? undefined : open} close={() => setOpen(null)} />}
+      </Modal>
+    </Section>
+  );
+}
+
+function summary(p: Plan): string {
+  const parts = kinds.flatMap(({ key, label }) => {
+    const n = p.limits[key];
+    return n === undefined ? [] : [`${label} ${amount(key, n)}`];
+  });
+  return parts.join(", ") || "None";
+}
+
+function PlanForm({ plan, close }: { plan?: Plan; close: () => void }) {
+  const save = useSavePlan();
+  const [name, setName] = useState(plan?.name ?? "");
+  const [limits, setLimits] = useState(toFields(plan?.limits ?? {}));
+  const submit = (e: FormEvent) => {
+    e.preventDefault();
+    save.mutate(
+      { ...(plan ? { id: plan.id } : {}), name: name.trim(), limits: fromFields(limits) },
+      {
+        onSuccess: () => {
+          done("The plan is saved.");
+          close();
+        },
+        onError: failed,
+      },
+    );
+  };
+  return (
+    <form onSubmit={submit}>
+      <Stack>
+        <TextInput
+          label="Name"
+          required
+          maxLength={120}
+          data-autofocus
+          value={name}
+          onChange={(e) => setName(e.currentTarget.value)}
+        />
+        <LimitInputs value={limits} onChange={setLimits} />
+        <Group justify="flex-end">
+          <Button variant="default" onClick={close}>
+            Cancel
+          </Button>
+          <Button type="submit" loading={save.isPending} disabled={!name.trim()}>
+            Save the plan
+          </Button>
+        </Group>
+      </Stack>
+    </form>
+  );
+}

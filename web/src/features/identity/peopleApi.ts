@@ -1,0 +1,128 @@
+import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { client, unwrap } from "../../api/client";
+import { useMay } from "./api";
+import { proving } from "./Prove";
+
+/** A change after which lists of the organisation are read again. */
+export function useChange<In, Out>(keys: string[], change: (input: In) => Promise<Out>) {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: (input: In) => proving(() => change(input)),
+    onSuccess: () => Promise.all(keys.map((key) => queries.invalidateQueries({ queryKey: [key] }))),
+  });
+}
+
+export const useMembers = (enabled = true) =>
+  useInfiniteQuery({
+    queryKey: ["members"],
+    enabled,
+    initialPageParam: "",
+    queryFn: ({ pageParam, signal }) =>
+      unwrap(
+        client.GET("/api/v1/members", { params: { query: { limit: 100, cursor: pageParam || undefined } }, signal }),
+      ),
+    getNextPageParam: (page) => page.next,
+    select: (data) => ({ ...data, items: data.pages.flatMap((p) => p.items) }),
+  });
+
+/** Names of people by their id, where the person may know them. */
+export function useNames(): Map<string, string> {
+  const members = useMembers(useMay()("member:read"));
+  return new Map((members.data?.items ?? []).map((m) => [m.userId, m.name || m.email]));
+}
+
+const lists = ["members", "invitations", "teams", "roles", "limits", "sign-on-policy"];
+
+export const useChangeMember = () =>
+  useChange(lists, ({ userId, ...body }: { userId: string; role?: string; suspended?: boolean }) =>
+    unwrap(client.PATCH("/api/v1/members/{userId}", { params: { path: { userId } }, body })),
+  );
+
+export const useRemoveMember = () =>
+  useChange(lists, (userId: string) =>
+    unwrap(client.DELETE("/api/v1/members/{userId}", { params: { path: { userId } } })),
+  );
+
+export const useSendReset = () =>
+  useChange([], (userId: string) =>
+    unwrap(client.POST("/api/v1/members/{userId}/password-reset", { params: { path: { userId } } })),
+  );
+
+export const useRemoveFactors = () =>
+  useChange(lists, (userId: string) =>
+    unwrap(client.DELETE("/api/v1/members/{userId}/second-factors", { params: { path: { userId } } })),
+  );
+
+export const useInvitations = (enabled: boolean) =>
+  useQuery({
+    queryKey: ["invitations"],
+    enabled,
+    queryFn: ({ signal }) => unwrap(client.GET("/api/v1/invitations", { params: { query: { limit: 200 } }, signal })),
+  });
+
+export const useInvite = () =>
+  useChange(lists, (body: { email: string; role: string; teams: string[] }) =>
+    unwrap(client.POST("/api/v1/invitations", { body })),
+  );
+
+export const useResend = () =>
+  useChange(lists, (id: string) =>
+    unwrap(client.POST("/api/v1/invitations/{id}/resend", { params: { path: { id } } })),
+  );
+
+export const useRevokeInvitation = () =>
+  useChange(lists, (id: string) => unwrap(client.DELETE("/api/v1/invitations/{id}", { params: { path: { id } } })));
+
+export const useTeams = (enabled = true) =>
+  useQuery({
+    queryKey: ["teams"],
+    enabled,
+    queryFn: ({ signal }) => unwrap(client.GET("/api/v1/teams", { params: { query: { limit: 200 } }, signal })),
+  });
+
+export type TeamText = { name: string; description: string };
+
+export const useSaveTeam = () =>
+  useChange(lists, ({ id, ...body }: TeamText & { id?: string }) =>
+    id
+      ? unwrap(client.PATCH("/api/v1/teams/{id}", { params: { path: { id } }, body }))
+      : unwrap(client.POST("/api/v1/teams", { body })),
+  );
+
+export const useDeleteTeam = () =>
+  useChange(lists, (id: string) => unwrap(client.DELETE("/api/v1/teams/{id}", { params: { path: { id } } })));
+
+export const useTeamMember = () =>
+  useChange(lists, ({ id, userId, on }: { id: string; userId: string; on: boolean }) => {
+    const params = { path: { id, userId } };
+    return on
+      ? unwrap(client.PUT("/api/v1/teams/{id}/members/{userId}", { params }))
+      : unwrap(client.DELETE("/api/v1/teams/{id}/members/{userId}", { params }));
+  });
+
+export const useRoles = (enabled = true) =>
+  useQuery({
+    queryKey: ["roles"],
+    enabled,
+    queryFn: ({ signal }) => unwrap(client.GET("/api/v1/roles", { signal })),
+  });
+
+export const usePermissions = (enabled = true) =>
+  useQuery({
+    queryKey: ["permissions"],
+    enabled,
+    staleTime: Number.POSITIVE_INFINITY,
+    queryFn: ({ signal }) => unwrap(client.GET("/api/v1/permissions", { signal })),
+  });
+
+export type RoleText = { name: string; description: string; permissions: string[] };
+
+export const useSaveRole = () =>
+  useChange([...lists, "me"], ({ id, ...body }: RoleText & { id?: string }) =>
+    id
+      ? unwrap(client.PATCH("/api/v1/roles/{id}", { params: { path: { id } }, body }))
+      : unwrap(client.POST("/api/v1/roles", { body })),
+  );
+
+export const useDeleteRole = () =>
+  useChange(lists, (id: string) => unwrap(client.DELETE("/api/v1/roles/{id}", { params: { path: { id } } })));

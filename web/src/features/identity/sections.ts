@@ -1,0 +1,12 @@
+/** The sections of the settings, and the permission that opens each. */
+export const sections = [
+  { to: "/settings/organisation", label: "Organisation", permission: "organisation:read" },
+  { to: "/settings/people", label: "People", permission: "member:read" },
+  { to: "/settings/teams", label: "Teams", permission: "team:read" },
+  { to: "/settings/roles", label: "Roles", permission: "role:read" },
+  { to: "/settings/security", label: "Security", permission: "organisation:read" },
+  { to: "/settings/tokens", label: "API tokens", permission: "token:read" },
+  { to: "/settings/limits", label: "Limits and use", permission: "limit:read" },
+  { to: "/settings/audit", label: "Audit trail", permission: "audit:read" },
+  { to: "/settings/retention", label: "Retention", permission: "retention:read" },
+] as const;

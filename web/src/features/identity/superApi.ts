@@ -1,0 +1,91 @@
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { client, unwrap } from "../../api/client";
+import type { PlanLimits, SuperOrganisation } from "../../api/types";
+import { useChange } from "./peopleApi";
+
+const keys = ["super", "plans"];
+
+export const useSuperOrganisations = (search: string) =>
+  useInfiniteQuery({
+    queryKey: ["super", "list", search],
+    initialPageParam: "",
+    queryFn: async ({ pageParam, signal }) => {
+      const page = await unwrap(
+        client.GET("/api/v1/super/organisations", {
+          params: { query: { limit: 25, cursor: pageParam || undefined, search: search || undefined } },
+          signal,
+        }),
+      );
+      return { next: page.next, items: page.items as SuperOrganisation[] };
+    },
+    getNextPageParam: (page) => page.next,
+    select: (data) => ({ ...data, items: data.pages.flatMap((p) => p.items) }),
+  });
+
+export const useSuperOrganisation = (id: string) =>
+  useQuery({
+    queryKey: ["super", "one", id],
+    queryFn: async ({ signal }) =>
+      (await unwrap(
+        client.GET("/api/v1/super/organisations/{id}", { params: { path: { id } }, signal }),
+      )) as SuperOrganisation,
+  });
+
+export const useSuperMembers = (id: string) =>
+  useInfiniteQuery({
+    queryKey: ["super", "members", id],
+    initialPageParam: "",
+    queryFn: ({ pageParam, signal }) =>
+      unwrap(
+        client.GET("/api/v1/super/organisations/{id}/members", {
+          params: { path: { id }, query: { limit: 50, cursor: pageParam || undefined } },
+          signal,
+        }),
+      ),
+    getNextPageParam: (page) => page.next,
+    select: (data) => ({ ...data, items: data.pages.flatMap((p) => p.items) }),
+  });
+
+export type NewOrganisation = {
+  name: string;
+  ownerEmail: string;
+  placement: "shared" | "own";
+  region?: string;
+  planId?: string;
+};
+
+export const useSuperCreate = () =>
+  useChange(keys, (body: NewOrganisation) => unwrap(client.POST("/api/v1/super/organisations", { body })));
+
+export const useSuperUpdate = () =>
+  useChange(keys, ({ id, ...body }: { id: string; name?: string; planId?: string; limits?: PlanLimits }) =>
+    unwrap(client.PATCH("/api/v1/super/organisations/{id}", { params: { path: { id } }, body })),
+  );
+
+export const useSuspend = () =>
+  useChange(keys, ({ id, reason }: { id: string; reason: string }) =>
+    unwrap(client.POST("/api/v1/super/organisations/{id}/suspend", { params: { path: { id } }, body: { reason } })),
+  );
+
+export const useResume = () =>
+  useChange(keys, (id: string) =>
+    unwrap(client.POST("/api/v1/super/organisations/{id}/resume", { params: { path: { id } } })),
+  );
+
+export const useImpersonate = () =>
+  useChange([], ({ id, ...body }: { id: string; userId: string; reason: string }) =>
+    unwrap(client.POST("/api/v1/super/organisations/{id}/impersonate", { params: { path: { id } }, body })),
+  );
+
+export const usePlans = () =>
+  useQuery({ queryKey: ["plans"], queryFn: ({ signal }) => unwrap(client.GET("/api/v1/super/plans", { signal })) });
+
+export const useSavePlan = () =>
+  useChange(keys, ({ id, ...body }: { id?: string; name: string; limits: PlanLimits }) =>
+    id
+      ? unwrap(client.PATCH("/api/v1/super/plans/{id}", { params: { path: { id } }, body }))
+      : unwrap(client.POST("/api/v1/super/plans", { body })),
+  );
+
+export const useDeletePlan = () =>
+  useChange(keys, (id: string) => unwrap(client.DELETE("/api/v1/super/plans/{id}", { params: { path: { id } } })));
