@@ -1,0 +1,82 @@
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { client, unwrap } from "../../api/client";
+import type { AuditState, Erasure, RetentionSettings } from "../../api/types";
+import { useChange } from "../identity/peopleApi";
+import { type AuditFilters, auditQuery } from "./filters";
+
+export const useAudit = (filters: AuditFilters) =>
+  useInfiniteQuery({
+    queryKey: ["audit", filters],
+    initialPageParam: "",
+    queryFn: ({ pageParam, signal }) =>
+      unwrap(
+        client.GET("/api/v1/audit", {
+          params: { query: { ...auditQuery(filters), limit: 50, cursor: pageParam || undefined } },
+          signal,
+        }),
+      ),
+    getNextPageParam: (page) => page.next,
+    select: (data) => ({ ...data, items: data.pages.flatMap((p) => p.items) }),
+  });
+
+export const useAuditState = () =>
+  useQuery({
+    queryKey: ["audit-state"],
+    queryFn: async ({ signal }) => (await unwrap(client.GET("/api/v1/audit/verify", { signal }))) as AuditState,
+  });
+
+export const useRetention = () =>
+  useQuery({
+    queryKey: ["retention"],
+    queryFn: ({ signal }) => unwrap(client.GET("/api/v1/retention", { signal })),
+  });
+
+export const useSetRetention = () =>
+  useChange(["retention"], (body: RetentionSettings) => unwrap(client.PUT("/api/v1/retention", { body })));
+
+export const useHolds = (released: boolean) =>
+  useInfiniteQuery({
+    queryKey: ["holds", released],
+    initialPageParam: "",
+    queryFn: ({ pageParam, signal }) =>
+      unwrap(
+        client.GET("/api/v1/legal-holds", {
+          params: { query: { released, limit: 50, cursor: pageParam || undefined } },
+          signal,
+        }),
+      ),
+    getNextPageParam: (page) => page.next,
+    select: (data) => ({ ...data, items: data.pages.flatMap((p) => p.items) }),
+  });
+
+export const useHold = () =>
+  useChange(["holds"], (body: { scope: "organisation" | "call" | "person"; subject?: string; reason: string }) =>
+    unwrap(client.POST("/api/v1/legal-holds", { body })),
+  );
+
+export const useRelease = () =>
+  useChange(["holds"], ({ id, reason }: { id: string; reason: string }) =>
+    unwrap(client.POST("/api/v1/legal-holds/{id}/release", { params: { path: { id } }, body: { reason } })),
+  );
+
+export const useErasures = () =>
+  useQuery({
+    queryKey: ["erasures"],
+    queryFn: async ({ signal }) =>
+      (await unwrap(client.GET("/api/v1/persons/erasures", { params: { query: { limit: 50 } }, signal })))
+        .items as Erasure[],
+    // The certificate comes when the work is done.
+    refetchInterval: (q) => (q.state.data?.some((e) => e.state === "waiting") ? 5_000 : false),
+  });
+
+export const useErase = () =>
+  useChange(["erasures"], (body: { subject: string; reason: string }) =>
+    unwrap(client.POST("/api/v1/persons/erasures", { body })),
+  );
+
+/** Everything there is of one person, as a file. */
+export const useExportPerson = () =>
+  useChange([], async (subject: string) => {
+    const blob = await unwrap(client.POST("/api/v1/persons/export", { body: { subject }, parseAs: "blob" }));
+    return blob as unknown as Blob;
+  });
