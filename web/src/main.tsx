@@ -17,10 +17,13 @@ import { FeedContext, makeFeed } from "./realtime/hooks";
 import { makeRouter } from "./routes";
 import { theme } from "./theme";
 
+/** Pages for people without a session. */
+const outside = ["/sign-in", "/setup", "/invitation", "/forgot-password", "/reset-password"];
+
 function sessionEnded(error: unknown) {
   if (!(error instanceof ApiError) || error.status !== 401) return;
   const at = router.state.location;
-  if (at.pathname === "/sign-in" || at.pathname === "/setup") return;
+  if (outside.includes(at.pathname)) return;
   feed.stop();
   queries.removeQueries({ queryKey: ["me"] });
   void router.navigate({ to: "/sign-in", search: { next: at.href, ended: true } });
@@ -28,7 +31,12 @@ function sessionEnded(error: unknown) {
 
 const queries = new QueryClient({
   queryCache: new QueryCache({ onError: sessionEnded }),
-  mutationCache: new MutationCache({ onError: sessionEnded }),
+  mutationCache: new MutationCache({
+    // A wrong code is refused like an ended session is; who one is tells them apart.
+    onError: (error) => {
+      if (error instanceof ApiError && error.status === 401) void queries.refetchQueries({ queryKey: ["me"] });
+    },
+  }),
   defaultOptions: {
     queries: {
       staleTime: 10_000,

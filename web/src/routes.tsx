@@ -10,12 +10,14 @@ import {
   redirect,
 } from "@tanstack/react-router";
 import { ApiError } from "./api/client";
+import type { Account } from "./api/types";
+import { type AuditFilters, readAuditFilters } from "./features/compliance/filters";
 import { CallsPage } from "./features/conversation/CallsPage";
 import { type CallFilters, readFilters } from "./features/conversation/filters";
 import { meQuery } from "./features/identity/api";
+import { SettingsLayout, SettingsStart } from "./features/identity/SettingsLayout";
 import { SetupPage } from "./features/identity/SetupPage";
 import { SignInPage } from "./features/identity/SignInPage";
-import { TokensPage } from "./features/identity/TokensPage";
 import { ModelsPage } from "./features/model/ModelsPage";
 import { OverviewPage } from "./features/overview/OverviewPage";
 import { PhonesPage } from "./features/telephony/PhonesPage";
@@ -58,17 +60,39 @@ const signIn = createRoute({
   component: SignInPage,
 });
 
+const invitation = createRoute({
+  getParentRoute: () => root,
+  path: "/invitation",
+  component: lazyRouteComponent(() => import("./features/identity/InvitationPage"), "InvitationPage"),
+});
+const forgotten = createRoute({
+  getParentRoute: () => root,
+  path: "/forgot-password",
+  component: lazyRouteComponent(() => import("./features/identity/ResetPages"), "ForgotPage"),
+});
+const reset = createRoute({
+  getParentRoute: () => root,
+  path: "/reset-password",
+  component: lazyRouteComponent(() => import("./features/identity/ResetPages"), "ResetPage"),
+});
+
 const app = createRoute({
   getParentRoute: () => root,
   id: "app",
   beforeLoad: async ({ context, location }) => {
+    let me: Account;
     try {
-      await context.queries.ensureQueryData(meQuery);
+      me = await context.queries.ensureQueryData(meQuery);
     } catch (error) {
       if (error instanceof ApiError && error.status === 401) {
         throw redirect({ to: "/sign-in", search: location.href === "/" ? {} : { next: location.href } });
       }
       throw error;
+    }
+    if (me.step === "enrol") {
+      // The organisation asks for a second factor, and the server allows nothing else before there is one.
+      if (location.pathname !== "/account") throw redirect({ to: "/account" });
+      return;
     }
     context.feed.start();
   },
@@ -104,12 +128,101 @@ const agent = createRoute({
 });
 const models = createRoute({ getParentRoute: () => app, path: "/models", component: ModelsPage });
 const phones = createRoute({ getParentRoute: () => app, path: "/phones", component: PhonesPage });
-const settings = createRoute({ getParentRoute: () => app, path: "/settings", component: TokensPage });
+const account = createRoute({
+  getParentRoute: () => app,
+  path: "/account",
+  component: lazyRouteComponent(() => import("./features/identity/AccountPage"), "AccountPage"),
+});
+
+const settings = createRoute({ getParentRoute: () => app, path: "/settings", component: SettingsLayout });
+const settingsStart = createRoute({ getParentRoute: () => settings, path: "/", component: SettingsStart });
+const organisation = createRoute({
+  getParentRoute: () => settings,
+  path: "organisation",
+  component: lazyRouteComponent(() => import("./features/identity/OrganisationPage"), "OrganisationPage"),
+});
+const people = createRoute({
+  getParentRoute: () => settings,
+  path: "people",
+  component: lazyRouteComponent(() => import("./features/identity/PeoplePage"), "PeoplePage"),
+});
+const teams = createRoute({
+  getParentRoute: () => settings,
+  path: "teams",
+  component: lazyRouteComponent(() => import("./features/identity/TeamsPage"), "TeamsPage"),
+});
+const roles = createRoute({
+  getParentRoute: () => settings,
+  path: "roles",
+  component: lazyRouteComponent(() => import("./features/identity/RolesPage"), "RolesPage"),
+});
+const security = createRoute({
+  getParentRoute: () => settings,
+  path: "security",
+  component: lazyRouteComponent(() => import("./features/identity/SecurityPage"), "SecurityPage"),
+});
+const tokens = createRoute({
+  getParentRoute: () => settings,
+  path: "tokens",
+  component: lazyRouteComponent(() => import("./features/identity/TokensPage"), "TokensPage"),
+});
+const limits = createRoute({
+  getParentRoute: () => settings,
+  path: "limits",
+  component: lazyRouteComponent(() => import("./features/identity/LimitsPage"), "LimitsPage"),
+});
+const audit = createRoute({
+  getParentRoute: () => settings,
+  path: "audit",
+  validateSearch: (s: Record<string, unknown>): AuditFilters => readAuditFilters(s),
+  component: lazyRouteComponent(() => import("./features/compliance/AuditPage"), "AuditPage"),
+});
+const retention = createRoute({
+  getParentRoute: () => settings,
+  path: "retention",
+  component: lazyRouteComponent(() => import("./features/compliance/RetentionPage"), "RetentionPage"),
+});
+const superStart = createRoute({
+  getParentRoute: () => app,
+  path: "/super",
+  component: lazyRouteComponent(() => import("./features/identity/SuperPage"), "SuperPage"),
+});
+const superOrganisation = createRoute({
+  getParentRoute: () => app,
+  path: "/super/$organisationId",
+  component: lazyRouteComponent(() => import("./features/identity/SuperOrganisationPage"), "SuperOrganisationPage"),
+});
 
 const tree = root.addChildren([
   setup,
   signIn,
-  app.addChildren([overview, calls, call, agents, agent, models, phones, settings]),
+  invitation,
+  forgotten,
+  reset,
+  app.addChildren([
+    overview,
+    calls,
+    call,
+    agents,
+    agent,
+    models,
+    phones,
+    account,
+    settings.addChildren([
+      settingsStart,
+      organisation,
+      people,
+      teams,
+      roles,
+      security,
+      tokens,
+      limits,
+      audit,
+      retention,
+    ]),
+    superStart,
+    superOrganisation,
+  ]),
 ]);
 
 export function makeRouter(queries: QueryClient, feed: Feed) {

@@ -1,39 +1,46 @@
-import { ActionIcon, Avatar, Group, Menu, Text, Tooltip, UnstyledButton, useMantineColorScheme } from "@mantine/core";
+import { ActionIcon, Group, Text, Tooltip, useMantineColorScheme } from "@mantine/core";
 import { useHotkeys } from "@mantine/hooks";
 import {
   IconDeviceLandlinePhone,
   IconHeadset,
   IconHome2,
-  IconKeyboard,
-  IconLogout,
   IconMoon,
   IconPhoneCall,
   IconSettings,
   IconSparkles,
   IconSun,
 } from "@tabler/icons-react";
-import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { Link, Outlet, useNavigate } from "@tanstack/react-router";
-import { useContext, useRef } from "react";
-import { signOut, useMe } from "../features/identity/api";
-import { FeedContext, useFeedState } from "../realtime/hooks";
-import { failed } from "../ui/notify";
+import { useRef } from "react";
+import { useMay } from "../features/identity/api";
+import { sections } from "../features/identity/sections";
+import { useFeedState } from "../realtime/hooks";
+import { Impersonating } from "./Impersonating";
 import { Logo } from "./Logo";
 import { showShortcuts } from "./Shortcuts";
 import css from "./shell.module.css";
+import { UserMenu } from "./UserMenu";
 
-const places = [
-  { to: "/", label: "Overview", icon: IconHome2, key: "o" },
-  { to: "/calls", label: "Calls", icon: IconPhoneCall, key: "c" },
-  { to: "/agents", label: "Agents", icon: IconHeadset, key: "a" },
-  { to: "/models", label: "Models", icon: IconSparkles, key: "m" },
-  { to: "/phones", label: "Phones", icon: IconDeviceLandlinePhone, key: "p" },
-  { to: "/settings", label: "Settings", icon: IconSettings, key: "s" },
+const allPlaces = [
+  { to: "/", label: "Overview", icon: IconHome2, key: "o", opens: ["call:read"] },
+  { to: "/calls", label: "Calls", icon: IconPhoneCall, key: "c", opens: ["call:read"] },
+  { to: "/agents", label: "Agents", icon: IconHeadset, key: "a", opens: ["agent:read"] },
+  { to: "/models", label: "Models", icon: IconSparkles, key: "m", opens: ["model:read"] },
+  { to: "/phones", label: "Phones", icon: IconDeviceLandlinePhone, key: "p", opens: ["phone:read"] },
+  { to: "/settings", label: "Settings", icon: IconSettings, key: "s", opens: sections.map((x) => x.permission) },
 ] as const;
+type Where = (typeof allPlaces)[number];
+
+/** The places the person may go to. */
+function usePlaces(): Where[] {
+  const may = useMay();
+  return allPlaces.filter((p) => p.opens.some(may.some));
+}
 
 /** What surrounds every page: where one can go, who one is, and the keyboard. */
 export function Shell() {
   const navigate = useNavigate();
+  const places = usePlaces();
   const went = useRef(0);
   useHotkeys([
     [
@@ -57,6 +64,7 @@ export function Shell() {
       <a className="skip" href="#content">
         Skip to the content
       </a>
+      <Impersonating />
       <header className={css.top}>
         <Link to="/" className={css.brand}>
           <Logo size={26} /> Parley
@@ -93,7 +101,7 @@ export function Shell() {
   );
 }
 
-function Place({ place }: { place: (typeof places)[number] }) {
+function Place({ place }: { place: Where }) {
   const { to, label, icon: Icon } = place;
   return (
     <Link to={to} className={css.link} activeOptions={{ exact: to === "/", includeSearch: false }}>
@@ -121,60 +129,6 @@ function SchemeToggle() {
         {dark ? <IconSun size={19} /> : <IconMoon size={19} />}
       </ActionIcon>
     </Tooltip>
-  );
-}
-
-function UserMenu({ compact }: { compact?: boolean }) {
-  const { data: me } = useMe();
-  const queries = useQueryClient();
-  const feed = useContext(FeedContext);
-  const navigate = useNavigate();
-  const out = useMutation({
-    mutationFn: signOut,
-    onSuccess: async () => {
-      feed?.stop();
-      await navigate({ to: "/sign-in", search: {} });
-      queries.clear();
-    },
-    onError: failed,
-  });
-  if (!me) return null;
-  const name = me.user.name || me.user.email;
-  return (
-    <Menu position={compact ? "bottom-end" : "top-start"} width={220}>
-      <Menu.Target>
-        <UnstyledButton aria-label={`Account of ${name}`} style={{ minWidth: 0, borderRadius: 12 }}>
-          <Group gap={9} wrap="nowrap">
-            <Avatar size={32} color="clay" name={name} radius="xl" />
-            {!compact && (
-              <div style={{ minWidth: 0 }}>
-                <Text size="sm" fw={600} truncate>
-                  {name}
-                </Text>
-                <Text size="xs" c="dimmed" truncate>
-                  {me.organisation.name}
-                </Text>
-              </div>
-            )}
-          </Group>
-        </UnstyledButton>
-      </Menu.Target>
-      <Menu.Dropdown>
-        <Menu.Label>
-          {me.user.email} · {me.role}
-        </Menu.Label>
-        <Menu.Item leftSection={<IconSettings size={16} />} component={Link} to="/settings">
-          Settings
-        </Menu.Item>
-        <Menu.Item leftSection={<IconKeyboard size={16} />} onClick={showShortcuts}>
-          Keyboard shortcuts
-        </Menu.Item>
-        <Menu.Divider />
-        <Menu.Item leftSection={<IconLogout size={16} />} onClick={() => out.mutate()}>
-          Sign out
-        </Menu.Item>
-      </Menu.Dropdown>
-    </Menu>
   );
 }
 
