@@ -58,7 +58,8 @@ func (s *Service) Begin(ctx context.Context, how SignOn) (Account, string, error
 type started struct {
 	cookie     string
 	row        *sessionRow
-	surprising bool // from a place that the person has not used before
+	surprising bool   // from a place that the person has not used before
+	ended      string // whose session the browser held until now
 }
 
 // start stores a session.
@@ -81,6 +82,10 @@ func (s *Service) start(ctx context.Context, tx *db.Tx, how SignOn) (*started, e
 	if err := mayEnter(ctx, tx, how.UserID, how.OrgID, row.SSOOrganisationID); err != nil {
 		return nil, err
 	}
+	ended, err := s.endHeld(ctx, tx, o.Held)
+	if err != nil {
+		return nil, err
+	}
 	if err := s.dropSessions(ctx, tx, how.UserID); err != nil {
 		return nil, err
 	}
@@ -95,7 +100,28 @@ func (s *Service) start(ctx context.Context, tx *db.Tx, how SignOn) (*started, e
 	err = Audit(ctx, tx, how.OrgID, Change{Action: "auth.sign_in", Kind: "user", ID: how.UserID, After: map[string]any{
 		"sessionId": row.ID, "method": row.Method, "secondFactor": how.SecondFactor, "device": deviceOf(o.UserAgent),
 	}})
-	return &started{cookie: cookie, row: row, surprising: surprising}, err
+	return &started{cookie: cookie, row: row, surprising: surprising, ended: ended}, err
+}
+
+// endHeld ends the session that a browser signs in over, and tells whose it was: its cookie is about to be replaced, and
+// nobody could end it any more.
+func (s *Service) endHeld(ctx context.Context, tx *db.Tx, hash string) (userID string, err error) {
+	if hash == "" {
+		return "", nil
+	}
+	var row sessionRow
+	err = tx.NewSelect().Model(&row).Where("hash = ? OR previous_hash = ?", hash, hash).Limit(1).Scan(ctx)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	if _, err := tx.NewDelete().Model(&row).WherePK().Exec(ctx); err != nil {
+		return "", err
+	}
+	ctx = With(ctx, Principal{UserID: row.UserID, OrgID: row.OrganisationID})
+	return row.UserID, s.changed(ctx, tx, row.OrganisationID, row.UserID, Change{Action: "auth.sign_out", Kind: "user", ID: row.UserID, Reason: "signed in anew"})
 }
 
 // dropSessions makes room for one more session of a person.
@@ -111,6 +137,9 @@ func (s *Service) dropSessions(ctx context.Context, tx *db.Tx, userID string) er
 
 // welcome gives the account of a session that was just made, and tells its person when it surprises.
 func (s *Service) welcome(ctx context.Context, st *started) (Account, string, error) {
+	if st.ended != "" {
+		s.forgetUser(st.ended)
+	}
 	p, err := s.Session(ctx, st.cookie)
 	if err != nil {
 		return Account{}, "", err
@@ -143,6 +172,9 @@ func (s *Service) SignOut(ctx context.Context, cookie string) error {
 		}
 		if _, err := tx.NewDelete().Model(&row).WherePK().Exec(ctx); err != nil {
 			return err
+		}
+		if _, ok := From(ctx); !ok { // by signing in anew
+			ctx = With(ctx, Principal{UserID: row.UserID, OrgID: row.OrganisationID})
 		}
 		return s.changed(ctx, tx, row.OrganisationID, row.UserID, Change{Action: "auth.sign_out", Kind: "user", ID: row.UserID})
 	})
@@ -358,6 +390,15 @@ func CookieOf(r *http.Request) string {
 		}
 	}
 	return ""
+}
+
+// HeldBy names the session whose secret a request carries, by its hash; "" without one.
+func HeldBy(r *http.Request) string {
+	secret := CookieOf(r)
+	if secret == "" || len(secret) > 100 {
+		return ""
+	}
+	return hashSecret(secret)
 }
 
 // SetCookie gives the header that hands a session's secret to the browser; with "" it takes it away.
