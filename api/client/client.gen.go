@@ -1587,13 +1587,13 @@ type ErasureCertificate struct {
 	Erased map[string]int64 `json:"erased"`
 	Id     string           `json:"id"`
 
-	// Kept Calls under legal hold, which were not erased
+	// Kept Records that were not erased: under legal hold, or the account of the organisation's last owner
 	Kept           int64     `json:"kept"`
 	OrganisationId string    `json:"organisationId"`
 	RequestedAt    time.Time `json:"requestedAt"`
 	Salt           string    `json:"salt"`
 
-	// SubjectDigest SHA-256 in hex of salt, a colon, and the number (+4930123456) or the address in lower case
+	// SubjectDigest PBKDF2 with HMAC-SHA-256, 600000 rounds and 32 bytes, in hex, of the number (+4930123456) or the address in lower case, with the salt's 16 bytes
 	SubjectDigest string `json:"subjectDigest"`
 }
 

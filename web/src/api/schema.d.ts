@@ -2435,14 +2435,14 @@ export interface components {
             id: string;
             /**
              * Format: int64
-             * @description Calls under legal hold, which were not erased
+             * @description Records that were not erased: under legal hold, or the account of the organisation's last owner
              */
             kept: number;
             organisationId: string;
             /** Format: date-time */
             requestedAt: string;
             salt: string;
-            /** @description SHA-256 in hex of salt, a colon, and the number (+4930123456) or the address in lower case */
+            /** @description PBKDF2 with HMAC-SHA-256, 600000 rounds and 32 bytes, in hex, of the number (+4930123456) or the address in lower case, with the salt's 16 bytes */
             subjectDigest: string;
         };
         ErasureInputBody: {
