@@ -22,7 +22,7 @@ func Migrations() db.Migrations {
 	if err != nil {
 		panic(err) // the folder is embedded above
 	}
-	return db.Migrations{Context: "signing", FS: sub}
+	return db.Migrations{Context: "signing", FS: sub, Scope: db.Master}
 }
 
 type keyRow struct {
