@@ -24,6 +24,7 @@
 //	limit.go       plans: what an organisation may have and has
 //	super.go       what whoever runs the installation may do
 //	orgstore.go    the tables of these
+//	provision.go   what identity providers do to people, provision_team.go to teams: for packages sso and scim
 //	audit.go       the entry that each change leaves in the audit trail
 //	http.go        operations
 //

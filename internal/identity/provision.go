@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/parley-voice/parley/internal/event"
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/fault"
 )
@@ -241,7 +242,10 @@ func (s *Service) EndLocalSessions(ctx context.Context, tx *db.Tx, orgID string)
 	owners := tx.NewSelect().Model((*membershipRow)(nil)).Column("user_id").Where("organisation_id = ? AND role = ?", orgID, RoleOwner)
 	_, err := tx.NewDelete().Model((*sessionRow)(nil)).
 		Where("organisation_id = ? AND sso_organisation_id <> ? AND impersonator_id IS NULL AND user_id NOT IN (?)", orgID, orgID, owners).Exec(ctx)
-	return err
+	if err != nil {
+		return fmt.Errorf("end sessions: %w", err)
+	}
+	return tx.PublishFor(ctx, orgID, event.IdentityChanged{OrgID: orgID})
 }
 
 // mayEnter refuses a way of signing in that an organisation does not take. ssoOrgID is whose provider answered for the

@@ -343,7 +343,7 @@ func updateConnection(ctx context.Context, tx *db.Tx, row *connectionRow, versio
 	return nil
 }
 
-// DeleteConnection ends a connection: who signs in through it, its domains, its links and its provisioning.
+// DeleteConnection removes a connection, with its domains, links and tokens. Sessions and members stay.
 func (s *Service) DeleteConnection(ctx context.Context, orgID, id string) error {
 	return s.cfg.DB.InTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) error {
 		row, domains, err := connectionByID(ctx, tx, orgID, id)
