@@ -55,7 +55,7 @@ func (s *Server) middleware(next http.Handler) http.Handler {
 		s.secureHeaders(w.Header())
 		addr := s.cfg.Proxies.client(r)
 		ip := addr.String()
-		ctx := identity.WithOrigin(r.Context(), &identity.Origin{IP: ip, UserAgent: userAgent(r), RequestID: id})
+		ctx := identity.WithOrigin(r.Context(), &identity.Origin{IP: ip, UserAgent: userAgent(r), RequestID: id, Held: identity.HeldBy(r)})
 		rec := &recorder{ResponseWriter: w, ctl: http.NewResponseController(w)}
 		if r.Body != nil && r.Body != http.NoBody {
 			b := &body{ReadCloser: r.Body, w: w, ctl: rec.ctl, most: maxBody}

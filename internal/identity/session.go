@@ -173,9 +173,6 @@ func (s *Service) SignOut(ctx context.Context, cookie string) error {
 		if _, err := tx.NewDelete().Model(&row).WherePK().Exec(ctx); err != nil {
 			return err
 		}
-		if _, ok := From(ctx); !ok { // by signing in anew
-			ctx = With(ctx, Principal{UserID: row.UserID, OrgID: row.OrganisationID})
-		}
 		return s.changed(ctx, tx, row.OrganisationID, row.UserID, Change{Action: "auth.sign_out", Kind: "user", ID: row.UserID})
 	})
 	s.cache.Invalidate(hash)
