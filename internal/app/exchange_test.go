@@ -44,6 +44,8 @@ type exchangeRig struct {
 	t     *testing.T
 	pacer *media.Pacer
 	blobs *blob.Store
+	says  *planned
+	reg   *prometheus.Registry
 }
 
 type unwatched struct{}
@@ -57,14 +59,17 @@ func newExchangeRig(t *testing.T) *exchangeRig {
 	log, clock, dir := slog.New(slog.DiscardHandler), quartz.NewReal(), t.TempDir()
 	d := dbtest.SQLite(t, migrations()...)
 	key := must(secret.ParseKey(strings.Repeat("ab", 32)))(t)
-	r := &exchangeRig{t: t, pacer: media.NewPacer(media.PacerConfig{Shards: 4})}
+	r := &exchangeRig{t: t, reg: prometheus.NewRegistry(), pacer: media.NewPacer(media.PacerConfig{Shards: 4})}
 	r.blobs = must(blob.Open(t.Context(), blob.Config{DataDir: dir}))(t)
 	agents := agent.New(agent.Config{DB: d, Sealer: key, Clock: clock, Log: log})
 	v := newVendors(agents, must(local.New(local.Config{Clock: clock, Log: log}))(t), sim.Config{Clock: clock}, log)
-	r.calls = &calls{agents: agents, vendors: v, prompts: voice.NewPromptCache(promptCache), metrics: newMetrics(prometheus.NewRegistry()),
+	r.calls = &calls{agents: agents, vendors: v, prompts: voice.NewPromptCache(promptCache), metrics: newMetrics(r.reg),
 		phones: telephony.New(telephony.Config{DB: d, Sealer: key.Box("phones"), Clock: clock, Log: log}),
 		clock:  clock, log: log, max: 10, live: map[string]*liveCall{}}
+	r.says = &planned{}
+	r.plan = &plan{settings: r.says, clock: clock}
 	r.records = must(conversation.New(conversation.Config{DB: d, Blobs: r.blobs, Key: key, DataDir: dir, Live: unwatched{}, Calls: r.calls, Clock: clock, Log: log}))(t)
+	r.plan.usage = r.records
 	if err := r.records.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
