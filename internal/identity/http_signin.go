@@ -36,15 +36,6 @@ func (o *pageOrigin) Resolve(ctx huma.Context) []error {
 	return nil
 }
 
-// formerSession is the session that the browser has already, which a new sign-in ends.
-type formerSession struct{ former string }
-
-// Resolve implements huma.Resolver.
-func (f *formerSession) Resolve(ctx huma.Context) []error {
-	f.former = CookieOf(&http.Request{Header: http.Header{"Cookie": {ctx.Header("Cookie")}}})
-	return nil
-}
-
 type signInWays struct {
 	Body struct {
 		Password bool `json:"password"`
@@ -66,44 +57,29 @@ func (s *Service) getSignIn(_ context.Context, in *signInWaysInput) (*signInWays
 
 type signInInput struct {
 	clientIP
-	formerSession
 	Body struct {
 		Email    string `json:"email" maxLength:"254"`
 		Password string `json:"password" maxLength:"1000"`
 	}
 }
 
-// Resolve implements huma.Resolver.
-func (i *signInInput) Resolve(ctx huma.Context) []error {
-	return append(i.clientIP.Resolve(ctx), i.formerSession.Resolve(ctx)...)
-}
-
 func (s *Service) postSignIn(ctx context.Context, in *signInInput) (*accountOutput, error) {
-	acc, cookie, err := s.SignIn(ctx, in.Body.Email, in.Body.Password, in.ip)
-	return s.signedIn(ctx, in.former, acc, cookie, err)
+	return s.signedIn(s.SignIn(ctx, in.Body.Email, in.Body.Password, in.ip))
 }
 
-// signedIn hands out the session that was begun, in place of the one that the browser had.
-func (s *Service) signedIn(ctx context.Context, former string, acc Account, cookie string, err error) (*accountOutput, error) {
+func (s *Service) signedIn(acc Account, cookie string, err error) (*accountOutput, error) {
 	if err != nil {
 		return nil, err
 	}
 	out := &accountOutput{Body: acc}
-	if cookie == "" {
-		return out, nil
+	if cookie != "" {
+		out.SetCookie = s.SetCookie(cookie)
 	}
-	if former != "" {
-		if err := s.SignOut(ctx, former); err != nil {
-			return nil, err
-		}
-	}
-	out.SetCookie = s.SetCookie(cookie)
 	return out, nil
 }
 
 type secondFactorInput struct {
 	pageOrigin
-	formerSession
 	Body struct {
 		Challenge  string          `json:"challenge" maxLength:"100" doc:"From sign-in"`
 		Method     string          `json:"method" enum:"totp,recovery_code,passkey"`
@@ -112,16 +88,10 @@ type secondFactorInput struct {
 	}
 }
 
-// Resolve implements huma.Resolver.
-func (i *secondFactorInput) Resolve(ctx huma.Context) []error {
-	return append(i.pageOrigin.Resolve(ctx), i.formerSession.Resolve(ctx)...)
-}
-
 func (s *Service) postSecondFactor(ctx context.Context, in *secondFactorInput) (*accountOutput, error) {
-	acc, cookie, err := s.SecondFactor(ctx, Proof{
+	return s.signedIn(s.SecondFactor(ctx, Proof{
 		Method: in.Body.Method, Code: in.Body.Code, Challenge: in.Body.Challenge, Credential: in.Body.Credential, Origin: in.origin,
-	})
-	return s.signedIn(ctx, in.former, acc, cookie, err)
+	}))
 }
 
 type passkeyOptionsOutput struct {
@@ -167,23 +137,16 @@ func (s *Service) postPasskeyOptions(ctx context.Context, in *passkeyOptionsInpu
 
 type passkeyAnswer struct {
 	pageOrigin
-	formerSession
 	Body struct {
 		Challenge  string          `json:"challenge" maxLength:"100"`
 		Credential json.RawMessage `json:"credential" doc:"PublicKeyCredential as JSON"`
 	}
 }
 
-// Resolve implements huma.Resolver.
-func (i *passkeyAnswer) Resolve(ctx huma.Context) []error {
-	return append(i.pageOrigin.Resolve(ctx), i.formerSession.Resolve(ctx)...)
-}
-
 func (s *Service) postPasskeySignIn(ctx context.Context, in *passkeyAnswer) (*accountOutput, error) {
-	acc, cookie, err := s.SignInByPasskey(ctx, Proof{
+	return s.signedIn(s.SignInByPasskey(ctx, Proof{
 		Method: FactorPasskey, Challenge: in.Body.Challenge, Credential: in.Body.Credential, Origin: in.origin,
-	})
-	return s.signedIn(ctx, in.former, acc, cookie, err)
+	}))
 }
 
 type forgotInput struct {
