@@ -8,11 +8,14 @@
 //	store.go       the tables of a chain: append, pages, heads
 //	trail.go       takes audit facts from the bus and appends them, many at a time
 //	sign.go        daily: each chain is verified from its first entry and its head is signed
-//	export.go      a whole chain as a file; csv.go a table of it
+//	walk.go        goes along a chain and says where it breaks (pure)
+//	signer.go      the signing key; keys.go the public keys of what was signed
+//	export.go      a whole chain as a file
 //	verify.go      reads such a file without a database and names the first broken link
-//	query.go       the explorer's lists and the state of a chain
+//	query.go       the explorer's lists, the state of a chain, and exports of a part
 //	retention.go   how long each class of data is kept, and the daily job that deletes; holds.go what stops it
 //	person.go      one person's data: export, erasure and its certificate; consent.go
+//	subject.go     the forms of one number or address
 //	http*.go       operations
 //
 // # The chain

@@ -35,7 +35,7 @@ type Config struct {
 	Signer Signer
 	// Organisations gives up to limit ids of organisations after one, in order.
 	Organisations func(ctx context.Context, after string, limit int) ([]string, error)
-	// Purgers hold data that is kept for a time, Holders data of persons.
+	// Purgers hold data that is kept for a time, Persons what belongs to one person.
 	Purgers []Purger
 	Persons []PersonData
 	// Enqueue adds the job that carries out an erasure to the transaction that asks for it.

@@ -20,6 +20,7 @@
 //	recording.go   reading: WAV with seeking; peaks.go the waveform
 //	eventlog.go    reading: entries page by page or as a stream
 //	vtt.go         the transcript as WebVTT and text
+//	purge.go       deletes what is past its term; person.go one person's calls; audit.go entries of the audit trail
 //	http.go        operations of /api/v1; download.go those that answer with files
 //
 // docs/call.md draws the states, the way of the data and the files.

@@ -144,14 +144,7 @@ func (a *Auditor) Denied(ctx context.Context, p identity.Principal, op *huma.Ope
 	a.counted(bucketKey{p.OrgID, p.UserID + " " + p.TokenID, op.OperationID, "", identity.OutcomeDenied}, deniedWindow, n)
 }
 
-// Read notes that somebody sees what is sensitive, by another way than an operation.
-func (a *Auditor) Read(ctx context.Context, p identity.Principal, action, kind, id string) {
-	if a == nil || p.OrgID == "" {
-		return
-	}
-	a.read(auditNote{at: a.c.Clock.Now(), p: p, origin: identity.OriginOf(ctx), change: identity.Change{Action: action, Kind: kind, ID: id}})
-}
-
+// read notes that somebody saw what is sensitive.
 func (a *Auditor) read(n auditNote) {
 	a.counted(bucketKey{n.p.OrgID, n.p.UserID + " " + n.p.TokenID, n.change.Action, n.change.ID, ""}, readWindow, n)
 }
