@@ -27,12 +27,13 @@ type provider struct {
 	*mockoidc.MockOIDC
 	mu       sync.Mutex
 	alter    func(claims jwt.MapClaims)
-	verifier string // the last PKCE verifier that was sent
+	signWith *mockoidc.Keypair // nil is the provider's own
+	verifier string            // the last PKCE verifier that was sent
 }
 
 func newProvider(t *testing.T) *provider {
 	t.Helper()
-	m, err := mockoidc.NewServer(nil)
+	m, err := mockoidc.NewServer(providerKeys().key) // making one takes long
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,8 +60,11 @@ func newProvider(t *testing.T) *provider {
 func (p *provider) resign(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p.mu.Lock()
-		alter := p.alter
+		alter, key := p.alter, p.signWith
 		p.mu.Unlock()
+		if key == nil {
+			key = p.Keypair
+		}
 		if !strings.HasSuffix(r.URL.Path, "/token") || alter == nil {
 			next.ServeHTTP(w, r)
 			return
@@ -76,7 +80,7 @@ func (p *provider) resign(next http.Handler) http.Handler {
 			claims := jwt.MapClaims{}
 			_, _, _ = jwt.NewParser().ParseUnverified(answer["id_token"].(string), claims)
 			alter(claims)
-			answer["id_token"], _ = p.Keypair.SignJWT(claims)
+			answer["id_token"], _ = key.SignJWT(claims)
 			raw, _ = json.Marshal(answer)
 		}
 		w.Header().Set("Content-Type", "application/json")
@@ -174,6 +178,13 @@ func TestOIDCRefuses(t *testing.T) {
 				t.Errorf("%s: signed in %v, %d at %s: %s", c.name, in, status, path, textOf(body))
 			}
 		}
+		p.with(func(jwt.MapClaims) {})
+		p.mu.Lock()
+		p.signWith, _ = mockoidc.NewKeypair(otherKeys().key)
+		p.mu.Unlock()
+		p.user("ben@corp.example", "Staff")
+		b := r.browser()
+		b.wantOut("signature")(b.open(b.start("ben@corp.example")))
 		if list, _, err := r.ident.Members(t.Context(), r.owner, "", 10); err != nil || len(list) != 1 {
 			t.Errorf("members were made: %+v, %v", list, err)
 		}
