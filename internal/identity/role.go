@@ -46,7 +46,7 @@ func builtInRoles() []builtInRole {
 		{RoleAdmin, "Administrator", "Everything but owners.", []string{"*"}},
 		{RoleSupervisor, "Supervisor", "All calls and agents; reads models, phones, people and teams.",
 			[]string{"call:*", "agent:*", "model:read", "phone:read", "team:read", "project:read", "member:read"}},
-		{RoleAgent, "Agent", "Takes calls and changes their own agents.", []string{"call:read", "call:update", "agent:read", "agent:update:own"}},
+		{RoleAgent, "Agent", "Takes calls; reads agents.", []string{"call:read", "call:update", "agent:read", "agent:update:own"}},
 		{RoleViewer, "Viewer", "Reads calls, agents, models, phones and teams.",
 			[]string{"call:read", "agent:read", "model:read", "phone:read", "team:read", "project:read"}},
 	}
