@@ -118,7 +118,7 @@ func (a *App) buildEdge(ctx context.Context) (*gateway.Server, error) {
 	mux := http.NewServeMux()
 	a.mount(mux, gateway.NewAPI(mux, gateway.APIConfig{Version: a.version, Auth: a.identity, CORS: a.cors, Limits: limits, Keys: a.keys, Audit: a.newAuditor(), Log: a.log}))
 	return gateway.New(gateway.Config{
-		Addr: a.cfg.HTTPAddr, Handler: mux, Certs: source, RedirectAddr: a.cfg.HTTPRedirectAddr, PublicURL: public, Secure: a.cfg.secure(),
+		Addr: a.cfg.HTTPAddr, Handler: gateway.Strict(mux), Certs: source, RedirectAddr: a.cfg.HTTPRedirectAddr, PublicURL: public, Secure: a.cfg.secure(),
 		Proxies: proxies, Limits: limits, CORS: a.cors, Clock: a.clock, Log: a.log, Observe: a.metrics.request,
 	}), nil
 }

@@ -12,6 +12,10 @@ import (
 func MountUI(mux *http.ServeMux, files fs.FS, built bool) {
 	if !built {
 		mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasPrefix(r.URL.Path, "/api/") {
+				WriteProblem(w, unknownPath())
+				return
+			}
 			http.Error(w, "The web UI is not in this binary: build it with `make build`. The API works: /docs", http.StatusNotFound)
 		})
 		return
@@ -29,7 +33,11 @@ func MountUI(mux *http.ServeMux, files fs.FS, built bool) {
 			server.ServeHTTP(w, r)
 			return
 		}
-		for _, p := range []string{"api/", "carriers/", "assets/", "health"} {
+		if strings.HasPrefix(name, "api/") {
+			WriteProblem(w, unknownPath())
+			return
+		}
+		for _, p := range []string{"carriers/", "assets/", "health"} {
 			if strings.HasPrefix(name, p) {
 				http.NotFound(w, r)
 				return
