@@ -25,6 +25,8 @@ type cli struct {
 	Org       orgCmd       `cmd:"" help:"Organisations of this installation."`
 	Token     tokenCmd     `cmd:"" help:"API keys and media tokens."`
 	Audit     auditCmd     `cmd:"" help:"The audit trail: export it, prove it."`
+	Backup    backupCmd    `cmd:"" help:"Write everything of the embedded mode into one file while the server runs."`
+	Restore   restoreCmd   `cmd:"" help:"Restore a backup into an empty data folder."`
 	Call      callCmd      `cmd:"" help:"Place a call from the terminal: a softphone that plays a WAV file."`
 	Load      loadCmd      `cmd:"" help:"Load a server with calls and measure it."`
 	OpenAPI   openAPICmd   `cmd:"" name:"openapi" help:"Print the API's OpenAPI document."`

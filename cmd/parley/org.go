@@ -10,6 +10,7 @@ import (
 
 type orgCmd struct {
 	Create orgCreateCmd `cmd:"" help:"Create an organisation with its owner, and print its id."`
+	Move   orgMoveCmd   `cmd:"" help:"Move an organisation to another placement or region while it is used; the same again finishes what was interrupted."`
 }
 
 type orgCreateCmd struct {

@@ -190,6 +190,9 @@ func (a *App) startStorage(ctx context.Context) (err error) {
 	if err := a.startSigning(ctx); err != nil {
 		return err
 	}
+	if err := a.db.ResumeMoves(ctx); err != nil { // the others need not wait for that organisation
+		a.log.Error("an organisation that was being moved is out of reach; run parley org move again", "error", err)
+	}
 	if a.jobs, err = jobs.Open(ctx, jobs.Config{DB: a.db, Log: a.log}); err != nil {
 		return err
 	}
