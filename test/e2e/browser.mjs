@@ -36,6 +36,6 @@ export async function signIn(page, base, owner) {
   await page.goto(`${base}/sign-in`);
   await page.getByLabel("E-mail").fill(owner.email);
   await page.getByLabel("Password", { exact: false }).first().fill(owner.password);
-  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("button", { name: "Sign in", exact: true }).click();
   await page.getByRole("heading", { name: "Overview" }).waitFor();
 }

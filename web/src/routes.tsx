@@ -161,6 +161,11 @@ const security = createRoute({
   path: "security",
   component: lazyRouteComponent(() => import("./features/identity/SecurityPage"), "SecurityPage"),
 });
+const sso = createRoute({
+  getParentRoute: () => settings,
+  path: "sso",
+  component: lazyRouteComponent(() => import("./features/identity/SsoPage"), "SsoPage"),
+});
 const tokens = createRoute({
   getParentRoute: () => settings,
   path: "tokens",
@@ -215,6 +220,7 @@ const tree = root.addChildren([
       teams,
       roles,
       security,
+      sso,
       tokens,
       limits,
       audit,

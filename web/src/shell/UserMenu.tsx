@@ -101,8 +101,7 @@ function Organisations({ me }: { me: Account }) {
         return (
           <Menu.Item
             key={m.organisation.id}
-            role="menuitemradio"
-            aria-checked={here}
+            aria-current={here || undefined}
             disabled={m.suspended}
             leftSection={here ? <IconCheck size={16} /> : <IconBuilding size={16} />}
             onClick={() => !here && change.mutate(m.organisation.id)}

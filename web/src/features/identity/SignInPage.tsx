@@ -1,6 +1,6 @@
 import { Alert, Anchor, Button, Divider, Group, PasswordInput, Stack, Text, TextInput } from "@mantine/core";
 import { useForm } from "@mantine/form";
-import { IconFingerprint } from "@tabler/icons-react";
+import { IconBuilding, IconFingerprint } from "@tabler/icons-react";
 import { useMutation } from "@tanstack/react-query";
 import { Link, useRouter, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
@@ -10,6 +10,7 @@ import { askPasskey, signIn, signInByPasskey, useArrive, useSetupState, useSignI
 import { Door } from "./Door";
 import { passkeysHere, readPasskey } from "./passkeys";
 import { SecondFactor } from "./SecondFactor";
+import { startSSO } from "./ssoApi";
 
 /** Only a path of our own: "//host" and "https://host" would lead away. */
 export const ownPath = (next: string | undefined) => (next?.startsWith("/") && !/^\/[/\\]/.test(next) ? next : "/");
@@ -36,12 +37,12 @@ export function SignInPage() {
       title="Sign in"
       lead={ended ? "Your session has ended. Sign in and go on where you were." : "Good to see you."}
     >
-      <Ways onDone={goOn} />
+      <Ways onDone={goOn} returnTo={ownPath(next)} />
     </Door>
   );
 }
 
-function Ways({ onDone }: { onDone: (account: Account) => void }) {
+function Ways({ onDone, returnTo }: { onDone: (account: Account) => void; returnTo: string }) {
   const setup = useSetupState();
   const ways = useSignInWays();
   const form = useForm({ initialValues: { email: "", password: "" } });
@@ -53,11 +54,21 @@ function Ways({ onDone }: { onDone: (account: Account) => void }) {
     },
     onSuccess: onDone,
   });
-  const failure = enter.error ?? passkey.error;
+  const sso = useMutation({
+    mutationFn: async () => {
+      if (!/^\S+@\S+$/.test(form.values.email))
+        throw new Error("Type your e-mail address first; it says where you sign in.");
+      const { redirectUrl } = await startSSO(form.values.email, returnTo);
+      if (!redirectUrl) throw new Error("There is no single sign-on for this address. Use your password.");
+      location.assign(redirectUrl);
+    },
+  });
+  const failure = enter.error ?? passkey.error ?? sso.error;
   return (
     <form
       onSubmit={form.onSubmit((v) => {
         passkey.reset();
+        sso.reset();
         enter.mutate(v);
       })}
     >
@@ -84,22 +95,33 @@ function Ways({ onDone }: { onDone: (account: Account) => void }) {
         <Button type="submit" loading={enter.isPending} fullWidth mt="xs">
           Sign in
         </Button>
+        <Divider label="or" />
         {ways.data?.passkey && passkeysHere() && (
-          <>
-            <Divider label="or" />
-            <Button
-              variant="default"
-              leftSection={<IconFingerprint size={18} />}
-              loading={passkey.isPending}
-              onClick={() => {
-                enter.reset();
-                passkey.mutate();
-              }}
-            >
-              Use a passkey
-            </Button>
-          </>
+          <Button
+            variant="default"
+            leftSection={<IconFingerprint size={18} />}
+            loading={passkey.isPending}
+            onClick={() => {
+              enter.reset();
+              sso.reset();
+              passkey.mutate();
+            }}
+          >
+            Use a passkey
+          </Button>
         )}
+        <Button
+          variant="default"
+          leftSection={<IconBuilding size={18} />}
+          loading={sso.isPending}
+          onClick={() => {
+            enter.reset();
+            passkey.reset();
+            sso.mutate();
+          }}
+        >
+          Use single sign-on
+        </Button>
         <Group justify="space-between" gap="xs">
           <Anchor component={Link} to="/forgot-password" size="sm" underline="always">
             Forgot your password?

@@ -5,6 +5,7 @@ export const sections = [
   { to: "/settings/teams", label: "Teams", permission: "team:read" },
   { to: "/settings/roles", label: "Roles", permission: "role:read" },
   { to: "/settings/security", label: "Security", permission: "organisation:read" },
+  { to: "/settings/sso", label: "Single sign-on", permission: "sso:read" },
   { to: "/settings/tokens", label: "API tokens", permission: "token:read" },
   { to: "/settings/limits", label: "Limits and use", permission: "limit:read" },
   { to: "/settings/audit", label: "Audit trail", permission: "audit:read" },

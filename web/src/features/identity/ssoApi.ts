@@ -1,0 +1,73 @@
+import { useMutation, useQuery } from "@tanstack/react-query";
+import { client, unwrap } from "../../api/client";
+import type { components } from "../../api/schema";
+import type { Solid } from "../../api/types";
+import { useChange } from "./peopleApi";
+
+type S = components["schemas"];
+export type Connection = Omit<Solid<S["SSOConnection"]>, "oidc" | "saml"> & {
+  oidc: Solid<S["OIDCProvider"]> | null;
+  saml: S["SAMLProvider"] | null;
+};
+export type NewConnection = S["NewSSOConnection"];
+const keys = ["sso"];
+
+/** Asks how the person with this address signs in. */
+export const startSSO = (email: string, returnTo: string) =>
+  unwrap(client.POST("/api/v1/auth/sso/start", { body: { email, returnTo } }));
+
+export const useConnections = () =>
+  useQuery({
+    queryKey: ["sso", "connections"],
+    queryFn: async ({ signal }) =>
+      (await unwrap(client.GET("/api/v1/sso/connections", { signal }))).items as Connection[],
+  });
+
+export const useSSOPolicy = () =>
+  useQuery({
+    queryKey: ["sso", "policy"],
+    queryFn: ({ signal }) => unwrap(client.GET("/api/v1/sso/policy", { signal })),
+  });
+
+export const useSetSSOPolicy = () =>
+  useChange(keys, (ssoOnly: boolean) => unwrap(client.PUT("/api/v1/sso/policy", { body: { ssoOnly } })));
+
+export const useSaveConnection = () =>
+  useChange(keys, ({ id, body }: { id?: string; body: NewConnection }) => {
+    if (!id) return unwrap(client.POST("/api/v1/sso/connections", { body }));
+    const { protocol: _, roles, ...rest } = body;
+    const change = { ...rest, roles: roles ?? [] };
+    return unwrap(client.PATCH("/api/v1/sso/connections/{id}", { params: { path: { id } }, body: change }));
+  });
+
+export const useEnable = () =>
+  useChange(keys, ({ id, enabled }: { id: string; enabled: boolean }) =>
+    unwrap(client.PATCH("/api/v1/sso/connections/{id}", { params: { path: { id } }, body: { enabled } })),
+  );
+
+export const useDeleteConnection = () =>
+  useChange(keys, (id: string) => unwrap(client.DELETE("/api/v1/sso/connections/{id}", { params: { path: { id } } })));
+
+export const useAddDomain = () =>
+  useChange(keys, ({ id, domain }: { id: string; domain: string }) =>
+    unwrap(client.POST("/api/v1/sso/connections/{id}/domains", { params: { path: { id } }, body: { domain } })),
+  );
+
+export const useVerifyDomain = () =>
+  useChange(keys, (path: { id: string; domain: string }) =>
+    unwrap(client.POST("/api/v1/sso/connections/{id}/domains/{domain}/verify", { params: { path } })),
+  );
+
+export const useRemoveDomain = () =>
+  useChange(keys, (path: { id: string; domain: string }) =>
+    unwrap(client.DELETE("/api/v1/sso/connections/{id}/domains/{domain}", { params: { path } })),
+  );
+
+export const useTest = () =>
+  useChange([], (id: string) => unwrap(client.POST("/api/v1/sso/connections/{id}/test", { params: { path: { id } } })));
+
+export const useTestResult = () =>
+  useMutation({
+    mutationFn: (path: { id: string; testId: string }) =>
+      unwrap(client.GET("/api/v1/sso/connections/{id}/tests/{testId}", { params: { path } })),
+  });
