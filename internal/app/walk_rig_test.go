@@ -1,8 +1,6 @@
 package app_test
 
 import (
-	"encoding/json"
-	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -247,12 +245,4 @@ func stackless(t *testing.T, what string, status int, body []byte) {
 			t.Errorf("%s: the answer tells %q: %s", what, leak, body)
 		}
 	}
-}
-
-func compact(v any) string {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Sprint(v)
-	}
-	return string(b)
 }
