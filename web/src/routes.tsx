@@ -15,6 +15,7 @@ import { type AuditFilters, readAuditFilters } from "./features/compliance/filte
 import { CallsPage } from "./features/conversation/CallsPage";
 import { type CallFilters, readFilters } from "./features/conversation/filters";
 import { meQuery } from "./features/identity/api";
+import { Reach, reach } from "./features/identity/permissions";
 import { SettingsLayout, SettingsStart } from "./features/identity/SettingsLayout";
 import { SetupPage } from "./features/identity/SetupPage";
 import { SignInPage } from "./features/identity/SignInPage";
@@ -22,6 +23,7 @@ import { ModelsPage } from "./features/model/ModelsPage";
 import { OverviewPage } from "./features/overview/OverviewPage";
 import { PhonesPage } from "./features/telephony/PhonesPage";
 import type { Feed } from "./realtime/client";
+import { places } from "./shell/places";
 import { Shell } from "./shell/Shell";
 import { Empty, Failed } from "./ui/states";
 
@@ -94,12 +96,21 @@ const app = createRoute({
       if (location.pathname !== "/account") throw redirect({ to: "/account" });
       return;
     }
-    context.feed.start();
+    if (reach(me.permissions, "call:read") > Reach.None) context.feed.start(); // it tells of calls
   },
   component: Shell,
 });
 
-const overview = createRoute({ getParentRoute: () => app, path: "/", component: OverviewPage });
+const overview = createRoute({
+  getParentRoute: () => app,
+  path: "/",
+  beforeLoad: ({ context }) => {
+    const me = context.queries.getQueryData(meQuery.queryKey);
+    const first = places.find((p) => p.opens.some((o) => reach(me?.permissions ?? [], o) > Reach.None));
+    if (first && first.to !== "/") throw redirect({ to: first.to });
+  },
+  component: OverviewPage,
+});
 const calls = createRoute({
   getParentRoute: () => app,
   path: "/calls",

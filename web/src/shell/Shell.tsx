@@ -1,40 +1,21 @@
 import { ActionIcon, Group, Text, Tooltip, useMantineColorScheme } from "@mantine/core";
 import { useHotkeys } from "@mantine/hooks";
-import {
-  IconDeviceLandlinePhone,
-  IconHeadset,
-  IconHome2,
-  IconMoon,
-  IconPhoneCall,
-  IconSettings,
-  IconSparkles,
-  IconSun,
-} from "@tabler/icons-react";
+import { IconMoon, IconSun } from "@tabler/icons-react";
 import { Link, Outlet, useNavigate } from "@tanstack/react-router";
 import { useRef } from "react";
 import { useMay } from "../features/identity/api";
-import { sections } from "../features/identity/sections";
 import { useFeedState } from "../realtime/hooks";
 import { Impersonating } from "./Impersonating";
 import { Logo } from "./Logo";
+import { places as all, type Place } from "./places";
 import { showShortcuts } from "./Shortcuts";
 import css from "./shell.module.css";
 import { UserMenu } from "./UserMenu";
 
-const allPlaces = [
-  { to: "/", label: "Overview", icon: IconHome2, key: "o", opens: ["call:read"] },
-  { to: "/calls", label: "Calls", icon: IconPhoneCall, key: "c", opens: ["call:read"] },
-  { to: "/agents", label: "Agents", icon: IconHeadset, key: "a", opens: ["agent:read"] },
-  { to: "/models", label: "Models", icon: IconSparkles, key: "m", opens: ["model:read"] },
-  { to: "/phones", label: "Phones", icon: IconDeviceLandlinePhone, key: "p", opens: ["phone:read"] },
-  { to: "/settings", label: "Settings", icon: IconSettings, key: "s", opens: sections.map((x) => x.permission) },
-] as const;
-type Where = (typeof allPlaces)[number];
-
 /** The places the person may go to. */
-function usePlaces(): Where[] {
+function usePlaces(): Place[] {
   const may = useMay();
-  return allPlaces.filter((p) => p.opens.some(may.some));
+  return all.filter((p) => p.opens.some(may.some));
 }
 
 /** What surrounds every page: where one can go, who one is, and the keyboard. */
@@ -79,7 +60,7 @@ export function Shell() {
           <Logo /> Parley
         </Link>
         {places.map((p) => (
-          <Place key={p.to} place={p} />
+          <PlaceLink key={p.to} place={p} />
         ))}
         <div className={css.foot}>
           <FeedLine />
@@ -94,14 +75,14 @@ export function Shell() {
       </main>
       <nav className={css.bottom} aria-label="Main, at the bottom">
         {places.slice(0, 5).map((p) => (
-          <Place key={p.to} place={p} />
+          <PlaceLink key={p.to} place={p} />
         ))}
       </nav>
     </div>
   );
 }
 
-function Place({ place }: { place: Where }) {
+function PlaceLink({ place }: { place: Place }) {
   const { to, label, icon: Icon } = place;
   return (
     <Link to={to} className={css.link} activeOptions={{ exact: to === "/", includeSearch: false }}>

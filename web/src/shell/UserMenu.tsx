@@ -14,6 +14,7 @@ import { useContext } from "react";
 import type { Account } from "../api/types";
 import { signOut, switchOrganisation, useArrive, useMe } from "../features/identity/api";
 import { FeedContext } from "../realtime/hooks";
+import { words } from "../ui/format";
 import { failed } from "../ui/notify";
 import { showShortcuts } from "./Shortcuts";
 
@@ -58,7 +59,7 @@ export function UserMenu({ compact }: { compact?: boolean }) {
       </Menu.Target>
       <Menu.Dropdown mah="80dvh" style={{ overflowY: "auto" }}>
         <Menu.Label style={{ overflowWrap: "anywhere" }}>
-          {me.user.email} · {me.roleName}
+          {me.user.email} · {words(me.roleName)}
         </Menu.Label>
         <Organisations me={me} />
         {!me.impersonatedBy && (

@@ -1,5 +1,6 @@
 import { Button, Group, PasswordInput, SimpleGrid, Stack, Text } from "@mantine/core";
 import { useForm } from "@mantine/form";
+import { words } from "../../ui/format";
 import { done, refuse } from "../../ui/notify";
 import { Page } from "../../ui/Page";
 import { Section } from "../../ui/Section";
@@ -33,7 +34,7 @@ export function AccountPage() {
                   <Fact name="Name" value={account.user.name || "–"} />
                   <Fact name="E-mail" value={account.user.email} />
                   <Fact name="Organisation" value={account.organisation.name} />
-                  <Fact name="Role" value={account.roleName} />
+                  <Fact name="Role" value={words(account.roleName)} />
                 </SimpleGrid>
               </Section>
               <TwoFactor />

@@ -61,7 +61,7 @@ function Meter({ kind, data }: { kind: (typeof kinds)[number]; data: LimitsView 
         />
       )}
       {full && (
-        <Text size="sm" mt={6} c="red">
+        <Text size="sm" mt={6} fw={600}>
           The limit is reached.
         </Text>
       )}
