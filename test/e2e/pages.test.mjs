@@ -26,6 +26,21 @@ before(async () => {
   browser = await launch();
   await session.api("POST", "/phones", { username: "reception", displayName: "Reception" });
   await session.api("POST", "/tokens", { name: "Nightly export" });
+  await session.api("POST", "/tokens", { name: "Dashboard", scopes: ["call:read", "agent:*"], allowedIps: ["10.1.0.0/16"] });
+  await session.api("POST", "/teams", { name: "Reception", description: "Day and evening desk" });
+  await session.api("POST", "/roles", { name: "Auditor", description: "Reads the trail", permissions: ["audit:*", "member:read"] });
+  await session.api("POST", "/invitations", { email: "bo@lakeside.example", role: "agent" });
+  await session.api("POST", "/legal-holds", { scope: "person", subject: "+49 30 123456", reason: "Claim 7/26" });
+  await session.api("POST", "/sso/connections", {
+    name: "Entra ID",
+    protocol: "oidc",
+    oidc: { issuer: "https://login.example.org", clientId: "parley", scopes: [], emailClaim: "" },
+    clientSecret: "not a real one",
+    defaultRole: "viewer",
+  });
+  await session.api("POST", "/super/plans", { name: "Small", limits: { calls: 5, minutes: 2000, seats: 10 } });
+  const mine = (await session.json("/me")).organisation.id;
+  await session.api("PATCH", `/super/organisations/${mine}`, { limits: { minutes: 500, seats: 2, agents: 3 } });
   const { items: agents } = await session.json("/agents");
   const agent = (slug) => agents.find((a) => a.slug === slug).id;
   const call = await typedCall(agent("front-desk"));
@@ -45,7 +60,19 @@ before(async () => {
     versions: [`/agents/${agent("front-desk")}?tab=versions`, /./],
     models: ["/models", "Built in"],
     phones: ["/phones", "Phones"],
-    settings: ["/settings", "API tokens"],
+    account: ["/account", "Your account"],
+    organisation: ["/settings/organisation", "Organisation"],
+    people: ["/settings/people", "People"],
+    teams: ["/settings/teams", "Teams"],
+    roles: ["/settings/roles", "Roles"],
+    security: ["/settings/security", "Security"],
+    sso: ["/settings/sso", "Single sign-on"],
+    tokens: ["/settings/tokens", "API tokens"],
+    use: ["/settings/limits", "Limits and use"],
+    audit: ["/settings/audit", "Audit trail"],
+    retention: ["/settings/retention", "Retention"],
+    installation: ["/super", "Installation"],
+    tenant: [`/super/${(await session.json("/me")).organisation.id}`, "Plan and limits"],
   };
 });
 after(async () => {
@@ -83,7 +110,7 @@ async function violations(page) {
 }
 
 for (const [look, options] of Object.entries(looks)) {
-  test(`every page, ${look}`, { timeout: 120_000 }, async () => {
+  test(`every page, ${look}`, { timeout: 240_000 }, async () => {
     const { page, context, problems } = await open(browser, options);
     await page.goto(`${server.base}/sign-in`);
     await page.getByRole("heading", { name: "Sign in" }).waitFor();

@@ -10,6 +10,7 @@ import type { Agent, Definition, Flow } from "../../api/types";
 import { confirm, done, failed } from "../../ui/notify";
 import { Page } from "../../ui/Page";
 import { Loaded, Rows } from "../../ui/states";
+import { useMay } from "../identity/api";
 import { TalkPanel } from "../voice/TalkPanel";
 import css from "./agent.module.css";
 import { useAgent, useDeleteAgent, useProblems, usePublish, useRenameAgent, useSaveVersion, useVersion } from "./api";
@@ -47,6 +48,7 @@ function Editor({ agent, saved, number }: { agent: Agent; saved: Definition; num
   const problems = useProblems(settled);
   const save = useSaveVersion(agent.id);
   const publish = usePublish(agent.id);
+  const may = useMay();
   const dirty = !same(draft, saved);
 
   // Somebody else's newer version replaces what is shown, unless there is work in progress here.
@@ -118,37 +120,43 @@ function Editor({ agent, saved, number }: { agent: Agent; saved: Definition; num
       }
       actions={
         <>
-          <Button
-            variant={talk ? "light" : "default"}
-            leftSection={<IconMicrophone size={16} />}
-            onClick={() => navigate({ search: (s) => ({ ...s, talk: talk ? undefined : true }), replace: true })}
-            aria-pressed={talk}
-          >
-            Talk
-          </Button>
-          {unpublished ? (
+          {may.some("call:create") && (
             <Button
-              loading={publish.isPending}
-              onClick={() =>
-                publish.mutate(agent.latestVersion, {
-                  onSuccess: () => done(`Version ${agent.latestVersion} takes the calls from now on.`),
-                  onError: failed,
-                })
-              }
+              variant={talk ? "light" : "default"}
+              leftSection={<IconMicrophone size={16} />}
+              onClick={() => navigate({ search: (s) => ({ ...s, talk: talk ? undefined : true }), replace: true })}
+              aria-pressed={talk}
             >
-              Publish version {agent.latestVersion}
+              Talk
             </Button>
-          ) : (
-            <>
-              <Button variant="default" disabled={!dirty} loading={save.isPending} onClick={() => store(false)}>
-                Save
-              </Button>
-              <Button disabled={!dirty} loading={save.isPending || publish.isPending} onClick={() => store(true)}>
-                Save and publish
-              </Button>
-            </>
           )}
-          <More agent={agent} />
+          {unpublished
+            ? may.some("agent:publish") && (
+                <Button
+                  loading={publish.isPending}
+                  onClick={() =>
+                    publish.mutate(agent.latestVersion, {
+                      onSuccess: () => done(`Version ${agent.latestVersion} takes the calls from now on.`),
+                      onError: failed,
+                    })
+                  }
+                >
+                  Publish version {agent.latestVersion}
+                </Button>
+              )
+            : may.some("agent:update") && (
+                <>
+                  <Button variant="default" disabled={!dirty} loading={save.isPending} onClick={() => store(false)}>
+                    Save
+                  </Button>
+                  {may.some("agent:publish") && (
+                    <Button disabled={!dirty} loading={save.isPending || publish.isPending} onClick={() => store(true)}>
+                      Save and publish
+                    </Button>
+                  )}
+                </>
+              )}
+          {(may.some("agent:update") || may.some("agent:delete")) && <More agent={agent} />}
         </>
       }
     >
@@ -258,6 +266,7 @@ function askToLeave(): Promise<boolean> {
 function More({ agent }: { agent: Agent }) {
   const [open, dialog] = useDisclosure(false);
   const remove = useDeleteAgent();
+  const may = useMay();
   const rename = useRenameAgent(agent.id);
   const navigate = useNavigate();
   const form = useForm({ initialValues: { name: agent.name, slug: agent.slug } });
@@ -270,30 +279,34 @@ function More({ agent }: { agent: Agent }) {
           </ActionIcon>
         </Menu.Target>
         <Menu.Dropdown>
-          <Menu.Item leftSection={<IconPencil size={16} />} onClick={dialog.open}>
-            Rename
-          </Menu.Item>
-          <Menu.Item
-            color="red"
-            leftSection={<IconTrash size={16} />}
-            onClick={() =>
-              confirm({
-                title: `Delete ${agent.name}?`,
-                text: `Calls to sip:${agent.slug} are refused from then on. Its calls so far stay in the list.`,
-                action: "Delete",
-                onConfirm: () =>
-                  remove.mutate(agent.id, {
-                    onSuccess: () => {
-                      done("The agent was deleted.");
-                      void navigate({ to: "/agents", ignoreBlocker: true });
-                    },
-                    onError: failed,
-                  }),
-              })
-            }
-          >
-            Delete
-          </Menu.Item>
+          {may.some("agent:update") && (
+            <Menu.Item leftSection={<IconPencil size={16} />} onClick={dialog.open}>
+              Rename
+            </Menu.Item>
+          )}
+          {may.some("agent:delete") && (
+            <Menu.Item
+              color="red"
+              leftSection={<IconTrash size={16} />}
+              onClick={() =>
+                confirm({
+                  title: `Delete ${agent.name}?`,
+                  text: `Calls to sip:${agent.slug} are refused from then on. Its calls so far stay in the list.`,
+                  action: "Delete",
+                  onConfirm: () =>
+                    remove.mutate(agent.id, {
+                      onSuccess: () => {
+                        done("The agent was deleted.");
+                        void navigate({ to: "/agents", ignoreBlocker: true });
+                      },
+                      onError: failed,
+                    }),
+                })
+              }
+            >
+              Delete
+            </Menu.Item>
+          )}
         </Menu.Dropdown>
       </Menu>
       <Modal opened={open} onClose={dialog.close} title="Rename">

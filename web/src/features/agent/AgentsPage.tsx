@@ -10,13 +10,14 @@ import { slugify, when } from "../../ui/format";
 import { failed } from "../../ui/notify";
 import { Page } from "../../ui/Page";
 import { Empty, Loaded, Rows } from "../../ui/states";
+import { useMay } from "../identity/api";
 import css from "./agent.module.css";
 import { useAgents, useCreateAgent, useTemplates } from "./api";
 
 export function AgentsPage() {
   const agents = useAgents();
   const [open, dialog] = useDisclosure(false);
-  const add = (
+  const add = useMay()("agent:create") && (
     <Button leftSection={<IconPlus size={16} />} onClick={dialog.open}>
       New agent
     </Button>
@@ -49,6 +50,7 @@ export function AgentsPage() {
 }
 
 function AgentCard({ agent }: { agent: Agent }) {
+  const talk = useMay().some("call:create");
   return (
     <Paper p="lg" className={css.card}>
       <Group justify="space-between" wrap="nowrap" align="flex-start">
@@ -75,17 +77,19 @@ function AgentCard({ agent }: { agent: Agent }) {
         <Text size="xs" c="dimmed">
           Changed {when(agent.updatedAt)}
         </Text>
-        <Button
-          size="xs"
-          variant="light"
-          leftSection={<IconMicrophone size={15} />}
-          disabled={agent.publishedVersion === null}
-          renderRoot={(p) => (
-            <Link {...p} to="/agents/$agentId" params={{ agentId: agent.id }} search={{ talk: true }} />
-          )}
-        >
-          Talk
-        </Button>
+        {talk && (
+          <Button
+            size="xs"
+            variant="light"
+            leftSection={<IconMicrophone size={15} />}
+            disabled={agent.publishedVersion === null}
+            renderRoot={(p) => (
+              <Link {...p} to="/agents/$agentId" params={{ agentId: agent.id }} search={{ talk: true }} />
+            )}
+          >
+            Talk
+          </Button>
+        )}
       </Group>
     </Paper>
   );

@@ -4,6 +4,7 @@ import type { Agent, AgentVersion, Definition } from "../../api/types";
 import { when } from "../../ui/format";
 import { done, failed } from "../../ui/notify";
 import { Loaded } from "../../ui/states";
+import { useMay } from "../identity/api";
 import css from "./agent.module.css";
 import { usePublish, useVersions } from "./api";
 import { differences } from "./definition";
@@ -20,6 +21,7 @@ type Props = {
 export function Versions({ agent, draft, dirty, load, store }: Props) {
   const versions = useVersions(agent.id);
   const publish = usePublish(agent.id);
+  const may = useMay();
   const [note, setNote] = useState("");
   return (
     <Paper p="lg">
@@ -62,10 +64,12 @@ export function Versions({ agent, draft, dirty, load, store }: Props) {
                       <Text size="sm">{v.note || summary(v, items[i + 1])}</Text>
                     </div>
                     <Group gap="xs">
-                      <Button size="xs" variant="default" onClick={() => load(v.definition)}>
-                        Edit from here
-                      </Button>
-                      {v.number !== agent.publishedVersion && (
+                      {may.some("agent:update") && (
+                        <Button size="xs" variant="default" onClick={() => load(v.definition)}>
+                          Edit from here
+                        </Button>
+                      )}
+                      {may.some("agent:publish") && v.number !== agent.publishedVersion && (
                         <Button
                           size="xs"
                           variant="light"

@@ -9,6 +9,7 @@ import { bytes, clock, latency, when, words } from "../../ui/format";
 import { done, failed } from "../../ui/notify";
 import { Page } from "../../ui/Page";
 import { Loaded, Rows } from "../../ui/states";
+import { useMay } from "../identity/api";
 import { callerName, files, useCall, useHangup, useTranscript } from "./api";
 import { CallStatus, channelNames } from "./CallStatus";
 import css from "./conversation.module.css";
@@ -150,6 +151,8 @@ function plain(value: unknown): string {
 
 function Hangup({ id }: { id: string }) {
   const hangup = useHangup();
+  const may = useMay();
+  if (!may.some("call:update")) return null;
   return (
     <Button
       color="red.8"

@@ -6,6 +6,7 @@ import { when } from "../../ui/format";
 import { confirm, done, failed } from "../../ui/notify";
 import { Page } from "../../ui/Page";
 import { Empty, Loaded, Rows } from "../../ui/states";
+import { useMay } from "../identity/api";
 import { useDeleteModel, useModels, useProbe } from "./api";
 import { ModelForm } from "./ModelForm";
 import { ProbeLines } from "./Probe";
@@ -14,7 +15,7 @@ import { serviceNames } from "./presets";
 export function ModelsPage() {
   const models = useModels();
   const [editing, setEditing] = useState<Model | "new" | null>(null);
-  const add = (
+  const add = useMay()("model:create") && (
     <Button leftSection={<IconPlus size={16} />} onClick={() => setEditing("new")}>
       Add a server
     </Button>
@@ -76,6 +77,7 @@ const about: Record<string, string> = {
 
 function ModelCard({ model, edit }: { model: Model; edit?: () => void }) {
   const probe = useProbe();
+  const may = useMay();
   const remove = useDeleteModel();
   const checked = model.status.checkedAt !== null;
   return (
@@ -96,7 +98,7 @@ function ModelCard({ model, edit }: { model: Model; edit?: () => void }) {
             <Badge color={model.status.ok ? "pine" : checked ? "red" : "gray"}>
               {model.status.ok ? "Works" : checked ? "Does not work" : "Not checked"}
             </Badge>
-            {edit && (
+            {edit && (may("model:update") || may("model:delete")) && (
               <Menu position="bottom-end">
                 <Menu.Target>
                   <ActionIcon variant="subtle" color="gray" aria-label={`Actions for ${model.name}`}>
@@ -104,27 +106,31 @@ function ModelCard({ model, edit }: { model: Model; edit?: () => void }) {
                   </ActionIcon>
                 </Menu.Target>
                 <Menu.Dropdown>
-                  <Menu.Item leftSection={<IconPencil size={16} />} onClick={edit}>
-                    Change
-                  </Menu.Item>
-                  <Menu.Item
-                    color="red"
-                    leftSection={<IconTrash size={16} />}
-                    onClick={() =>
-                      confirm({
-                        title: `Delete ${model.name}?`,
-                        text: "Its keys are deleted too. Agents that use it can no longer take calls until they are given another.",
-                        action: "Delete",
-                        onConfirm: () =>
-                          remove.mutate(model.id, {
-                            onSuccess: () => done("The server was deleted."),
-                            onError: failed,
-                          }),
-                      })
-                    }
-                  >
-                    Delete
-                  </Menu.Item>
+                  {may("model:update") && (
+                    <Menu.Item leftSection={<IconPencil size={16} />} onClick={edit}>
+                      Change
+                    </Menu.Item>
+                  )}
+                  {may("model:delete") && (
+                    <Menu.Item
+                      color="red"
+                      leftSection={<IconTrash size={16} />}
+                      onClick={() =>
+                        confirm({
+                          title: `Delete ${model.name}?`,
+                          text: "Its keys are deleted too. Agents that use it can no longer take calls until they are given another.",
+                          action: "Delete",
+                          onConfirm: () =>
+                            remove.mutate(model.id, {
+                              onSuccess: () => done("The server was deleted."),
+                              onError: failed,
+                            }),
+                        })
+                      }
+                    >
+                      Delete
+                    </Menu.Item>
+                  )}
                 </Menu.Dropdown>
               </Menu>
             )}
@@ -152,14 +158,16 @@ function ModelCard({ model, edit }: { model: Model; edit?: () => void }) {
           <Text size="xs" c="dimmed">
             {checked ? `Checked ${when(model.status.checkedAt)}` : ""}
           </Text>
-          <Button
-            size="xs"
-            variant="default"
-            loading={probe.isPending}
-            onClick={() => probe.mutate({ id: model.id }, { onError: failed })}
-          >
-            Check now
-          </Button>
+          {may("model:update") && (
+            <Button
+              size="xs"
+              variant="default"
+              loading={probe.isPending}
+              onClick={() => probe.mutate({ id: model.id }, { onError: failed })}
+            >
+              Check now
+            </Button>
+          )}
         </Group>
       </Stack>
     </Paper>

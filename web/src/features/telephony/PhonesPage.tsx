@@ -24,6 +24,7 @@ import { when } from "../../ui/format";
 import { confirm, done, failed } from "../../ui/notify";
 import { Page } from "../../ui/Page";
 import { Empty, Loaded } from "../../ui/states";
+import { useMay } from "../identity/api";
 import { useCreatePhone, useDeletePhone, useNewPassword, usePhones } from "./api";
 
 type Secret = { username: string; password: string };
@@ -32,7 +33,7 @@ export function PhonesPage() {
   const phones = usePhones();
   const [open, dialog] = useDisclosure(false);
   const [secret, setSecret] = useState<Secret | null>(null);
-  const add = (
+  const add = useMay()("phone:create") && (
     <Button leftSection={<IconPlus size={16} />} onClick={dialog.open}>
       Add a phone
     </Button>
@@ -82,6 +83,7 @@ export function PhonesPage() {
 function PhoneTable({ phones, onSecret }: { phones: Phone[]; onSecret: (s: Secret) => void }) {
   const remove = useDeletePhone();
   const renew = useNewPassword();
+  const may = useMay();
   return (
     <Table.ScrollContainer minWidth={640}>
       <Table horizontalSpacing="md">
@@ -113,47 +115,56 @@ function PhoneTable({ phones, onSecret }: { phones: Phone[]; onSecret: (s: Secre
                 ))}
               </Table.Td>
               <Table.Td ta="right">
-                <Menu position="bottom-end">
-                  <Menu.Target>
-                    <ActionIcon variant="subtle" color="gray" aria-label={`Actions for ${p.username}`}>
-                      <IconDots size={18} />
-                    </ActionIcon>
-                  </Menu.Target>
-                  <Menu.Dropdown>
-                    <Menu.Item
-                      leftSection={<IconKey size={16} />}
-                      onClick={() =>
-                        confirm({
-                          title: `New password for ${p.username}?`,
-                          text: "The old one stops working, and the phone is signed off until it has the new one.",
-                          action: "Make a new password",
-                          onConfirm: () =>
-                            renew.mutate(p.id, {
-                              onSuccess: (r) => onSecret({ username: p.username, password: r.password ?? "" }),
-                              onError: failed,
-                            }),
-                        })
-                      }
-                    >
-                      New password
-                    </Menu.Item>
-                    <Menu.Item
-                      color="red"
-                      leftSection={<IconTrash size={16} />}
-                      onClick={() =>
-                        confirm({
-                          title: `Delete ${p.username}?`,
-                          text: "The phone can no longer register or be called. Calls already made stay in the list.",
-                          action: "Delete",
-                          onConfirm: () =>
-                            remove.mutate(p.id, { onSuccess: () => done("The phone was deleted."), onError: failed }),
-                        })
-                      }
-                    >
-                      Delete
-                    </Menu.Item>
-                  </Menu.Dropdown>
-                </Menu>
+                {(may("phone:update") || may("phone:delete")) && (
+                  <Menu position="bottom-end">
+                    <Menu.Target>
+                      <ActionIcon variant="subtle" color="gray" aria-label={`Actions for ${p.username}`}>
+                        <IconDots size={18} />
+                      </ActionIcon>
+                    </Menu.Target>
+                    <Menu.Dropdown>
+                      {may("phone:update") && (
+                        <Menu.Item
+                          leftSection={<IconKey size={16} />}
+                          onClick={() =>
+                            confirm({
+                              title: `New password for ${p.username}?`,
+                              text: "The old one stops working, and the phone is signed off until it has the new one.",
+                              action: "Make a new password",
+                              onConfirm: () =>
+                                renew.mutate(p.id, {
+                                  onSuccess: (r) => onSecret({ username: p.username, password: r.password ?? "" }),
+                                  onError: failed,
+                                }),
+                            })
+                          }
+                        >
+                          New password
+                        </Menu.Item>
+                      )}
+                      {may("phone:delete") && (
+                        <Menu.Item
+                          color="red"
+                          leftSection={<IconTrash size={16} />}
+                          onClick={() =>
+                            confirm({
+                              title: `Delete ${p.username}?`,
+                              text: "The phone can no longer register or be called. Calls already made stay in the list.",
+                              action: "Delete",
+                              onConfirm: () =>
+                                remove.mutate(p.id, {
+                                  onSuccess: () => done("The phone was deleted."),
+                                  onError: failed,
+                                }),
+                            })
+                          }
+                        >
+                          Delete
+                        </Menu.Item>
+                      )}
+                    </Menu.Dropdown>
+                  </Menu>
+                )}
               </Table.Td>
             </Table.Tr>
           ))}
