@@ -85,7 +85,7 @@ test("signing out ends the session", async () => {
   await page.goto(`${server.base}/phones`);
   await page.getByLabel("E-mail").fill(owner.email);
   await page.getByLabel("Password", { exact: false }).first().fill(owner.password);
-  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("button", { name: "Sign in", exact: true }).click();
   await page.getByRole("heading", { name: "Phones", exact: true }).waitFor();
 });
 
