@@ -75,15 +75,15 @@ func (o *terminal) String() string {
 type server struct {
 	*app.App
 	screen *terminal
+	logs   *terminal
 	stop   context.CancelFunc
 	ended  chan error
 }
 
 func start(t *testing.T, c app.Config) *server {
 	t.Helper()
-	s := &server{screen: &terminal{}, ended: make(chan error, 1)}
-	logs := &terminal{}
-	a, err := app.New(c, "test", s.screen, logs)
+	s := &server{screen: &terminal{}, logs: &terminal{}, ended: make(chan error, 1)}
+	a, err := app.New(c, "test", s.screen, s.logs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func start(t *testing.T, c app.Config) *server {
 		cancel()
 		<-over
 		if t.Failed() {
-			t.Log(logs.String())
+			t.Log(s.logs.String())
 		}
 	})
 	select {

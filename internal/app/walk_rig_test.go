@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/parley-voice/parley/internal/app"
 	"github.com/parley-voice/parley/internal/platform/db/dbtest"
 )
 
@@ -173,6 +174,11 @@ func openHouse(t *testing.T, databaseURL, rtp string) (*server, *client) {
 	t.Helper()
 	c := settings(t.TempDir(), rtp)
 	c.DatabaseURL = databaseURL
+	return openWith(t, c)
+}
+
+func openWith(t *testing.T, c app.Config) (*server, *client) {
+	t.Helper()
 	c.RateAddress, c.RateSignIn, c.RateRead, c.RateWrite, c.RateOrganisation = "off", "off", "off", "off", "off"
 	s := start(t, c)
 	base, token := s.screen.link(t)
