@@ -116,7 +116,7 @@ function Filters({ filters, names }: { filters: AuditFilters; names: Map<string,
   const people = [...names].map(([value, label]) => ({ value, label }));
   if (filters.actor && !names.has(filters.actor)) people.push({ value: filters.actor, label: filters.actor });
   return (
-    <SimpleGrid cols={{ base: 1, xs: 2, md: 3, lg: 4 }} spacing="sm" component="search">
+    <SimpleGrid cols={{ base: 2, md: 3, lg: 4 }} spacing="sm" component="search">
       {people.length > 0 ? (
         <Select
           label="Who"

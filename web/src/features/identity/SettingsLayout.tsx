@@ -1,6 +1,7 @@
 import { Text } from "@mantine/core";
 import { IconLock } from "@tabler/icons-react";
-import { Link, Navigate, Outlet } from "@tanstack/react-router";
+import { Link, Navigate, Outlet, useLocation } from "@tanstack/react-router";
+import { useEffect, useRef } from "react";
 import { Empty } from "../../ui/states";
 import { useMay } from "./api";
 import { sections } from "./sections";
@@ -9,9 +10,15 @@ import css from "./settings.module.css";
 /** The settings of an organisation: a list of sections beside the one that is open. */
 export function SettingsLayout() {
   const may = useMay();
+  const list = useRef<HTMLElement>(null);
+  const { pathname } = useLocation();
+  // On a phone the list is a row that scrolls; the section that is open shall be in sight.
+  useEffect(() => {
+    list.current?.querySelector(`[href="${pathname}"]`)?.scrollIntoView({ inline: "center", block: "nearest" });
+  }, [pathname]);
   return (
     <div className={css.frame}>
-      <nav className={css.nav} aria-label="Settings">
+      <nav ref={list} className={css.nav} aria-label="Settings">
         <Text size="xs" c="dimmed" fw={600} className={css.label}>
           Settings
         </Text>
