@@ -253,7 +253,7 @@ func signIn(t *testing.T, base string) *client {
 		t.Fatalf("sign in: %d %s", res.StatusCode, b)
 	}
 	cookie := res.Cookies()[0]
-	if !cookie.HttpOnly || cookie.SameSite != http.SameSiteLaxMode {
+	if !cookie.HttpOnly || cookie.SameSite != http.SameSiteStrictMode {
 		t.Errorf("the cookie is %v", cookie)
 	}
 	browser := c.with("Cookie", cookie.Name+"="+cookie.Value)
