@@ -58,6 +58,7 @@ func newAudited(t *testing.T, d *db.DB) *audited {
 	add("GET", "/thing/{id}", "thing:read", "", fine)
 	add("GET", "/sound/{id}", "thing:read", "thing.sound.read", fine)
 	add("POST", "/thing/{id}", "thing:update", "", fine)
+	add("POST", "/question/{id}", "thing:read", "", fine)
 	add("DELETE", "/thing/{id}", "thing:delete", "", func(ctx context.Context, in *itemInput) (*struct{}, error) {
 		return nil, d.InTenant(ctx, "a", func(ctx context.Context, tx *db.Tx) error {
 			return identity.Audit(ctx, tx, "a", identity.Change{Action: "thing.own", Kind: "thing", ID: in.ID})
@@ -124,6 +125,7 @@ func TestWhatIsNoted(t *testing.T) {
 	dbtest.Each(t, nil, func(t *testing.T, d *db.DB) {
 		f := newAudited(t, d)
 		f.do("owner-a", "GET", "/thing/1", 204)    // harmless
+		f.do("owner-a", "POST", "/question/1", 204)
 		f.do("", "POST", "/thing/1", 401)          // nobody
 		f.do("owner-a", "PUT", "/thing/1", 409)    // nothing changed
 		f.do("owner-a", "POST", "/thing/1", 204)   // noted here
