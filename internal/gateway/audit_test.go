@@ -124,7 +124,7 @@ func same(t *testing.T, got []string, want ...string) {
 func TestWhatIsNoted(t *testing.T) {
 	dbtest.Each(t, nil, func(t *testing.T, d *db.DB) {
 		f := newAudited(t, d)
-		f.do("owner-a", "GET", "/thing/1", 204)    // harmless
+		f.do("owner-a", "GET", "/thing/1", 204) // harmless
 		f.do("owner-a", "POST", "/question/1", 204)
 		f.do("", "POST", "/thing/1", 401)          // nobody
 		f.do("owner-a", "PUT", "/thing/1", 409)    // nothing changed
