@@ -145,7 +145,7 @@ func (d *slowDisk) Create(path string) (File, error) {
 // A disk that hangs costs entries and sound, both counted and told of, and never holds up the call. What was lost is
 // silence: the rest stays in its place.
 func TestAHangingDiskCostsNoTime(t *testing.T) {
-	disk := &slowDisk{make(chan struct{}), make(chan struct{})}
+	disk := &slowDisk{make(chan struct{}, 1), make(chan struct{})} // entered keeps one: the writer may be there first
 	r := onSQLite(t, func(c *Config) { c.Files = disk })
 	c := r.begin(orgA, "1")
 	c.Append(event.Entry{Kind: event.EntryVADStart})
