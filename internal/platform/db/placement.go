@@ -92,27 +92,47 @@ func (s *state) placementRow(ctx context.Context, orgID string) (Placement, erro
 
 // reach gives the database an organisation is in. The caller calls the function when it is done.
 func (d *DB) reach(ctx context.Context, orgID string) (*store, func(), error) {
-	p, ok := d.dir.get(orgID)
-	if !ok {
-		var err error
-		if p, err = d.Placement(ctx, orgID); err != nil {
-			return nil, nil, err
-		}
-		if p.State != placeActive {
-			return nil, nil, fault.New(fault.Unavailable, "the organisation's database is being made; try again in a moment")
-		}
-		d.dir.put(p)
-	}
-	if !p.own() {
-		return d.master, func() {}, nil
-	}
-	st, done, err := d.pools.take(ctx, p)
+	p, err := d.whereabouts(ctx, orgID)
 	if err != nil {
-		// It may have been moved and its old database removed: the next one asks again.
-		d.dir.forget(orgID)
-		return nil, nil, fmt.Errorf("open the organisation's database: %w", err)
+		return nil, nil, err
 	}
-	return st, done, nil
+	for {
+		if !p.own() {
+			return d.master, func() {}, nil
+		}
+		st, done, err := d.pools.take(ctx, p)
+		if err == nil {
+			return st, done, nil
+		}
+		// It may have been moved, and its old database removed, since its place was read.
+		d.dir.forget(orgID)
+		now, again := d.whereabouts(ctx, orgID)
+		if again != nil || now.sameDatabase(p) {
+			return nil, nil, fmt.Errorf("open the organisation's database: %w", err)
+		}
+		p = now
+	}
+}
+
+// whereabouts tells where an organisation is, as far as is remembered.
+func (d *DB) whereabouts(ctx context.Context, orgID string) (Placement, error) {
+	p, ok := d.dir.get(orgID)
+	if ok {
+		return p, nil
+	}
+	p, err := d.Placement(ctx, orgID)
+	if err != nil {
+		return p, err
+	}
+	if p.State != placeActive {
+		return p, fault.New(fault.Unavailable, "the organisation's database is being made; try again in a moment")
+	}
+	d.dir.put(p)
+	return p, nil
+}
+
+func (p Placement) sameDatabase(o Placement) bool {
+	return p.Placement == o.Placement && p.Region == o.Region && p.Database == o.Database
 }
 
 // openOwn opens and migrates an organisation's own database, which exists.
