@@ -1011,6 +1011,9 @@ type AcceptPostBody struct {
 
 // Account defines model for Account.
 type Account struct {
+	// AgentSuffix What follows an agent's name when it is called, as in sip:NAME.city-clinic@host; empty for the installation's oldest organisation
+	AgentSuffix string `json:"agentSuffix"`
+
 	// Challenge With second_factor: goes with the answer; valid for 5 minutes and 5 tries
 	Challenge *string `json:"challenge,omitempty"`
 

@@ -24,6 +24,9 @@ func TestAddress(t *testing.T) {
 		}
 		second, err := w.s.CreateOrganisation(ctx, identity.NewOrganisation{Name: "Shop!", OwnerEmail: "bert@example.com"})
 		w.must(err)
+		if w.me(w.anna).AgentSuffix != "" || w.me(w.bert).AgentSuffix != ".shop" {
+			w.Fatalf("suffixes %q, %q", w.me(w.anna).AgentSuffix, w.me(w.bert).AgentSuffix)
+		}
 		if at("shop-2") != second.Organisation.ID {
 			w.Fatal("the second shop has no address of its own")
 		}

@@ -22,6 +22,8 @@ type membership struct {
 	Super          bool    `bun:"super"`
 	OrganisationID string  `bun:"organisation_id"`
 	Organisation   string  `bun:"organisation"`
+	Address        string  `bun:"address"`
+	Oldest         bool    `bun:"oldest"` // organisation of the installation
 	Role           string  `bun:"role"`
 	RoleName       *string `bun:"role_name"`   // of a custom role
 	Patterns       *string `bun:"permissions"` // of a custom role, JSON
@@ -41,6 +43,7 @@ func membershipWhere(ctx context.Context, tx *db.Tx, where string, args ...any) 
 	err := tx.NewSelect().TableExpr("memberships AS m").
 		ColumnExpr("u.id AS user_id, u.email, u.name, u.password_hash, u.super, m.role, m.suspended_at").
 		ColumnExpr("o.id AS organisation_id, o.name AS organisation, o.session_idle_minutes, o.mfa_required").
+		ColumnExpr("o.address, NOT EXISTS (SELECT 1 FROM organisations AS e WHERE e.id < o.id) AS oldest").
 		ColumnExpr("o.suspended_at AS organisation_suspended_at, o.suspended_reason AS organisation_suspended_reason").
 		ColumnExpr("r.name AS role_name, r.permissions").
 		Join("JOIN users AS u ON u.id = m.user_id").
@@ -106,8 +109,16 @@ func (m *membership) account() Account {
 		User:         User{ID: m.UserID, Email: m.Email, Name: m.Name},
 		Organisation: Organisation{ID: m.OrganisationID, Name: m.Organisation},
 		Role:         m.Role, RoleName: name, Permissions: m.permissions(), Teams: nonNil(m.teams), SuperAdmin: m.Super,
-		Memberships: []AccountMembership{},
+		Memberships: []AccountMembership{}, AgentSuffix: m.agentSuffix(),
 	}
+}
+
+// agentSuffix is what follows an agent's name in an address: agents of the oldest organisation need none.
+func (m *membership) agentSuffix() string {
+	if m.Oldest {
+		return ""
+	}
+	return "." + m.Address
 }
 
 // stringList reads a list that this package wrote.

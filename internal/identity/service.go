@@ -142,6 +142,7 @@ type Account struct {
 	Teams        []string     `json:"teams" doc:"Ids of the person's teams"`
 	// Memberships is every organisation the person belongs to.
 	Memberships    []AccountMembership `json:"memberships" doc:"Every organisation the person belongs to"`
+	AgentSuffix    string              `json:"agentSuffix" doc:"What follows an agent's name when it is called, as in sip:NAME.city-clinic@host; empty for the installation's oldest organisation"`
 	SuperAdmin     bool                `json:"superAdmin" doc:"Administers the installation"`
 	ImpersonatedBy *Impersonation      `json:"impersonatedBy" doc:"The super-admin who acts as this person; null otherwise"`
 

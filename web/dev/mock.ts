@@ -36,6 +36,7 @@ const account: t.Account = {
   permissions: ["*"],
   teams: [],
   memberships: [{ organisation: { id: "o1", name: "Lakeside Clinic" }, role: "owner", suspended: false }],
+  agentSuffix: "",
   superAdmin: true,
   impersonatedBy: null,
 };

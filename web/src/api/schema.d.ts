@@ -1916,6 +1916,8 @@ export interface components {
             token: string;
         };
         Account: {
+            /** @description What follows an agent's name when it is called, as in sip:NAME.city-clinic@host; empty for the installation's oldest organisation */
+            agentSuffix: string;
             /** @description With second_factor: goes with the answer; valid for 5 minutes and 5 tries */
             challenge?: string;
             /** @description The super-admin who acts as this person; null otherwise */

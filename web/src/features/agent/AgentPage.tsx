@@ -10,7 +10,7 @@ import type { Agent, Definition, Flow } from "../../api/types";
 import { confirm, done, failed } from "../../ui/notify";
 import { Page } from "../../ui/Page";
 import { Loaded, Rows } from "../../ui/states";
-import { useMay } from "../identity/api";
+import { useMay, useSip } from "../identity/api";
 import { TalkPanel } from "../voice/TalkPanel";
 import css from "./agent.module.css";
 import { useAgent, useDeleteAgent, useProblems, usePublish, useRenameAgent, useSaveVersion, useVersion } from "./api";
@@ -39,6 +39,7 @@ export function AgentPage() {
 const emptyFlow: Flow = { data: {}, nodes: [{ id: "start", type: "start", data: { text: "Welcome." } }], edges: [] };
 
 function Editor({ agent, saved, number }: { agent: Agent; saved: Definition; number: number }) {
+  const sip = useSip();
   const { tab = "talk", talk = false } = useSearch({ from: "/app/agents/$agentId" });
   const navigate = useNavigate({ from: "/agents/$agentId" });
   const [draft, setDraft] = useState<Definition>(saved);
@@ -109,9 +110,7 @@ function Editor({ agent, saved, number }: { agent: Agent; saved: Definition; num
       }
       lead={
         <Group gap={10}>
-          <span className="mono">
-            sip:{agent.slug}@{location.hostname}
-          </span>
+          <span className="mono">{sip(agent.slug)}</span>
           <Badge color={agent.publishedVersion ? "pine" : "gray"}>
             {agent.publishedVersion ? `Version ${agent.publishedVersion} takes calls` : "Takes no calls yet"}
           </Badge>
@@ -264,6 +263,7 @@ function askToLeave(): Promise<boolean> {
 }
 
 function More({ agent }: { agent: Agent }) {
+  const sip = useSip();
   const [open, dialog] = useDisclosure(false);
   const remove = useDeleteAgent();
   const may = useMay();
@@ -291,7 +291,7 @@ function More({ agent }: { agent: Agent }) {
               onClick={() =>
                 confirm({
                   title: `Delete ${agent.name}?`,
-                  text: `Calls to sip:${agent.slug} are refused from then on. Its calls so far stay in the list.`,
+                  text: `Calls to ${sip(agent.slug)} are refused from then on. Its calls so far stay in the list.`,
                   action: "Delete",
                   onConfirm: () =>
                     remove.mutate(agent.id, {
@@ -328,7 +328,7 @@ function More({ agent }: { agent: Agent }) {
             <TextInput label="Name" required {...form.getInputProps("name")} />
             <TextInput
               label="Address"
-              description={`Phones call sip:${form.values.slug}@${location.hostname}`}
+              description={`Phones call ${sip(form.values.slug)}`}
               required
               {...form.getInputProps("slug")}
             />

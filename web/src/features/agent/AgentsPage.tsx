@@ -10,7 +10,7 @@ import { slugify, when } from "../../ui/format";
 import { failed } from "../../ui/notify";
 import { Page } from "../../ui/Page";
 import { Empty, Loaded, Rows } from "../../ui/states";
-import { useMay } from "../identity/api";
+import { useMay, useSip } from "../identity/api";
 import css from "./agent.module.css";
 import { useAgents, useCreateAgent, useTemplates } from "./api";
 
@@ -50,6 +50,7 @@ export function AgentsPage() {
 }
 
 function AgentCard({ agent }: { agent: Agent }) {
+  const sip = useSip();
   const talk = useMay().some("call:create");
   return (
     <Paper p="lg" className={css.card}>
@@ -72,7 +73,7 @@ function AgentCard({ agent }: { agent: Agent }) {
           ? "Follows a drawn flow; needs no language model."
           : "Follows a prompt, with a language model."}
       </Text>
-      <Copy value={`sip:${agent.slug}@${location.hostname}`} label="the SIP address" />
+      <Copy value={sip(agent.slug)} label="the SIP address" />
       <Group justify="space-between" mt="xs">
         <Text size="xs" c="dimmed">
           Changed {when(agent.updatedAt)}
@@ -110,6 +111,7 @@ const blank: AgentTemplate = {
 };
 
 function NewAgent({ opened, close, taken }: { opened: boolean; close: () => void; taken: string[] }) {
+  const sip = useSip();
   const templates = useTemplates();
   const create = useCreateAgent();
   const navigate = useNavigate();
@@ -181,7 +183,7 @@ function NewAgent({ opened, close, taken }: { opened: boolean; close: () => void
           />
           <TextInput
             label="Address"
-            description={`Phones call sip:${form.values.slug || "…"}@${location.hostname}`}
+            description={`Phones call ${sip(form.values.slug || "…")}`}
             required
             {...form.getInputProps("slug")}
           />

@@ -28,11 +28,16 @@ function Settings({ organisation: o }: { organisation: Organisation }) {
   const form = useForm({
     initialValues: {
       name: o.name,
+      address: o.address,
       timeZone: o.timeZone,
       sessionIdleMinutes: (o.sessionIdleMinutes ?? "") as number | "",
     },
     validate: {
       name: (v) => (v.trim() ? null : "How is your organisation called?"),
+      address: (v) =>
+        /^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/.test(v)
+          ? null
+          : "Small letters, digits and hyphens, such as city-clinic.",
       sessionIdleMinutes: (v) => (v === "" || (v >= 5 && v <= 1440) ? null : "Between 5 minutes and a day (1440)."),
     },
   });
@@ -42,7 +47,12 @@ function Settings({ organisation: o }: { organisation: Organisation }) {
         noValidate
         onSubmit={form.onSubmit((v) =>
           change.mutate(
-            { name: v.name.trim(), timeZone: v.timeZone, sessionIdleMinutes: Number(v.sessionIdleMinutes) },
+            {
+              name: v.name.trim(),
+              address: v.address,
+              timeZone: v.timeZone,
+              sessionIdleMinutes: Number(v.sessionIdleMinutes),
+            },
             {
               onSuccess: () => {
                 form.resetDirty();
@@ -56,6 +66,15 @@ function Settings({ organisation: o }: { organisation: Organisation }) {
         <Stack>
           <SimpleGrid cols={{ base: 1, sm: 2 }}>
             <TextInput label="Name" required maxLength={120} readOnly={!may} {...form.getInputProps("name")} />
+            <TextInput
+              label="Address"
+              description={`Calls to sip:AGENT.${form.values.address || "address"}@… reach your agents. Calls to an older address no longer arrive.`}
+              inputWrapperOrder={["label", "input", "description", "error"]}
+              required
+              maxLength={40}
+              readOnly={!may}
+              {...form.getInputProps("address")}
+            />
             <Select
               label="Time zone"
               description="Months of use and days in reports begin by it"

@@ -12,6 +12,12 @@ export const meQuery = queryOptions({
 
 export const useMe = () => useQuery(meQuery);
 
+/** Gives the SIP address of an agent of the person's organisation. */
+export function useSip() {
+  const suffix = useMe().data?.agentSuffix ?? "";
+  return (slug: string) => `sip:${slug}${suffix}@${location.hostname}`;
+}
+
 export const mfaQuery = queryOptions({
   queryKey: ["mfa"],
   queryFn: async ({ signal }) => (await unwrap(client.GET("/api/v1/me/mfa", { signal }))) as MFA,

@@ -10,8 +10,10 @@ export const useOrganisation = () =>
   });
 
 export const useChangeOrganisation = () =>
-  useChange(["organisation", "me"], (body: { name?: string; timeZone?: string; sessionIdleMinutes?: number }) =>
-    unwrap(client.PATCH("/api/v1/organisation", { body })),
+  useChange(
+    ["organisation", "me"],
+    (body: { name?: string; address?: string; timeZone?: string; sessionIdleMinutes?: number }) =>
+      unwrap(client.PATCH("/api/v1/organisation", { body })),
   );
 
 export const useOrigins = () =>

@@ -13,6 +13,7 @@ import { Failed, Loaded, Rows } from "../../ui/states";
 import { useAgents } from "../agent/api";
 import { callerName } from "../conversation/api";
 import { CallStatus } from "../conversation/CallStatus";
+import { useSip } from "../identity/api";
 import { useLiveCalls, useOverview } from "./api";
 import { Hours } from "./Hours";
 import css from "./overview.module.css";
@@ -133,6 +134,7 @@ function LiveCalls() {
 }
 
 function TryIt() {
+  const sipOf = useSip();
   const query = useAgents();
   if (!query.data)
     return query.isError ? <Failed error={query.error} retry={() => query.refetch()} /> : <Rows n={1} height={260} />;
@@ -151,7 +153,7 @@ function TryIt() {
       </Paper>
     );
   }
-  const sip = `sip:${agent.slug}@${location.hostname}`;
+  const sip = sipOf(agent.slug);
   return (
     <Paper p="lg" className={css.tryit}>
       <Title order={2}>Try it now</Title>
