@@ -10,7 +10,7 @@ import (
 
 // Signature is a signature with what is needed to check it.
 type Signature struct {
-	KeyID  string // kid
+	KeyID  string // the key's JWK thumbprint (RFC 7638)
 	Public ed25519.PublicKey
 	Bytes  []byte
 }
@@ -64,14 +64,18 @@ func newJWK(kid, public string) JWK {
 	return JWK{KeyType: "OKP", Curve: "Ed25519", X: public, KeyID: kid, Use: "sig", Algorithm: "EdDSA"}
 }
 
-// checkSignature says why a signature does not prove the payload; "" when it does.
-func checkSignature(payload []byte, public, signature string) string {
+// checkSignature says why a signature does not prove the payload; "" when it does. The key's id is its thumbprint, and
+// each value has one spelling only, so that a file cannot be changed anywhere and still be proved.
+func checkSignature(payload []byte, kid, public, signature string) string {
 	key, err := base64.RawURLEncoding.Strict().DecodeString(public)
-	if err != nil || len(key) != ed25519.PublicKeySize {
+	if err != nil || len(key) != ed25519.PublicKeySize || encode64(key) != public {
 		return "the public key is none"
 	}
+	if kid != thumbprint(key) {
+		return "the key's id is not that of its public key"
+	}
 	sig, err := base64.RawURLEncoding.Strict().DecodeString(signature)
-	if err != nil || len(sig) != ed25519.SignatureSize || !ed25519.Verify(key, payload, sig) {
+	if err != nil || len(sig) != ed25519.SignatureSize || encode64(sig) != signature || !ed25519.Verify(key, payload, sig) {
 		return "the signature does not fit"
 	}
 	return ""

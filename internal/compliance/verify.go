@@ -220,7 +220,7 @@ func (v *verifier) end(b []byte) error {
 	if err := v.parse(b, &l); err != nil {
 		return err
 	}
-	switch why := checkSignature(l.payload(&v.head), l.PublicKey, l.Signature); {
+	switch why := checkSignature(l.payload(&v.head), l.KeyID, l.PublicKey, l.Signature); {
 	case l.Seq > v.w.seq:
 		return &Broken{v.w.seq + 1, fmt.Sprintf("it is missing: the file goes to entry %d", l.Seq)}
 	case l.Seq < v.w.seq:

@@ -38,7 +38,7 @@ func (w *walker) step(e *AuditEntry) *Broken {
 
 // head checks a signed head once the walker stands at its entry.
 func (w *walker) head(h *AuditHead) *Broken {
-	switch why := checkSignature(h.payload(w.org), h.PublicKey, h.Signature); {
+	switch why := checkSignature(h.payload(w.org), h.KeyID, h.PublicKey, h.Signature); {
 	case h.Seq != w.seq:
 		return &Broken{h.Seq, fmt.Sprintf("the head signed on %s names it, and the chain is at entry %d: entries are missing", h.Date, w.seq)}
 	case h.Hash != w.hash:
