@@ -9,6 +9,7 @@
 //	resource.go   what a User says of a person
 //	schema.go     ServiceProviderConfig, ResourceTypes, Schemas
 //	filter.go     filters (RFC 7644 section 3.4.2.2): their parser, and what fits them
+//	change.go     PUT and PATCH, as a change that users and groups take alike
 //	patch.go      changes of parts (RFC 7644 section 3.5.2)
 //	store.go      the tables
 //

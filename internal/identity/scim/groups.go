@@ -267,34 +267,7 @@ func (j *job) reassign(ctx context.Context, userIDs []string) error {
 	return nil
 }
 
-func (s *Service) putGroup(r *http.Request, t *tokenRow) (int, any, error) {
-	in, _, err := bodyOf(r)
-	if err != nil {
-		return 0, nil, err
-	}
-	return s.changeGroup(r, t, func(map[string]any) (map[string]any, error) { return in, nil })
-}
-
-func (s *Service) patchGroup(r *http.Request, t *tokenRow) (int, any, error) {
-	_, raw, err := bodyOf(r)
-	if err != nil {
-		return 0, nil, err
-	}
-	ops, err := parsePatch(raw)
-	if err != nil {
-		return 0, nil, err
-	}
-	return s.changeGroup(r, t, func(g map[string]any) (map[string]any, error) {
-		for i := range ops {
-			if err := ops[i].apply(g); err != nil {
-				return nil, err
-			}
-		}
-		return g, nil
-	})
-}
-
-func (s *Service) changeGroup(r *http.Request, t *tokenRow, change func(map[string]any) (map[string]any, error)) (int, any, error) {
+func (s *Service) changeGroup(r *http.Request, t *tokenRow, change change) (int, any, error) {
 	var out map[string]any
 	err := s.write(r.Context(), t, func(ctx context.Context, j *job) error {
 		row, err := j.group(ctx, r.PathValue("id"))

@@ -76,14 +76,14 @@ func (s *Service) Mount(mux *http.ServeMux) {
 	handle("GET /Users", s.listUsers)
 	handle("POST /Users", s.createUser)
 	handle("GET /Users/{id}", s.getUser)
-	handle("PUT /Users/{id}", s.putUser)
-	handle("PATCH /Users/{id}", s.patchUser)
+	handle("PUT /Users/{id}", by(replacement, s.changeUser))
+	handle("PATCH /Users/{id}", by(patch, s.changeUser))
 	handle("DELETE /Users/{id}", s.deleteUser)
 	handle("GET /Groups", s.listGroups)
 	handle("POST /Groups", s.createGroup)
 	handle("GET /Groups/{id}", s.getGroup)
-	handle("PUT /Groups/{id}", s.putGroup)
-	handle("PATCH /Groups/{id}", s.patchGroup)
+	handle("PUT /Groups/{id}", by(replacement, s.changeGroup))
+	handle("PATCH /Groups/{id}", by(patch, s.changeGroup))
 	handle("DELETE /Groups/{id}", s.deleteGroup)
 	// One pattern a method: one for all of them would be at odds with the UI's "GET /".
 	for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {

@@ -243,35 +243,8 @@ func (j *job) follow(ctx context.Context, p *identity.Provisioned, u map[string]
 	return nil
 }
 
-func (s *Service) putUser(r *http.Request, t *tokenRow) (int, any, error) {
-	in, _, err := bodyOf(r)
-	if err != nil {
-		return 0, nil, err
-	}
-	return s.changeUser(r, t, func(map[string]any) (map[string]any, error) { return in, nil })
-}
-
-func (s *Service) patchUser(r *http.Request, t *tokenRow) (int, any, error) {
-	_, raw, err := bodyOf(r)
-	if err != nil {
-		return 0, nil, err
-	}
-	ops, err := parsePatch(raw)
-	if err != nil {
-		return 0, nil, err
-	}
-	return s.changeUser(r, t, func(u map[string]any) (map[string]any, error) {
-		for i := range ops {
-			if err := ops[i].apply(u); err != nil {
-				return nil, err
-			}
-		}
-		return u, nil
-	})
-}
-
 // changeUser stores what change makes of a User.
-func (s *Service) changeUser(r *http.Request, t *tokenRow, change func(map[string]any) (map[string]any, error)) (int, any, error) {
+func (s *Service) changeUser(r *http.Request, t *tokenRow, change change) (int, any, error) {
 	var out map[string]any
 	err := s.write(r.Context(), t, func(ctx context.Context, j *job) error {
 		row, err := j.person(ctx, r.PathValue("id"))
