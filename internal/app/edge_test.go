@@ -93,9 +93,8 @@ func TestServesHTTPS(t *testing.T) {
 			t.Errorf("published %v", k)
 		}
 	}
-	if !strings.Contains(s.screen.String(), "https://"+s.HTTPAddr()) {
-		t.Errorf("the terminal says %s", s.screen)
-	}
+	// It is written once calls are taken, which is when start returns.
+	eventually(t, "the address at the terminal", func() bool { return strings.Contains(s.screen.String(), "https://"+s.HTTPAddr()) })
 }
 
 func TestEdgeSettings(t *testing.T) {
