@@ -8,6 +8,9 @@
 //   - Live (kept for minutes): every fact again, and what [Bus.PublishLive] adds that is not worth a database row,
 //     such as partial transcripts. One sequence for all, the same on every process: the realtime feed resumes by it.
 //
+// A process either makes streams and buckets, or follows (Config.Follow) and waits until another one has: what a role may
+// do is then the server's to say, by its nkey (docs/roles.md).
+//
 // Everything is bounded: streams by age and bytes (the oldest go), PublishLive by a queue (the newest is dropped
 // and counted), a durable subscription by its unacknowledged messages.
 package bus
@@ -53,6 +56,9 @@ const (
 // Config is what Open needs. Zero values are the defaults named.
 type Config struct {
 	URL       string // nats://...; "" is a server in this process
+	Login     Login  // to an external server
+	Follow    bool   // streams and buckets are another process's to make
+	Inbox     string // prefix of the subjects that answers come to; "" is the client's own
 	DataDir   string // the embedded server's files are in <DataDir>/nats
 	Replicas  int    // of the streams, for a cluster; 1
 	FactsAge  time.Duration
@@ -138,6 +144,15 @@ func Open(ctx context.Context, c Config) (_ *Bus, err error) {
 			return nil, err
 		}
 		opts = append(opts, nats.InProcessServer(b.server))
+	} else {
+		login, err := c.Login.options()
+		if err != nil {
+			return nil, fmt.Errorf("connect to NATS: %w", err)
+		}
+		opts = append(opts, login...)
+	}
+	if c.Inbox != "" {
+		opts = append(opts, nats.CustomInboxPrefix(c.Inbox))
 	}
 	if b.nc, err = nats.Connect(c.URL, opts...); err != nil {
 		return nil, fmt.Errorf("connect to NATS: %w", err)
@@ -145,7 +160,12 @@ func Open(ctx context.Context, c Config) (_ *Bus, err error) {
 	if b.js, err = jetstream.New(b.nc, jetstream.WithDefaultTimeout(requestTimeout)); err != nil {
 		return nil, fmt.Errorf("JetStream: %w", err)
 	}
-	if err = b.makeStreams(ctx); err != nil {
+	if c.Follow {
+		err = b.awaitStreams(ctx)
+	} else {
+		err = b.makeStreams(ctx)
+	}
+	if err != nil {
 		return nil, err
 	}
 	b.wg.Go(b.pumpLive)

@@ -32,8 +32,20 @@ type Entry struct {
 	Revision uint64
 }
 
-// KV opens a bucket, and makes it if it is new. A value expires ttl after it was put; 0 is never.
+// KV opens a bucket, and makes it if it is new; a process that follows waits until another one has. A value expires ttl
+// after it was put; 0 is never.
 func (b *Bus) KV(ctx context.Context, bucket string, ttl time.Duration) (*KV, error) {
+	if b.c.Follow {
+		var kv jetstream.KeyValue
+		err := b.await(ctx, func(ctx context.Context) (err error) {
+			kv, err = b.js.KeyValue(ctx, kvPrefix+bucket)
+			return err
+		})
+		if err != nil {
+			return nil, kvFail("open", bucket, err)
+		}
+		return &KV{kv: kv, ttl: ttl}, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	kv, err := b.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -42,7 +43,7 @@ type Relay struct {
 
 // NewRelay makes a relay that does not run yet.
 func NewRelay(d *db.DB, b *Bus) *Relay {
-	return &Relay{db: d, bus: b, log: b.c.Log.With("part", "relay")}
+	return &Relay{db: d, bus: b, log: b.c.Log.With("part", "relay"), behind: map[string]bool{}}
 }
 
 // Start runs the relay until Stop. A second Start changes nothing.
@@ -71,6 +72,18 @@ func (r *Relay) Stop() {
 
 func (r *Relay) run(ctx context.Context, done chan struct{}) {
 	defer close(done)
+	told := make(chan []string, noteQueue)
+	err := r.bus.Listen(ctx, outboxNote, func(data []byte) {
+		var orgs []string
+		_ = json.Unmarshal(data, &orgs) // then it is about the master's database
+		select {
+		case told <- orgs:
+		default:
+		}
+	})
+	if err != nil {
+		r.log.Warn("facts of other processes are looked for every second", "error", err)
+	}
 	tick := r.bus.c.Clock.NewTicker(relayPoll, "relay")
 	defer tick.Stop()
 	failed := false
@@ -95,8 +108,17 @@ func (r *Relay) run(ctx context.Context, done chan struct{}) {
 		case <-ctx.Done():
 			return
 		case <-wake:
+		case orgs := <-told:
+			r.expect(orgs)
 		case <-tick.C:
 		}
+	}
+}
+
+// expect has the databases of these organisations looked into.
+func (r *Relay) expect(orgs []string) {
+	for _, org := range orgs {
+		r.behind[org] = true
 	}
 }
 
@@ -108,9 +130,6 @@ func (r *Relay) Flush(ctx context.Context) (int, error) {
 
 // flushOwn publishes a batch of each organisation's own database in which facts may wait, and tells whether there are more.
 func (r *Relay) flushOwn(ctx context.Context) (more bool, err error) {
-	if r.behind == nil {
-		r.behind = map[string]bool{}
-	}
 	for _, org := range r.db.OutboxPending() {
 		r.behind[org] = true
 	}
