@@ -15,6 +15,7 @@
 //	spool.go       the files of calls that go on: <data>/spool/<call>.rec and <call>.log
 //	finish.go      moves the files of ended calls to the blob store, and has the text indexed
 //	recover.go     what a killed process left behind is ended as "interrupted"
+//	node.go        which process has a call, and the calls of a process that does not come back
 //	query.go       reading: lists, one call, transcript, turns, overview
 //	source.go      reading: a call's file, wherever it is
 //	recording.go   reading: WAV with seeking; peaks.go the waveform

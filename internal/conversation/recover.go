@@ -33,7 +33,7 @@ func (s *Service) recover(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if row != nil && row.Status == string(StatusEnded) {
+		if row != nil && row.Status == string(StatusEnded) && !row.endedWithoutUs() {
 			continue // whole; only its files are to be moved
 		}
 		if err := s.rebuild(ctx, id, row); err != nil {
@@ -78,10 +78,16 @@ func (s *Service) recoverIn(ctx context.Context, in *db.DB) (n int, err error) {
 	}
 }
 
+// endedWithoutUs reports whether another process ended the call while this one was away: then the spool knows more of it.
+func (r *callRow) endedWithoutUs() bool {
+	return r.EndReason == ReasonInterrupted && r.LogKey == "" && r.LogGoneAt == nil && r.RecKey == ""
+}
+
 // remains is what is known of an interrupted call.
 type remains struct {
 	row     callRow
 	isNew   bool // the row had not been saved
+	told    bool // that it ended was told already
 	derived derivation
 	lastSeq int64
 	peaks   peaks
@@ -93,6 +99,7 @@ func (s *Service) rebuild(ctx context.Context, id string, row *callRow) error {
 	r := &remains{}
 	if row != nil {
 		r.row = *row
+		r.told = row.Status == string(StatusEnded)
 	} else {
 		r.isNew = true
 	}
@@ -270,7 +277,9 @@ func (s *Service) saveRemains(ctx context.Context, r *remains) error {
 			AgentSlug: r.row.AgentSlug, Channel: r.row.Channel, Direction: r.row.Direction, From: r.row.From, To: r.row.To,
 			StartedAt: r.row.StartedAt})
 	}
-	facts = append(facts, r.row.endFact())
+	if !r.told {
+		facts = append(facts, r.row.endFact())
+	}
 	return s.db.InTenant(ctx, r.row.OrganisationID, func(ctx context.Context, tx *db.Tx) error {
 		if err := upsert(ctx, tx, []callRow{r.row}, nil, nil, nil, pk, nil); err != nil {
 			return err

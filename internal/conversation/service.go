@@ -80,6 +80,8 @@ type Config struct {
 	Registry prometheus.Registerer // nil is one of its own
 	Files    Files                 // nil is the file system
 	MaxCalls int                   // in memory at once; 0 is 20,000
+	// Reader is a process that carries no calls: it reads, deletes, and has no spool. Begin answers "unavailable".
+	Reader bool
 }
 
 const defaultMaxCalls = 20_000
@@ -99,6 +101,7 @@ type Service struct {
 	log      *slog.Logger
 	files    Files
 	maxCalls int
+	reader   bool
 	metrics  *metrics
 	saver    *saver
 	finisher *finisher
@@ -121,7 +124,7 @@ func New(c Config) (*Service, error) {
 		return nil, errors.New("conversation: Config needs DataDir")
 	}
 	s := &Service{db: c.DB, blobs: c.Blobs, key: c.Key.Derive("records"), spool: filepath.Join(c.DataDir, "spool"), live: c.Live,
-		search: c.Search, calls: c.Calls, dialer: c.Dialer, clock: c.Clock, log: c.Log, files: c.Files, maxCalls: c.MaxCalls,
+		search: c.Search, calls: c.Calls, dialer: c.Dialer, clock: c.Clock, log: c.Log, files: c.Files, maxCalls: c.MaxCalls, reader: c.Reader,
 		byID: map[string]*Call{}}
 	if s.clock == nil {
 		s.clock = quartz.NewReal()
@@ -138,12 +141,10 @@ func New(c Config) (*Service, error) {
 	if c.Registry == nil {
 		c.Registry = prometheus.NewRegistry()
 	}
-	if err := os.MkdirAll(s.spool, 0o700); err != nil {
-		return nil, fmt.Errorf("make the spool: %w", err)
-	}
-	var err error
-	if s.node, err = nodeID(s.spool); err != nil {
-		return nil, fmt.Errorf("name this node: %w", err)
+	if !s.reader {
+		if err := s.openSpool(); err != nil {
+			return nil, err
+		}
 	}
 	s.metrics = newMetrics(c.Registry, func() float64 { return float64(s.inMemory()) })
 	s.finisher = newFinisher(s)
@@ -154,8 +155,21 @@ func New(c Config) (*Service, error) {
 	return s, nil
 }
 
-// Start ends what a stopped process left behind, and begins to work.
+func (s *Service) openSpool() (err error) {
+	if err := os.MkdirAll(s.spool, 0o700); err != nil {
+		return fmt.Errorf("make the spool: %w", err)
+	}
+	if s.node, err = nodeID(s.spool); err != nil {
+		return fmt.Errorf("name this node: %w", err)
+	}
+	return nil
+}
+
+// Start ends what a stopped process left behind, and begins to work. A reader has nothing to begin.
 func (s *Service) Start(ctx context.Context) error {
+	if s.reader {
+		return nil
+	}
 	if s.cancel != nil {
 		return errors.New("conversation: started already")
 	}
