@@ -38,6 +38,8 @@ before(async () => {
     clientSecret: "not a real one",
     defaultRole: "viewer",
   });
+  await session.api("POST", "/projects", { name: "City marathon", description: "Entrants' questions, spring" });
+  await session.api("POST", "/consents", { subject: "+49 30 123456", scope: "recording", source: "call", proof: "Yes, go ahead" });
   await session.api("POST", "/super/plans", { name: "Small", limits: { calls: 5, minutes: 2000, seats: 10 } });
   const mine = (await session.json("/me")).organisation.id;
   await session.api("PATCH", `/super/organisations/${mine}`, { limits: { minutes: 500, seats: 2, agents: 3 } });
@@ -71,7 +73,11 @@ before(async () => {
     use: ["/settings/limits", "Limits and use"],
     audit: ["/settings/audit", "Audit trail"],
     retention: ["/settings/retention", "Retention"],
-    installation: ["/super", "Installation"],
+    projects: ["/settings/projects", "Projects"],
+    consents: ["/settings/consents", "Consents"],
+    installation: ["/super", "Organisations"],
+    plans: ["/super/plans", "Plans"],
+    platform: ["/super/log", "Platform log"],
     tenant: [`/super/${(await session.json("/me")).organisation.id}`, "Plan and limits"],
   };
 });

@@ -162,7 +162,7 @@ test("who acts as another person says why, and every page says so", async () => 
   await page.goto(`${server.base}/settings/people`);
   await banner.getByText(viewer.name).waitFor();
   await banner.getByRole("button", { name: "End" }).click();
-  await page.getByRole("heading", { name: "Installation" }).waitFor();
+  await page.getByRole("heading", { name: "Organisations" }).waitFor();
   assert.equal(await banner.count(), 0);
   await page.goto(`${server.base}/settings/audit?action=auth.impersonate`);
   await page.getByRole("button", { name: /auth\.impersonate/ }).first().click();

@@ -16,7 +16,7 @@ import { CallsPage } from "./features/conversation/CallsPage";
 import { type CallFilters, readFilters } from "./features/conversation/filters";
 import { meQuery } from "./features/identity/api";
 import { Reach, reach } from "./features/identity/permissions";
-import { SettingsLayout, SettingsStart } from "./features/identity/SettingsLayout";
+import { SettingsLayout, SettingsStart, SuperLayout } from "./features/identity/SettingsLayout";
 import { SetupPage } from "./features/identity/SetupPage";
 import { SignInPage } from "./features/identity/SignInPage";
 import { ModelsPage } from "./features/model/ModelsPage";
@@ -198,14 +198,37 @@ const retention = createRoute({
   path: "retention",
   component: lazyRouteComponent(() => import("./features/compliance/RetentionPage"), "RetentionPage"),
 });
+const consents = createRoute({
+  getParentRoute: () => settings,
+  path: "consents",
+  component: lazyRouteComponent(() => import("./features/compliance/ConsentsPage"), "ConsentsPage"),
+});
+const projects = createRoute({
+  getParentRoute: () => settings,
+  path: "projects",
+  component: lazyRouteComponent(() => import("./features/identity/ProjectsPage"), "ProjectsPage"),
+});
+
+const installation = createRoute({ getParentRoute: () => app, path: "/super", component: SuperLayout });
 const superStart = createRoute({
-  getParentRoute: () => app,
-  path: "/super",
+  getParentRoute: () => installation,
+  path: "/",
   component: lazyRouteComponent(() => import("./features/identity/SuperPage"), "SuperPage"),
 });
+const superPlans = createRoute({
+  getParentRoute: () => installation,
+  path: "plans",
+  component: lazyRouteComponent(() => import("./features/identity/Plans"), "PlansPage"),
+});
+const superLog = createRoute({
+  getParentRoute: () => installation,
+  path: "log",
+  validateSearch: (s: Record<string, unknown>): AuditFilters => readAuditFilters(s),
+  component: lazyRouteComponent(() => import("./features/compliance/PlatformLogPage"), "PlatformLogPage"),
+});
 const superOrganisation = createRoute({
-  getParentRoute: () => app,
-  path: "/super/$organisationId",
+  getParentRoute: () => installation,
+  path: "$organisationId",
   component: lazyRouteComponent(() => import("./features/identity/SuperOrganisationPage"), "SuperOrganisationPage"),
 });
 
@@ -236,9 +259,10 @@ const tree = root.addChildren([
       limits,
       audit,
       retention,
+      consents,
+      projects,
     ]),
-    superStart,
-    superOrganisation,
+    installation.addChildren([superStart, superPlans, superLog, superOrganisation]),
   ]),
 ]);
 

@@ -21,6 +21,7 @@ export type Member = Solid<S["Member"]>;
 export type Invitation = Solid<S["Invitation"]>;
 export type SentInvitation = Solid<S["SentInvitation"]>;
 export type Team = Solid<S["Team"]>;
+export type Project = S["Project"];
 export type Role = Solid<S["Role"]>;
 export type PlanLimits = S["PlanLimits"];
 export type Use = S["Use"];

@@ -31,6 +31,13 @@ export function when(iso: string | null | undefined, now = new Date()): string {
   return `${d.toLocaleDateString([], { day: "numeric", month: "short", year: sameYear ? undefined : "numeric" })}, ${time}`;
 }
 
+/** The same within a sentence: "today, 09:05". */
+export const since = (iso: string | null | undefined, now = new Date()) =>
+  when(iso, now).replace(/^[TY]/, (c) => c.toLowerCase());
+
+/** "1 entry", "2 entries". */
+export const count = (n: number, one: string, many: string) => `${n.toLocaleString("en-GB")} ${n === 1 ? one : many}`;
+
 /** "in_progress" → "In progress". */
 export function words(code: string): string {
   const s = code.replaceAll("_", " ");

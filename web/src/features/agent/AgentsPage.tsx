@@ -6,7 +6,7 @@ import { Link, useNavigate } from "@tanstack/react-router";
 import { formErrors } from "../../api/client";
 import type { Agent, AgentTemplate } from "../../api/types";
 import { Copy } from "../../ui/Copy";
-import { slugify, when } from "../../ui/format";
+import { since, slugify } from "../../ui/format";
 import { failed } from "../../ui/notify";
 import { Page } from "../../ui/Page";
 import { Empty, Loaded, Rows } from "../../ui/states";
@@ -76,7 +76,7 @@ function AgentCard({ agent }: { agent: Agent }) {
       <Copy value={sip(agent.slug)} label="the SIP address" />
       <Group justify="space-between" mt="xs">
         <Text size="xs" c="dimmed">
-          Changed {when(agent.updatedAt)}
+          Changed {since(agent.updatedAt)}
         </Text>
         {talk && (
           <Button

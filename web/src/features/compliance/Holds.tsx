@@ -3,7 +3,8 @@ import { useForm } from "@mantine/form";
 import { IconPlus } from "@tabler/icons-react";
 import { type FormEvent, useState } from "react";
 import type { LegalHold } from "../../api/types";
-import { when } from "../../ui/format";
+import { since, when } from "../../ui/format";
+import { More } from "../../ui/More";
 import { done, failed, refuse } from "../../ui/notify";
 import { Section } from "../../ui/Section";
 import { Loaded } from "../../ui/states";
@@ -44,13 +45,7 @@ export function Holds() {
           )
         }
       </Loaded>
-      {holds.hasNextPage && (
-        <Group justify="center">
-          <Button variant="default" onClick={() => holds.fetchNextPage()} loading={holds.isFetchingNextPage}>
-            Load more
-          </Button>
-        </Group>
-      )}
+      <More query={holds} />
       <Modal opened={open} onClose={() => setOpen(false)} title="New legal hold">
         <HoldForm close={() => setOpen(false)} />
       </Modal>
@@ -97,7 +92,7 @@ function HoldTable({ holds, end }: { holds: LegalHold[]; end?: (h: LegalHold) =>
               <Table.Td ta="right">
                 {h.releasedAt ? (
                   <Badge color="gray" title={h.releaseReason}>
-                    released {when(h.releasedAt)}
+                    released {since(h.releasedAt)}
                   </Badge>
                 ) : (
                   end && (

@@ -1,7 +1,7 @@
 import { Button, Group, NumberInput, SimpleGrid, Stack, Text } from "@mantine/core";
 import { useForm } from "@mantine/form";
 import type { Retention, RetentionSettings } from "../../api/types";
-import { when, words } from "../../ui/format";
+import { since, words } from "../../ui/format";
 import { confirm, done, refuse } from "../../ui/notify";
 import { Page } from "../../ui/Page";
 import { Section } from "../../ui/Section";
@@ -94,7 +94,7 @@ function Terms({ retention }: { retention: Retention }) {
         </SimpleGrid>
         {retention.lastRunAt && (
           <Text size="sm" c="dimmed">
-            Last run {when(retention.lastRunAt)}: {runSummary(retention.lastRun)}
+            Last run {since(retention.lastRunAt)}: {runSummary(retention.lastRun)}
           </Text>
         )}
         {may && (

@@ -1,28 +1,33 @@
-import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { client, unwrap } from "../../api/client";
+import { usePages } from "../../api/pages";
 import type { AuditState, Erasure, RetentionSettings } from "../../api/types";
 import { useChange } from "../identity/peopleApi";
 import { type AuditFilters, auditQuery } from "./filters";
 
 export const useAudit = (filters: AuditFilters) =>
-  useInfiniteQuery({
-    queryKey: ["audit", filters],
-    initialPageParam: "",
-    queryFn: ({ pageParam, signal }) =>
-      unwrap(
-        client.GET("/api/v1/audit", {
-          params: { query: { ...auditQuery(filters), limit: 50, cursor: pageParam || undefined } },
-          signal,
-        }),
-      ),
-    getNextPageParam: (page) => page.next,
-    select: (data) => ({ ...data, items: data.pages.flatMap((p) => p.items) }),
-  });
+  usePages(["audit", filters], (cursor, signal) =>
+    unwrap(client.GET("/api/v1/audit", { params: { query: { ...auditQuery(filters), limit: 50, cursor } }, signal })),
+  );
 
 export const useAuditState = () =>
   useQuery({
     queryKey: ["audit-state"],
     queryFn: async ({ signal }) => (await unwrap(client.GET("/api/v1/audit/verify", { signal }))) as AuditState,
+  });
+
+/** The log of the installation itself, which no organisation reads. */
+export const usePlatformLog = (filters: AuditFilters) =>
+  usePages(["super", "log", filters], (cursor, signal) =>
+    unwrap(
+      client.GET("/api/v1/super/audit", { params: { query: { ...auditQuery(filters), limit: 50, cursor } }, signal }),
+    ),
+  );
+
+export const usePlatformState = () =>
+  useQuery({
+    queryKey: ["super", "log-state"],
+    queryFn: async ({ signal }) => (await unwrap(client.GET("/api/v1/super/audit/verify", { signal }))) as AuditState,
   });
 
 export const useRetention = () =>
@@ -35,19 +40,9 @@ export const useSetRetention = () =>
   useChange(["retention"], (body: RetentionSettings) => unwrap(client.PUT("/api/v1/retention", { body })));
 
 export const useHolds = (released: boolean) =>
-  useInfiniteQuery({
-    queryKey: ["holds", released],
-    initialPageParam: "",
-    queryFn: ({ pageParam, signal }) =>
-      unwrap(
-        client.GET("/api/v1/legal-holds", {
-          params: { query: { released, limit: 50, cursor: pageParam || undefined } },
-          signal,
-        }),
-      ),
-    getNextPageParam: (page) => page.next,
-    select: (data) => ({ ...data, items: data.pages.flatMap((p) => p.items) }),
-  });
+  usePages(["holds", released], (cursor, signal) =>
+    unwrap(client.GET("/api/v1/legal-holds", { params: { query: { released, limit: 50, cursor } }, signal })),
+  );
 
 export const useHold = () =>
   useChange(["holds"], (body: { scope: "organisation" | "call" | "person"; subject?: string; reason: string }) =>
@@ -80,3 +75,18 @@ export const useExportPerson = () =>
     const blob = await unwrap(client.POST("/api/v1/persons/export", { body: { subject }, parseAs: "blob" }));
     return blob as unknown as Blob;
   });
+
+export const useConsents = (subject: string) =>
+  usePages(["consents", subject], (cursor, signal) =>
+    unwrap(client.GET("/api/v1/consents", { params: { query: { subject: subject || undefined, cursor } }, signal })),
+  );
+
+export type NewConsent = { subject: string; scope: string; source: string; proof?: string; expiresAt?: string };
+
+export const useGiveConsent = () =>
+  useChange(["consents"], (body: NewConsent) => unwrap(client.POST("/api/v1/consents", { body })));
+
+export const useRevokeConsent = () =>
+  useChange(["consents"], (id: string) =>
+    unwrap(client.POST("/api/v1/consents/{id}/revoke", { params: { path: { id } } })),
+  );

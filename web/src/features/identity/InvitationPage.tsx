@@ -3,7 +3,7 @@ import { useForm } from "@mantine/form";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { messageOf } from "../../api/client";
-import { when } from "../../ui/format";
+import { since } from "../../ui/format";
 import { refuse } from "../../ui/notify";
 import { Rows } from "../../ui/states";
 import { acceptInvitation, findInvitation, joinByInvitation, signOut, useArrive, useMe } from "./api";
@@ -26,7 +26,7 @@ export function InvitationPage() {
     return (
       <Door
         title={`Join ${organisation}`}
-        lead={`You are invited as ${roleName}. The link works until ${when(expiresAt)}.`}
+        lead={`You are invited as ${roleName}. The link works until ${since(expiresAt)}.`}
       >
         {hasAccount ? <Join token={token} email={email} /> : <Accept token={token} email={email} />}
       </Door>

@@ -2,7 +2,7 @@ import { Button, Group, NumberInput, Select, SimpleGrid, Stack, TagsInput, Text,
 import { useForm } from "@mantine/form";
 import { useMemo } from "react";
 import type { Organisation } from "../../api/types";
-import { when } from "../../ui/format";
+import { since } from "../../ui/format";
 import { done, refuse } from "../../ui/notify";
 import { Page } from "../../ui/Page";
 import { Section } from "../../ui/Section";
@@ -102,7 +102,7 @@ function Settings({ organisation: o }: { organisation: Organisation }) {
               </Text>
               <Text size="sm" mt={6}>
                 {o.placement === "own" ? "A database of its own" : "A database shared with others, kept apart by row"}
-                {o.region && `, region ${o.region}`}. Since {when(o.createdAt)}.
+                {o.region && `, region ${o.region}`}. Since {since(o.createdAt)}.
               </Text>
             </div>
           </SimpleGrid>

@@ -4,6 +4,7 @@ import { IconUserPlus } from "@tabler/icons-react";
 import { useState } from "react";
 import type { Member, Role } from "../../api/types";
 import { when } from "../../ui/format";
+import { More } from "../../ui/More";
 import { Page } from "../../ui/Page";
 import { Section } from "../../ui/Section";
 import { ShownOnce } from "../../ui/ShownOnce";
@@ -35,17 +36,7 @@ export function PeoplePage() {
           {(data) => (
             <Stack>
               <Members members={data.items} roles={roles.data?.items ?? []} hand={hand} />
-              {members.hasNextPage && (
-                <Group justify="center">
-                  <Button
-                    variant="default"
-                    onClick={() => members.fetchNextPage()}
-                    loading={members.isFetchingNextPage}
-                  >
-                    Load more
-                  </Button>
-                </Group>
-              )}
+              <More query={members} />
             </Stack>
           )}
         </Loaded>

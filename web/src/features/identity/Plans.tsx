@@ -1,85 +1,96 @@
-import { Button, Group, Modal, Stack, Table, Text, TextInput } from "@mantine/core";
-import { IconPlus } from "@tabler/icons-react";
+import { Button, Group, Modal, Paper, Stack, Table, TextInput } from "@mantine/core";
+import { IconPlus, IconStack2 } from "@tabler/icons-react";
 import { type FormEvent, useState } from "react";
 import type { Plan } from "../../api/types";
 import { confirm, done, failed } from "../../ui/notify";
-import { Section } from "../../ui/Section";
-import { Loaded } from "../../ui/states";
+import { Page } from "../../ui/Page";
+import { Empty, Loaded } from "../../ui/states";
 import { LimitInputs } from "./LimitFields";
 import { amount, fromFields, kinds, toFields } from "./limits";
 import { useDeletePlan, usePlans, useSavePlan } from "./superApi";
 
 /** Plans: sets of limits that organisations share. */
-export function Plans() {
+export function PlansPage() {
   const plans = usePlans();
   const remove = useDeletePlan();
   const [open, setOpen] = useState<Plan | "new" | null>(null);
+  const add = (
+    <Button leftSection={<IconPlus size={16} />} onClick={() => setOpen("new")}>
+      New plan
+    </Button>
+  );
   return (
-    <Section
+    <Page
       title="Plans"
       lead="A plan's limits count for every organisation that has it, unless the organisation has its own."
-      actions={
-        <Button size="xs" variant="default" leftSection={<IconPlus size={14} />} onClick={() => setOpen("new")}>
-          New plan
-        </Button>
-      }
+      actions={add}
     >
-      <Loaded query={plans} rows={1}>
-        {(data) =>
-          data.items.length === 0 ? (
-            <Text size="sm" c="dimmed">
-              There are none. Organisations without a plan have no limits but their own.
-            </Text>
-          ) : (
-            <Table.ScrollContainer minWidth={460}>
-              <Table>
-                <Table.Thead>
-                  <Table.Tr>
-                    <Table.Th>Name</Table.Th>
-                    <Table.Th>Limits</Table.Th>
-                    <Table.Th aria-label="Actions" />
-                  </Table.Tr>
-                </Table.Thead>
-                <Table.Tbody>
-                  {data.items.map((p) => (
-                    <Table.Tr key={p.id}>
-                      <Table.Td fw={600}>{p.name}</Table.Td>
-                      <Table.Td>{summary(p)}</Table.Td>
-                      <Table.Td>
-                        <Group gap={4} justify="flex-end" wrap="nowrap">
-                          <Button size="xs" variant="subtle" onClick={() => setOpen(p)} aria-label={`Change ${p.name}`}>
-                            Change
-                          </Button>
-                          <Button
-                            size="xs"
-                            variant="subtle"
-                            color="red"
-                            aria-label={`Delete ${p.name}`}
-                            onClick={() =>
-                              confirm({
-                                title: `Delete the plan ${p.name}?`,
-                                text: "It goes only when no organisation has it.",
-                                action: "Delete",
-                                onConfirm: () =>
-                                  remove.mutate(p.id, {
-                                    onSuccess: () => done("The plan was deleted."),
-                                    onError: failed,
-                                  }),
-                              })
-                            }
-                          >
-                            Delete
-                          </Button>
-                        </Group>
-                      </Table.Td>
+      <Paper p="md">
+        <Loaded query={plans} rows={2}>
+          {(data) =>
+            data.items.length === 0 ? (
+              <Empty
+                icon={<IconStack2 size={22} />}
+                title="No plans yet"
+                text="Organisations without a plan have no limits but their own."
+                action={add}
+              />
+            ) : (
+              <Table.ScrollContainer minWidth={460}>
+                <Table>
+                  <Table.Thead>
+                    <Table.Tr>
+                      <Table.Th>Name</Table.Th>
+                      <Table.Th>Limits</Table.Th>
+                      <Table.Th aria-label="Actions" />
                     </Table.Tr>
-                  ))}
-                </Table.Tbody>
-              </Table>
-            </Table.ScrollContainer>
-          )
-        }
-      </Loaded>
+                  </Table.Thead>
+                  <Table.Tbody>
+                    {data.items.map((p) => (
+                      <Table.Tr key={p.id}>
+                        <Table.Td fw={600}>{p.name}</Table.Td>
+                        <Table.Td>{summary(p)}</Table.Td>
+                        <Table.Td>
+                          <Group gap={4} justify="flex-end" wrap="nowrap">
+                            <Button
+                              size="xs"
+                              variant="subtle"
+                              onClick={() => setOpen(p)}
+                              aria-label={`Change ${p.name}`}
+                            >
+                              Change
+                            </Button>
+                            <Button
+                              size="xs"
+                              variant="subtle"
+                              color="red"
+                              aria-label={`Delete ${p.name}`}
+                              onClick={() =>
+                                confirm({
+                                  title: `Delete the plan ${p.name}?`,
+                                  text: "It goes only when no organisation has it.",
+                                  action: "Delete",
+                                  onConfirm: () =>
+                                    remove.mutate(p.id, {
+                                      onSuccess: () => done("The plan was deleted."),
+                                      onError: failed,
+                                    }),
+                                })
+                              }
+                            >
+                              Delete
+                            </Button>
+                          </Group>
+                        </Table.Td>
+                      </Table.Tr>
+                    ))}
+                  </Table.Tbody>
+                </Table>
+              </Table.ScrollContainer>
+            )
+          }
+        </Loaded>
+      </Paper>
       <Modal
         opened={open !== null}
         onClose={() => setOpen(null)}
@@ -87,7 +98,7 @@ export function Plans() {
       >
         {open && <PlanForm plan={open === "new" ? undefined : open} close={() => setOpen(null)} />}
       </Modal>
-    </Section>
+    </Page>
   );
 }
 

@@ -1,7 +1,7 @@
 import { Badge, Button, Group, Stack, Text } from "@mantine/core";
 import { IconDeviceDesktop, IconDeviceMobile } from "@tabler/icons-react";
 import type { Session } from "../../api/types";
-import { when } from "../../ui/format";
+import { since } from "../../ui/format";
 import { done, failed } from "../../ui/notify";
 import { Section } from "../../ui/Section";
 import { Loaded } from "../../ui/states";
@@ -70,8 +70,8 @@ function SessionRow({ session: s }: { session: Session }) {
             {s.impersonated && <Badge color="clay">an administrator acting as you</Badge>}
           </Group>
           <Text size="sm" c="dimmed">
-            {s.organisation.name} · {s.ip} · {ways[s.method] ?? s.method} {when(s.createdAt)} · last used{" "}
-            {when(s.lastUsedAt)}
+            {s.organisation.name} · {s.ip} · {ways[s.method] ?? s.method} {since(s.createdAt)} · last used{" "}
+            {since(s.lastUsedAt)}
           </Text>
         </div>
       </Group>

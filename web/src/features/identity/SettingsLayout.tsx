@@ -1,15 +1,17 @@
 import { Text } from "@mantine/core";
 import { IconLock } from "@tabler/icons-react";
-import { Link, Navigate, Outlet, useLocation } from "@tanstack/react-router";
+import { Link, type LinkProps, Navigate, Outlet, useLocation } from "@tanstack/react-router";
 import { useEffect, useRef } from "react";
-import { Empty } from "../../ui/states";
-import { useMay } from "./api";
-import { sections } from "./sections";
+import { ApiError } from "../../api/client";
+import { Empty, Failed } from "../../ui/states";
+import { useMay, useMe } from "./api";
+import { sections, superSections } from "./sections";
 import css from "./settings.module.css";
 
-/** The settings of an organisation: a list of sections beside the one that is open. */
-export function SettingsLayout() {
-  const may = useMay();
+type Listed = { to: LinkProps["to"]; label: string; exact?: boolean };
+
+/** A list of sections beside the one that is open. */
+function Frame({ label, list: items }: { label: string; list: readonly Listed[] }) {
   const list = useRef<HTMLElement>(null);
   const { pathname } = useLocation();
   // On a phone the list is a row that scrolls; the section that is open shall be in sight.
@@ -18,23 +20,36 @@ export function SettingsLayout() {
   }, [pathname]);
   return (
     <div className={css.frame}>
-      <nav ref={list} className={css.nav} aria-label="Settings">
+      <nav ref={list} className={css.nav} aria-label={label}>
         <Text size="xs" c="dimmed" fw={600} className={css.label}>
-          Settings
+          {label}
         </Text>
-        {sections
-          .filter((s) => may.some(s.permission))
-          .map((s) => (
-            <Link key={s.to} to={s.to} className={css.link}>
-              {s.label}
-            </Link>
-          ))}
+        {items.map((s) => (
+          <Link key={s.to} to={s.to} className={css.link} activeOptions={{ exact: s.exact, includeSearch: false }}>
+            {s.label}
+          </Link>
+        ))}
       </nav>
       <div className={css.body}>
         <Outlet />
       </div>
     </div>
   );
+}
+
+/** The settings of an organisation. */
+export function SettingsLayout() {
+  const may = useMay();
+  return <Frame label="Settings" list={sections.filter((s) => may.some(s.permission))} />;
+}
+
+/** The installation, for those who run it. */
+export function SuperLayout() {
+  const { data: me } = useMe();
+  if (me && !me.superAdmin) {
+    return <Failed error={new ApiError(403, "forbidden", "Only those who run the installation see this.")} />;
+  }
+  return <Frame label="Installation" list={superSections} />;
 }
 
 /** The first section the person may see. */

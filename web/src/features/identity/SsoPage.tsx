@@ -7,6 +7,7 @@ import { Page } from "../../ui/Page";
 import { Section } from "../../ui/Section";
 import { Empty, Loaded } from "../../ui/states";
 import { useMay } from "./api";
+import { Links, Provisioning } from "./Provisioning";
 import { SsoForm } from "./SsoForm";
 import { SsoTest } from "./SsoTest";
 import {
@@ -162,8 +163,10 @@ function ConnectionBox({ connection: c, edit }: { connection: Connection; edit: 
             </div>
           ),
       )}
-      <Domains connection={c} />
       {may("sso:update") && <SsoTest connection={c} />}
+      <Domains connection={c} />
+      <Provisioning connection={c} />
+      <Links connection={c} />
     </Section>
   );
 }

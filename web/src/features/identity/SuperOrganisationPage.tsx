@@ -16,7 +16,8 @@ import { IconUserShare } from "@tabler/icons-react";
 import { Link, useParams } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import type { Member, SuperOrganisation } from "../../api/types";
-import { when } from "../../ui/format";
+import { since } from "../../ui/format";
+import { More } from "../../ui/More";
 import { done, failed } from "../../ui/notify";
 import { Page } from "../../ui/Page";
 import { Section } from "../../ui/Section";
@@ -44,7 +45,7 @@ export function SuperOrganisationPage() {
       lead={organisation.data && <Lead o={organisation.data} />}
       above={
         <Anchor component={Link} to="/super" size="sm">
-          ← Installation
+          ← Organisations
         </Anchor>
       }
       actions={organisation.data && <Standing o={organisation.data} />}
@@ -53,7 +54,7 @@ export function SuperOrganisationPage() {
         {(o) => (
           <Stack gap="lg">
             {o.suspendedAt && (
-              <Alert color="red" variant="light" title={`Suspended since ${when(o.suspendedAt)}`}>
+              <Alert color="red" variant="light" title={`Suspended since ${since(o.suspendedAt)}`}>
                 {o.suspendedReason}
               </Alert>
             )}
@@ -70,7 +71,7 @@ function Lead({ o }: { o: SuperOrganisation }) {
   return (
     <>
       {o.placement === "own" ? "A database of its own" : "In the shared database"}
-      {o.region && `, region ${o.region}`} · since {when(o.createdAt)}
+      {o.region && `, region ${o.region}`} · since {since(o.createdAt)}
     </>
   );
 }
@@ -271,13 +272,7 @@ function People({ o }: { o: SuperOrganisation }) {
           </Table.ScrollContainer>
         )}
       </Loaded>
-      {members.hasNextPage && (
-        <Group justify="center">
-          <Button variant="default" onClick={() => members.fetchNextPage()} loading={members.isFetchingNextPage}>
-            Load more
-          </Button>
-        </Group>
-      )}
+      <More query={members} />
       <WithReason
         opened={as !== null}
         close={() => actAs(null)}

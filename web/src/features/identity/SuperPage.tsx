@@ -4,27 +4,17 @@ import { useDebouncedValue, useDisclosure } from "@mantine/hooks";
 import { IconBuilding, IconPlus, IconSearch } from "@tabler/icons-react";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
-import { ApiError } from "../../api/client";
 import { when } from "../../ui/format";
+import { More } from "../../ui/More";
 import { done, refuse } from "../../ui/notify";
 import { Page } from "../../ui/Page";
 import { ShownOnce } from "../../ui/ShownOnce";
-import { Empty, Failed, Loaded } from "../../ui/states";
-import { useMe } from "./api";
+import { Empty, Loaded } from "../../ui/states";
 import { amount } from "./limits";
-import { Plans } from "./Plans";
 import { usePlans, useSuperCreate, useSuperOrganisations } from "./superApi";
 
-/** The installation: its organisations and plans, for those who run it. */
+/** Every organisation of the installation, for those who run it. */
 export function SuperPage() {
-  const { data: me } = useMe();
-  if (me && !me.superAdmin) {
-    return <Failed error={new ApiError(403, "forbidden", "Only those who run the installation see this.")} />;
-  }
-  return <Organisations />;
-}
-
-function Organisations() {
   const [text, setText] = useState("");
   const [search] = useDebouncedValue(text.trim(), 300);
   const organisations = useSuperOrganisations(search);
@@ -32,7 +22,7 @@ function Organisations() {
   const [link, setLink] = useState<{ link: string; email: string } | null>(null);
   return (
     <Page
-      title="Installation"
+      title="Organisations"
       lead="Every organisation on this server."
       actions={
         <Button leftSection={<IconPlus size={16} />} onClick={dialog.open}>
@@ -64,20 +54,9 @@ function Organisations() {
               )
             }
           </Loaded>
-          {organisations.hasNextPage && (
-            <Group justify="center">
-              <Button
-                variant="default"
-                onClick={() => organisations.fetchNextPage()}
-                loading={organisations.isFetchingNextPage}
-              >
-                Load more
-              </Button>
-            </Group>
-          )}
+          <More query={organisations} />
         </Stack>
       </Paper>
-      <Plans />
       <Modal opened={open} onClose={dialog.close} title="New organisation">
         <NewOrganisation close={dialog.close} onLink={setLink} />
       </Modal>

@@ -12,7 +12,7 @@ import { type FormEvent, type ReactNode, useState } from "react";
 import { formErrors, messageOf } from "../../api/client";
 import type { MFA, Passkey } from "../../api/types";
 import { Copy } from "../../ui/Copy";
-import { when } from "../../ui/format";
+import { since, when } from "../../ui/format";
 import { confirm, done, failed } from "../../ui/notify";
 import { Section } from "../../ui/Section";
 import { Loaded } from "../../ui/states";
@@ -93,8 +93,8 @@ function App({ totp, onCodes }: { totp: MFA["totp"] } & Codes) {
       state={
         totp ? (
           <>
-            Added {when(totp.createdAt)}
-            {totp.lastUsedAt && `, last used ${when(totp.lastUsedAt)}`}
+            Added {since(totp.createdAt)}
+            {totp.lastUsedAt && `, last used ${since(totp.lastUsedAt)}`}
           </>
         ) : (
           "A code on your phone that changes every 30 seconds"

@@ -1,5 +1,6 @@
-import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { client, unwrap } from "../../api/client";
+import { usePages } from "../../api/pages";
 import { useMay } from "./api";
 import { proving } from "./Prove";
 
@@ -13,17 +14,11 @@ export function useChange<In, Out>(keys: string[], change: (input: In) => Promis
 }
 
 export const useMembers = (enabled = true) =>
-  useInfiniteQuery({
-    queryKey: ["members"],
+  usePages(
+    ["members"],
+    (cursor, signal) => unwrap(client.GET("/api/v1/members", { params: { query: { limit: 100, cursor } }, signal })),
     enabled,
-    initialPageParam: "",
-    queryFn: ({ pageParam, signal }) =>
-      unwrap(
-        client.GET("/api/v1/members", { params: { query: { limit: 100, cursor: pageParam || undefined } }, signal }),
-      ),
-    getNextPageParam: (page) => page.next,
-    select: (data) => ({ ...data, items: data.pages.flatMap((p) => p.items) }),
-  });
+  );
 
 /** Names of people by their id, where the person may know them. */
 export function useNames(): Map<string, string> {
@@ -99,6 +94,21 @@ export const useTeamMember = () =>
       ? unwrap(client.PUT("/api/v1/teams/{id}/members/{userId}", { params }))
       : unwrap(client.DELETE("/api/v1/teams/{id}/members/{userId}", { params }));
   });
+
+export const useProjects = () =>
+  usePages(["projects"], (cursor, signal) =>
+    unwrap(client.GET("/api/v1/projects", { params: { query: { cursor } }, signal })),
+  );
+
+export const useSaveProject = () =>
+  useChange(["projects"], ({ id, ...body }: TeamText & { id?: string }) =>
+    id
+      ? unwrap(client.PATCH("/api/v1/projects/{id}", { params: { path: { id } }, body }))
+      : unwrap(client.POST("/api/v1/projects", { body })),
+  );
+
+export const useDeleteProject = () =>
+  useChange(["projects"], (id: string) => unwrap(client.DELETE("/api/v1/projects/{id}", { params: { path: { id } } })));
 
 export const useRoles = (enabled = true) =>
   useQuery({

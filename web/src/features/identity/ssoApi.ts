@@ -1,5 +1,6 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { client, unwrap } from "../../api/client";
+import { usePages } from "../../api/pages";
 import type { components } from "../../api/schema";
 import type { Solid } from "../../api/types";
 import { useChange } from "./peopleApi";
@@ -71,3 +72,30 @@ export const useTestResult = () =>
     mutationFn: (path: { id: string; testId: string }) =>
       unwrap(client.GET("/api/v1/sso/connections/{id}/tests/{testId}", { params: { path } })),
   });
+
+export const useScimTokens = (id: string) =>
+  useQuery({
+    queryKey: ["sso", "scim", id],
+    queryFn: ({ signal }) =>
+      unwrap(client.GET("/api/v1/sso/connections/{id}/scim-tokens", { params: { path: { id } }, signal })),
+  });
+
+export const useMakeScimToken = () =>
+  useChange(keys, (id: string) =>
+    unwrap(client.POST("/api/v1/sso/connections/{id}/scim-tokens", { params: { path: { id } } })),
+  );
+
+export const useRevokeScimToken = () =>
+  useChange(keys, (path: { id: string; tokenId: string }) =>
+    unwrap(client.DELETE("/api/v1/sso/connections/{id}/scim-tokens/{tokenId}", { params: { path } })),
+  );
+
+export const useLinks = (id: string) =>
+  usePages(["sso", "links", id], (cursor, signal) =>
+    unwrap(client.GET("/api/v1/sso/connections/{id}/links", { params: { path: { id }, query: { cursor } }, signal })),
+  );
+
+export const useUnlink = () =>
+  useChange(keys, (path: { id: string; userId: string }) =>
+    unwrap(client.DELETE("/api/v1/sso/connections/{id}/links/{userId}", { params: { path } })),
+  );

@@ -1,25 +1,20 @@
-import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { client, unwrap } from "../../api/client";
+import { usePages } from "../../api/pages";
 import type { PlanLimits, SuperOrganisation } from "../../api/types";
 import { useChange } from "./peopleApi";
 
 const keys = ["super", "plans"];
 
 export const useSuperOrganisations = (search: string) =>
-  useInfiniteQuery({
-    queryKey: ["super", "list", search],
-    initialPageParam: "",
-    queryFn: async ({ pageParam, signal }) => {
-      const page = await unwrap(
-        client.GET("/api/v1/super/organisations", {
-          params: { query: { limit: 25, cursor: pageParam || undefined, search: search || undefined } },
-          signal,
-        }),
-      );
-      return { next: page.next, items: page.items as SuperOrganisation[] };
-    },
-    getNextPageParam: (page) => page.next,
-    select: (data) => ({ ...data, items: data.pages.flatMap((p) => p.items) }),
+  usePages(["super", "list", search], async (cursor, signal) => {
+    const page = await unwrap(
+      client.GET("/api/v1/super/organisations", {
+        params: { query: { limit: 25, cursor, search: search || undefined } },
+        signal,
+      }),
+    );
+    return { next: page.next, items: page.items as SuperOrganisation[] };
   });
 
 export const useSuperOrganisation = (id: string) =>
@@ -32,19 +27,14 @@ export const useSuperOrganisation = (id: string) =>
   });
 
 export const useSuperMembers = (id: string) =>
-  useInfiniteQuery({
-    queryKey: ["super", "members", id],
-    initialPageParam: "",
-    queryFn: ({ pageParam, signal }) =>
-      unwrap(
-        client.GET("/api/v1/super/organisations/{id}/members", {
-          params: { path: { id }, query: { limit: 50, cursor: pageParam || undefined } },
-          signal,
-        }),
-      ),
-    getNextPageParam: (page) => page.next,
-    select: (data) => ({ ...data, items: data.pages.flatMap((p) => p.items) }),
-  });
+  usePages(["super", "members", id], (cursor, signal) =>
+    unwrap(
+      client.GET("/api/v1/super/organisations/{id}/members", {
+        params: { path: { id }, query: { limit: 50, cursor } },
+        signal,
+      }),
+    ),
+  );
 
 export type NewOrganisation = {
   name: string;

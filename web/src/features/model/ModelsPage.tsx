@@ -2,7 +2,7 @@ import { ActionIcon, Badge, Button, Group, Menu, Paper, SimpleGrid, Stack, Text,
 import { IconDots, IconPencil, IconPlus, IconSparkles, IconTrash } from "@tabler/icons-react";
 import { useState } from "react";
 import type { Model, Service } from "../../api/types";
-import { when } from "../../ui/format";
+import { since } from "../../ui/format";
 import { confirm, done, failed } from "../../ui/notify";
 import { Page } from "../../ui/Page";
 import { Empty, Loaded, Rows } from "../../ui/states";
@@ -156,7 +156,7 @@ function ModelCard({ model, edit }: { model: Model; edit?: () => void }) {
         )}
         <Group justify="space-between" mt="auto">
           <Text size="xs" c="dimmed">
-            {checked ? `Checked ${when(model.status.checkedAt)}` : ""}
+            {checked ? `Checked ${since(model.status.checkedAt)}` : ""}
           </Text>
           {may("model:update") && (
             <Button

@@ -20,7 +20,7 @@ import { useState } from "react";
 import { formErrors } from "../../api/client";
 import type { Phone } from "../../api/types";
 import { Copy } from "../../ui/Copy";
-import { when } from "../../ui/format";
+import { since } from "../../ui/format";
 import { confirm, done, failed } from "../../ui/notify";
 import { Page } from "../../ui/Page";
 import { Empty, Loaded } from "../../ui/states";
@@ -109,7 +109,7 @@ function PhoneTable({ phones, onSecret }: { phones: Phone[]; onSecret: (s: Secre
                   <div key={c.uri}>
                     <Text size="sm">{c.userAgent || c.uri}</Text>
                     <Text size="xs" c="dimmed">
-                      {c.transport.toUpperCase()}, until {when(c.expiresAt)}
+                      {c.transport.toUpperCase()}, until {since(c.expiresAt)}
                     </Text>
                   </div>
                 ))}
