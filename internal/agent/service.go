@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/parley-voice/parley/internal/agent/flow"
+	"github.com/parley-voice/parley/internal/identity"
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/etag"
 	"github.com/parley-voice/parley/internal/platform/fault"
@@ -108,7 +109,7 @@ func (s *Service) Create(ctx context.Context, orgID string, n NewAgent) (Agent, 
 		return Agent{}, err
 	}
 	err = s.c.DB.InTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) error {
-		if err := underQuota(ctx, tx, orgID, most); err != nil {
+		if err := identity.UnderLimit(ctx, tx, orgID, "agents", most, countAgents); err != nil {
 			return err
 		}
 		if err := insertAgent(ctx, tx, row); err != nil {

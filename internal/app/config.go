@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/parley-voice/parley/internal/media/rtp"
 	"github.com/parley-voice/parley/internal/platform/secret"
 )
 
@@ -246,17 +247,12 @@ func writable(dir string) error {
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
+// rtpPorts are ten at least: a call takes two, and a port rests after a call.
 func (c *Config) rtpPorts() (lo, hi int, err error) {
-	a, b, ok := strings.Cut(c.RTPPorts, "-")
-	lo, err1 := strconv.Atoi(strings.TrimSpace(a))
-	hi, err2 := strconv.Atoi(strings.TrimSpace(b))
-	if !ok || err1 != nil || err2 != nil {
-		return 0, 0, fmt.Errorf("%q is no range of ports", c.RTPPorts)
+	if lo, hi, err = rtp.ParsePorts(c.RTPPorts); err == nil && hi-lo < 9 {
+		err = fmt.Errorf("%q is too small", c.RTPPorts)
 	}
-	if lo < 1024 || hi > 65535 || hi-lo < 9 {
-		return 0, 0, fmt.Errorf("%q is too small or out of range", c.RTPPorts)
-	}
-	return lo, hi, nil
+	return lo, hi, err
 }
 
 func (c *Config) trusted() ([]netip.Prefix, error) {

@@ -62,6 +62,22 @@ func LimitReached(limit int64, what string) error {
 	return fault.New(fault.LimitReached, "the organisation's plan includes %d %s, and they are used up; free one or ask for a bigger plan", limit, what)
 }
 
+// UnderLimit refuses one more of what a plan includes, such as "agents": most is how many, nil is no limit, and count
+// tells how many there are. Transactions that add one wait for each other.
+func UnderLimit(ctx context.Context, tx *db.Tx, orgID, what string, most *int64, count func(context.Context, *db.Tx, string) (int64, error)) error {
+	if most == nil {
+		return nil
+	}
+	if err := tx.Lock(ctx, what+" "+orgID); err != nil {
+		return err
+	}
+	n, err := count(ctx, tx, orgID)
+	if err == nil && n >= *most {
+		err = LimitReached(*most, what)
+	}
+	return err
+}
+
 // Settings is what other parts need to know of an organisation, often. It is at most a minute old.
 type Settings struct {
 	Name      string

@@ -103,40 +103,34 @@ type stream struct {
 	// The sender's alone.
 	tick      int // frames since the call was answered
 	offset    int // of its speech in the rhythm
-	stallAt   int // tick the stall begins at, -1 for none
 	withheld  [][]byte
 	sent      atomic.Uint64
 	silence   []byte
 	utterance [][]byte
 
-	mu        sync.Mutex // what follows is shared by the reader
-	heard     bool
-	first     uint16
-	last      uint16
-	cycles    uint32
-	received  uint64
-	late      uint64
-	window    time.Time     // when the current window began
-	base      time.Duration // smallest delay of the current window
-	baseOld   time.Duration // and of the one before
-	begin     time.Time
-	beginTS   uint32
-	settled   bool // the schedule between talkspurts is known
-	hold      [talkHang/frameTime + 2]time.Duration
-	held      int    // of hold: delays not judged yet
-	judged    uint64 // packets compared with the earliest
-	lateness  []float64
-	lastLoud  time.Time
-	lastTalk  time.Time // the last packet of a talkspurt
-	ended     time.Time // the caller's speech; zero when the answer came or cannot be told
-	afterStop bool      // this answer measures the stall
-	responses []float64
-	before    []float64
-	after     []float64
+	mu       sync.Mutex // what follows is shared by the reader
+	heard    bool
+	first    uint16
+	last     uint16
+	cycles   uint32
+	received uint64
+	late     uint64
+	window   time.Time     // when the current window began
+	base     time.Duration // smallest delay of the current window
+	baseOld  time.Duration // and of the one before
+	begin    time.Time
+	beginTS  uint32
+	settled  bool // the schedule between talkspurts is known
+	hold     [talkHang/frameTime + 2]time.Duration
+	held     int    // of hold: delays not judged yet
+	judged   uint64 // packets compared with the earliest
+	lateness []float64
+	lastTalk time.Time // the last packet of a talkspurt
+	dialogue
 }
 
 func newStream(p *port, remote netip.AddrPort, ssrc uint32, offset int) *stream {
-	s := &stream{port: p, remote: remote, addr: net.UDPAddrFromAddrPort(remote), offset: offset, stallAt: -1,
+	s := &stream{port: p, remote: remote, addr: net.UDPAddrFromAddrPort(remote), offset: offset, dialogue: dialogue{stallAt: -1},
 		silence: silence(), utterance: spoken()}
 	s.packet[0] = 0x80
 	s.whole[0] = s.packet[:]
@@ -144,11 +138,8 @@ func newStream(p *port, remote netip.AddrPort, ssrc uint32, offset int) *stream 
 	return s
 }
 
-// stallOnce plans a stall whose end is 5 s before the end of the caller's speech in a later turn.
-func (s *stream) stallOnce(turn int) {
-	end := turn*everyFrames + s.offset + len(s.utterance)
-	s.stallAt = end - int((stallBefore+stallFor)/frameTime)
-}
+// endOfTurn is the frame at which the caller's speech of a turn ends.
+func (s *stream) endOfTurn(turn int) int { return turn*everyFrames + s.offset + len(s.utterance) }
 
 // next adds the packet of this tick to out: none while the network stalls, and what was withheld in a burst
 // after it.
@@ -159,7 +150,9 @@ func (s *stream) next(now time.Time, out []ipv4.Message) []ipv4.Message {
 	if speaking {
 		payload = s.utterance[place]
 		if place == len(s.utterance)-1 {
-			s.spoke(now)
+			s.mu.Lock()
+			s.spoke(now, s.tick)
+			s.mu.Unlock()
 		}
 	}
 	s.packet[1] = 0
@@ -171,7 +164,7 @@ func (s *stream) next(now time.Time, out []ipv4.Message) []ipv4.Message {
 	s.seq++
 	s.ts += samplesFrame
 	copy(s.packet[headerBytes:], payload)
-	stalled := s.stallAt >= 0 && s.tick >= s.stallAt && s.tick < s.stallAt+int(stallFor/frameTime)
+	stalled := s.stalled(s.tick)
 	s.tick++
 	if stalled {
 		s.withheld = append(s.withheld, append([]byte(nil), s.packet[:]...))
@@ -183,17 +176,6 @@ func (s *stream) next(now time.Time, out []ipv4.Message) []ipv4.Message {
 	s.withheld = nil
 	s.sent.Add(1)
 	return append(out, ipv4.Message{Buffers: s.whole[:], Addr: s.addr})
-}
-
-// spoke notes the end of the caller's speech. An agent that is speaking then cannot be timed.
-func (s *stream) spoke(now time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.ended = now
-	if now.Sub(s.lastLoud) < quietForReply {
-		s.ended = time.Time{}
-	}
-	s.afterStop = s.stallAt >= 0 && s.tick > s.stallAt
 }
 
 // receive takes a packet of the server.
@@ -212,20 +194,8 @@ func (s *stream) receive(b []byte, at time.Time) {
 		where = regular
 	}
 	s.place(seq, ts, at, where)
-	if !loud {
-		return
-	}
-	s.lastLoud = at
-	if s.ended.IsZero() || at.Before(s.ended) {
-		return
-	}
-	ms := float64(at.Sub(s.ended).Microseconds()) / 1000
-	s.ended = time.Time{}
-	s.responses = append(s.responses, ms)
-	if s.afterStop {
-		s.after = append(s.after, ms)
-	} else {
-		s.before = append(s.before, ms)
+	if loud {
+		s.loud(at)
 	}
 }
 

@@ -57,7 +57,7 @@ func (c *Config) check() (netip.AddrPort, error) {
 	case c.Rate < 0 || c.Duration < 0:
 		return netip.AddrPort{}, errors.New("rate and duration cannot be less than 0")
 	case c.Stall && c.Duration < time.Duration(stallTurn+1)*7*time.Second:
-		return netip.AddrPort{}, errors.New("a stall needs a duration of 21 s or more: speech before it and after it is compared")
+		return netip.AddrPort{}, errStall
 	}
 	ap := addr.AddrPort()
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()), nil
@@ -148,39 +148,18 @@ func (r *run) close() {
 
 // do runs the load from the first INVITE to the last BYE.
 func (r *run) do(ctx context.Context) (Report, error) {
-	idle, err := r.c.Metrics.scrape(ctx)
-	if err != nil {
-		return Report{}, err
+	rep, err := measurement{metrics: r.c.Metrics, duration: r.c.Duration, progress: r.c.Progress, warn: r.c.Log.Warn, begin: r.begin, sum: r.report}.run(ctx)
+	if err == nil {
+		r.hangUp()
 	}
+	return rep, err
+}
+
+func (r *run) begin(ctx context.Context, began time.Time) (string, error) {
 	r.makePhones()
-	began := time.Now()
 	r.c.Progress(fmt.Sprintf("placing %d calls to %s", r.c.Calls, r.c.Target))
-	if err := r.place(ctx, began); err != nil {
-		return Report{}, err
-	}
-	r.c.Progress(fmt.Sprintf("%d of %d calls are answered", r.answered.Load(), r.c.Calls))
-	up, err := r.c.Metrics.scrape(ctx)
-	if err != nil {
-		return Report{}, err
-	}
-	cpu, steady := cpuTime(), time.Now()
-	wait := time.NewTimer(r.c.Duration)
-	select {
-	case <-wait.C:
-	case <-ctx.Done():
-		wait.Stop() // what was measured so far is worth having
-	}
-	took := time.Since(steady)
-	cpu = cpuTime() - cpu
-	end, err := r.c.Metrics.scrape(context.WithoutCancel(ctx))
-	if err != nil {
-		r.c.Log.Warn("the server's figures are missing", "error", err)
-	}
-	rep := r.report(began, took, cpu)
-	rep.Server = serverFigures(idle, up, end, rep.Connected)
-	r.c.Progress("hanging up")
-	r.hangUp()
-	return rep, nil
+	err := r.place(ctx, began)
+	return fmt.Sprintf("%d of %d calls are answered", r.answered.Load(), r.c.Calls), err
 }
 
 func (r *run) makePhones() {
@@ -327,7 +306,7 @@ func (r *run) talk(p *phone, now time.Time) {
 	}
 	s := newStream(r.ports[p.id%len(r.ports)], p.remote, rand.Uint32(), offset)
 	if r.c.Stall {
-		s.stallOnce(stallTurn)
+		s.stallOnce(s.endOfTurn(stallTurn))
 	}
 	s.port.add(s)
 	r.mu.Lock()
@@ -409,7 +388,8 @@ func (r *run) keepTime(late time.Duration) {
 // report sums up while the calls are still up.
 func (r *run) report(began time.Time, took, cpu time.Duration) Report {
 	rep := Report{Kind: "sip", Target: r.c.Target, Calls: r.c.Calls, Failures: map[string]int{}, DurationS: took.Seconds()}
-	var setup, lateness, responses, before, after, added []float64
+	var setup, lateness []float64
+	var heard answers
 	for _, p := range r.phones {
 		p.mu.Lock()
 		if p.setup > 0 {
@@ -436,20 +416,14 @@ func (r *run) report(began time.Time, took, cpu time.Duration) Report {
 		rep.Frames.Lost += s.lost()
 		rep.Frames.Late += s.late
 		lateness = append(lateness, s.lateness...)
-		responses = append(responses, s.responses...)
-		before, after = append(before, s.before...), append(after, s.after...)
-		if len(s.before) > 0 && len(s.after) > 0 {
-			added = append(added, s.after[0]-Sum(append([]float64(nil), s.before...)).P50)
-		}
+		heard.add(&s.dialogue)
 		s.mu.Unlock()
 	}
 	rep.Frames.Sent = r.sent()
-	rep.Setup, rep.Frames.Lateness, rep.Response = Sum(setup), Sum(lateness), Sum(responses)
+	rep.Setup, rep.Frames.Lateness = Sum(setup), Sum(lateness)
+	heard.into(&rep, r.c.Stall)
 	if span := last.Sub(began).Seconds(); span > 0 {
 		rep.SetupRate = float64(rep.Connected) / span
-	}
-	if r.c.Stall {
-		rep.Stall = &Stall{Calls: len(added), Before: Sum(before), After: Sum(after), Added: Sum(added)}
 	}
 	if n := float64(rep.Connected); n > 0 && took > 0 {
 		rep.Generator.CPU = 100 * cpu.Seconds() / took.Seconds() / n

@@ -145,7 +145,7 @@ func TestLoadConfigIsChecked(t *testing.T) {
 
 func TestAStallIsMadeUpFor(t *testing.T) {
 	s := newStream(&port{}, (&run{}).server, 1, 50)
-	s.stallOnce(1)
+	s.stallOnce(s.endOfTurn(1))
 	sent, most := 0, 0
 	for range 2 * everyFrames {
 		n := len(s.next(time.Now(), nil))

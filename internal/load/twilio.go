@@ -29,7 +29,7 @@ func (c *TwilioConfig) check() (*url.URL, error) {
 	case c.Rate < 0 || c.Duration < 0:
 		return nil, errors.New("rate and duration cannot be less than 0")
 	case c.Stall && c.Duration < time.Duration(stallTurn+1)*7*time.Second:
-		return nil, errors.New("a stall needs a duration of 21 s or more: speech before it and after it is compared")
+		return nil, errStall
 	case c.Token == nil:
 		return nil, errors.New("a load of media streams needs tokens; make one with parley token media --agent SLUG")
 	}
@@ -72,38 +72,14 @@ func Twilio(ctx context.Context, c TwilioConfig) (Report, error) {
 
 // do runs the load from the first connection to the last hang-up.
 func (r *twilioRun) do(ctx context.Context) (Report, error) {
-	idle, err := r.c.Metrics.scrape(ctx)
-	if err != nil {
-		return Report{}, err
-	}
+	return measurement{metrics: r.c.Metrics, duration: r.c.Duration, progress: r.c.Progress, warn: r.c.Log.Warn, begin: r.begin, sum: r.report}.run(ctx)
+}
+
+func (r *twilioRun) begin(ctx context.Context, began time.Time) (string, error) {
 	r.wg.Go(r.sendAudio)
-	began := time.Now()
 	r.c.Progress(fmt.Sprintf("opening %d streams to %s", r.c.Calls, r.c.Target))
-	if err := r.place(ctx, began); err != nil {
-		return Report{}, err
-	}
-	r.c.Progress(fmt.Sprintf("%d of %d streams are open", len(r.setup), r.c.Calls))
-	up, err := r.c.Metrics.scrape(ctx)
-	if err != nil {
-		return Report{}, err
-	}
-	cpu, steady := cpuTime(), time.Now()
-	wait := time.NewTimer(r.c.Duration)
-	select {
-	case <-wait.C:
-	case <-ctx.Done():
-		wait.Stop() // what was measured so far is worth having
-	}
-	took := time.Since(steady)
-	cpu = cpuTime() - cpu
-	end, err := r.c.Metrics.scrape(context.WithoutCancel(ctx))
-	if err != nil {
-		r.c.Log.Warn("the server's figures are missing", "error", err)
-	}
-	rep := r.report(began, took, cpu)
-	rep.Server = serverFigures(idle, up, end, rep.Connected)
-	r.c.Progress("hanging up")
-	return rep, nil
+	err := r.place(ctx, began)
+	return fmt.Sprintf("%d of %d streams are open", len(r.setup), r.c.Calls), err
 }
 
 // place opens the streams at the rate asked for and waits until each is open or has failed.
@@ -118,7 +94,7 @@ func (r *twilioRun) place(ctx context.Context, began time.Time) error {
 				return err
 			}
 		}
-		open.Go(func() { r.open(ctx, i, &mediaStream{voice: voice, quiet: quiet, stallAt: -1}) })
+		open.Go(func() { r.open(ctx, i, &mediaStream{voice: voice, quiet: quiet, dialogue: dialogue{stallAt: -1}}) })
 	}
 	open.Wait()
 	return ctx.Err()
@@ -161,7 +137,7 @@ func (r *twilioRun) open(ctx context.Context, i int, s *mediaStream) {
 		s.offset += i * everyFrames / r.c.Calls % everyFrames
 	}
 	if r.c.Stall {
-		s.stallOnce(stallTurn)
+		s.stallOnce(stallTurn*everyFrames + s.offset + len(s.voice))
 	}
 	r.streams[i] = s
 	r.setup = append(r.setup, float64(now.Sub(began).Microseconds())/1000)
@@ -243,7 +219,8 @@ func (r *twilioRun) report(began time.Time, took, cpu time.Duration) Report {
 	for reason, n := range r.failed {
 		rep.Failures[reason] += n
 	}
-	var lateness, responses, before, after, added []float64
+	var lateness []float64
+	var heard answers
 	for _, s := range r.streams {
 		if s == nil {
 			continue
@@ -258,19 +235,13 @@ func (r *twilioRun) report(began time.Time, took, cpu time.Duration) Report {
 		rep.Frames.Received += s.received
 		rep.Frames.Late += s.late
 		lateness = append(lateness, s.lateness...)
-		responses = append(responses, s.responses...)
-		before, after = append(before, s.before...), append(after, s.after...)
-		if len(s.before) > 0 && len(s.after) > 0 {
-			added = append(added, s.after[0]-Sum(append([]float64(nil), s.before...)).P50)
-		}
+		heard.add(&s.dialogue)
 		s.mu.Unlock()
 	}
-	rep.Setup, rep.Frames.Lateness, rep.Response = Sum(append([]float64(nil), r.setup...)), Sum(lateness), Sum(responses)
+	rep.Setup, rep.Frames.Lateness = Sum(append([]float64(nil), r.setup...)), Sum(lateness)
+	heard.into(&rep, r.c.Stall)
 	if span := r.lastAt.Sub(began).Seconds(); span > 0 {
 		rep.SetupRate = float64(rep.Connected) / span
-	}
-	if r.c.Stall {
-		rep.Stall = &Stall{Calls: len(added), Before: Sum(before), After: Sum(after), Added: Sum(added)}
 	}
 	if n := float64(rep.Connected); n > 0 && took > 0 {
 		rep.Generator.CPU = 100 * cpu.Seconds() / took.Seconds() / n

@@ -23,7 +23,6 @@ type mediaStream struct {
 	// The sender's alone.
 	tick      int
 	offset    int
-	stallAt   int // -1 for none
 	withheld  [][]byte
 	out       []byte
 	voice     [][]byte // base64, prepared once for all calls
@@ -38,13 +37,8 @@ type mediaStream struct {
 	received  uint64
 	late      uint64
 	lateness  []float64
-	lastLoud  time.Time
-	ended     time.Time // the caller's speech; zero when the answer came or cannot be told
-	afterStop bool
-	responses []float64
-	before    []float64
-	after     []float64
-	reason    string // why it is over, "" while it goes on
+	dialogue
+	reason string // why it is over, "" while it goes on
 }
 
 // mark waits until the audio before it was played.
@@ -89,12 +83,14 @@ func (s *mediaStream) next(now time.Time) error {
 	if s.tick >= s.offset && place < len(s.voice) {
 		payload = s.voice[place]
 		if place == len(s.voice)-1 {
-			s.spoke(now)
+			s.mu.Lock()
+			s.spoke(now, s.tick)
+			s.mu.Unlock()
 		}
 	}
 	s.tick++
 	b := s.media(payload)
-	if s.stallAt >= 0 && s.tick > s.stallAt && s.tick <= s.stallAt+int(stallFor/frameTime) {
+	if s.stalled(s.tick - 1) {
 		s.withheld = append(s.withheld, append([]byte(nil), b...))
 		return nil
 	}
@@ -128,21 +124,6 @@ func (s *mediaStream) media(payload []byte) []byte {
 	b = append(b, `"}`...)
 	s.out = b
 	return frame(opText, b)
-}
-
-// stallOnce plans a stall whose end is 5 s before the end of the caller's speech in a later turn.
-func (s *mediaStream) stallOnce(turn int) {
-	s.stallAt = turn*everyFrames + s.offset + len(s.voice) - int((stallBefore+stallFor)/frameTime)
-}
-
-func (s *mediaStream) spoke(now time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.ended = now
-	if now.Sub(s.lastLoud) < quietForReply {
-		s.ended = time.Time{}
-	}
-	s.afterStop = s.stallAt >= 0 && s.tick > s.stallAt
 }
 
 func (s *mediaStream) returnMarks(now time.Time) error {
@@ -219,20 +200,8 @@ func (s *mediaStream) play(audio []byte, at time.Time) {
 		s.playUntil = at
 	}
 	s.playUntil = s.playUntil.Add(time.Duration(len(audio)) * time.Second / 8000)
-	if !audible(audio) {
-		return
-	}
-	s.lastLoud = at
-	if s.ended.IsZero() || at.Before(s.ended) {
-		return
-	}
-	ms := float64(at.Sub(s.ended).Microseconds()) / 1000
-	s.ended = time.Time{}
-	s.responses = append(s.responses, ms)
-	if s.afterStop {
-		s.after = append(s.after, ms)
-	} else {
-		s.before = append(s.before, ms)
+	if audible(audio) {
+		s.loud(at)
 	}
 }
 

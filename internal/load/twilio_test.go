@@ -110,7 +110,7 @@ func TestTwilioConfigIsChecked(t *testing.T) {
 
 // What comes back is played out in order; marks return when their audio was played, or at once after a clear.
 func TestMarksAndClear(t *testing.T) {
-	s := &mediaStream{sid: "MZ1", stallAt: -1}
+	s := &mediaStream{sid: "MZ1", dialogue: dialogue{stallAt: -1}}
 	at := time.Unix(100, 0)
 	audio := make([]byte, 4096)
 	put := func(text string) {

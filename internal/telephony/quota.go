@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/parley-voice/parley/internal/identity"
 	"github.com/parley-voice/parley/internal/platform/db"
 )
 
@@ -31,19 +30,4 @@ func (s *Service) quota(ctx context.Context, orgID string) (*int64, error) {
 		return nil, nil
 	}
 	return s.c.Quota(ctx, orgID)
-}
-
-// underQuota refuses one phone more than the plan includes. Transactions that add phones wait for each other.
-func underQuota(ctx context.Context, tx *db.Tx, orgID string, most *int64) error {
-	if most == nil {
-		return nil
-	}
-	if err := tx.Lock(ctx, "phones "+orgID); err != nil {
-		return err
-	}
-	n, err := countPhones(ctx, tx, orgID)
-	if err == nil && n >= *most {
-		err = identity.LimitReached(*most, "phones")
-	}
-	return err
 }

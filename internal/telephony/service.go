@@ -14,6 +14,7 @@ import (
 	"github.com/coder/quartz"
 	"github.com/google/uuid"
 
+	"github.com/parley-voice/parley/internal/identity"
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/fault"
 	"github.com/parley-voice/parley/internal/telephony/sip"
@@ -113,7 +114,7 @@ func (s *Service) Create(ctx context.Context, orgID string, n NewPhone) (Phone, 
 		return Phone{}, "", err
 	}
 	err = s.c.DB.InTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) error {
-		if err := underQuota(ctx, tx, orgID, most); err != nil {
+		if err := identity.UnderLimit(ctx, tx, orgID, "phones", most, countPhones); err != nil {
 			return err
 		}
 		if err := insertPhone(ctx, tx, row); err != nil {

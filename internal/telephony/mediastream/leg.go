@@ -17,7 +17,6 @@ import (
 
 const (
 	rate        = 8000
-	keptEvents  = 64
 	checkTicks  = 50 // how often the tick looks at its watches
 	maxDigits   = 64
 	closeWithin = 2 * time.Second
@@ -48,7 +47,7 @@ type leg struct {
 
 	tickMu   sync.Mutex
 	e        media.Endpoint
-	pending  []media.LegEvent // from before Start
+	pending  media.EarlyEvents // from before Start
 	finished bool
 	speaking bool
 	ahead    int // frames taken beyond one a tick, in this spurt
@@ -108,10 +107,7 @@ func (l *leg) join(e media.Endpoint) error {
 		return fault.New(fault.NotPossible, "the stream has ended, or was started before")
 	}
 	l.e = e
-	for _, ev := range l.pending {
-		e.Event(ev)
-	}
-	l.pending = nil
+	l.pending.Tell(e)
 	return nil
 }
 
@@ -254,11 +250,7 @@ func (l *leg) deliver(ev media.LegEvent) {
 		l.e.Event(ev)
 		return
 	}
-	if len(l.pending) == keptEvents {
-		copy(l.pending, l.pending[1:])
-		l.pending = l.pending[:keptEvents-1]
-	}
-	l.pending = append(l.pending, ev)
+	l.pending.Add(ev)
 }
 
 func (l *leg) signal(sent bool, summary, raw string) {

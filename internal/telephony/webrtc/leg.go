@@ -19,8 +19,7 @@ import (
 )
 
 const (
-	keptEvents = 64
-	maxRaw     = 8 << 10
+	maxRaw = 8 << 10
 )
 
 // leg is one browser. It is the endpoint of its rtp.Session and passes on to its own endpoint, so that audio
@@ -49,7 +48,7 @@ type leg struct {
 
 	epMu     sync.Mutex
 	e        media.Endpoint
-	pending  []media.LegEvent
+	pending  media.EarlyEvents
 	finished bool
 
 	mu    sync.Mutex
@@ -125,10 +124,7 @@ func (l *leg) join(e media.Endpoint) error {
 		return fault.New(fault.NotPossible, "the call is over, or was started before")
 	}
 	l.e = e
-	for _, ev := range l.pending {
-		e.Event(ev)
-	}
-	l.pending = nil
+	l.pending.Tell(e)
 	return nil
 }
 
@@ -197,11 +193,7 @@ func (l *leg) emit(ev media.LegEvent) {
 		l.e.Event(ev)
 		return
 	}
-	if len(l.pending) == keptEvents {
-		copy(l.pending, l.pending[1:])
-		l.pending = l.pending[:keptEvents-1]
-	}
-	l.pending = append(l.pending, ev)
+	l.pending.Add(ev)
 }
 
 func (l *leg) signal(sent bool, summary, raw string) {
