@@ -29,6 +29,7 @@ import (
 	"github.com/parley-voice/parley/internal/platform/obs"
 	"github.com/parley-voice/parley/internal/platform/search"
 	"github.com/parley-voice/parley/internal/platform/secret"
+	"github.com/parley-voice/parley/internal/platform/secret/envelope"
 	"github.com/parley-voice/parley/internal/platform/secret/signing"
 	"github.com/parley-voice/parley/internal/telephony"
 	"github.com/parley-voice/parley/internal/telephony/mediastream"
@@ -53,6 +54,7 @@ type App struct {
 	closers []closer // in the order things started
 
 	key      *secret.Key
+	keyring  *envelope.Keyring
 	signing  *signing.Keyring
 	db       *db.DB
 	bus      *bus.Bus
@@ -166,7 +168,7 @@ func (a *App) onStop(name string, fn func(ctx context.Context) error) {
 
 // migrations lists every context's history.
 func migrations() []db.Migrations {
-	return []db.Migrations{identity.Migrations(), agent.Migrations(), telephony.Migrations(), conversation.Migrations(), compliance.Migrations(), gateway.Migrations(), signing.Migrations()}
+	return []db.Migrations{identity.Migrations(), agent.Migrations(), telephony.Migrations(), conversation.Migrations(), compliance.Migrations(), gateway.Migrations(), signing.Migrations(), envelope.Migrations()}
 }
 
 // openDatabase is what the command line shares with the server.
@@ -180,13 +182,17 @@ func (a *App) openDatabase(ctx context.Context) (err error) {
 		return err
 	}
 	a.onStop("database", func(context.Context) error { return a.db.Close() })
-	return a.db.Migrate(ctx, migrations()...)
+	if err := a.db.Migrate(ctx, migrations()...); err != nil {
+		return err
+	}
+	return a.openKeyring(ctx)
 }
 
 func (a *App) startStorage(ctx context.Context) (err error) {
 	if err := a.openDatabase(ctx); err != nil {
 		return err
 	}
+	a.runKeyring(ctx)
 	if err := a.startSigning(ctx); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@
 //   - [Key] is the master key: from the setting PARLEY_KEY, or the file "key" in the data folder, made there once.
 //   - [Key.Seal] and [Key.Open] are for small secrets in the database: vendors' API keys, phones' digests.
 //     [Key.Box] is the same with its purpose fixed.
+//   - Package envelope has data keys of organisations, which seal everything; the master key only wraps those.
 //   - [ChunkWriter] and [ChunkReader] are for recordings and event logs: files that grow, are encrypted as they
 //     do, can be read from any place, and after a crash up to their last whole chunk.
 //
@@ -57,6 +58,17 @@ func ParseKey(s string) (*Key, error) {
 	}
 	return nil, fault.Field("key", "the key is not 32 bytes in hex or base64; make one with: openssl rand -hex 32")
 }
+
+// NewKey makes a key of 32 bytes, which it copies.
+func NewKey(b []byte) (*Key, error) {
+	if len(b) != KeySize {
+		return nil, fmt.Errorf("secret: a key has %d bytes, not %d", KeySize, len(b))
+	}
+	return &Key{master: [KeySize]byte(b)}, nil
+}
+
+// Bytes gives a copy of the key, to be wrapped by another one.
+func (k *Key) Bytes() []byte { return append([]byte(nil), k.master[:]...) }
 
 // LoadKey gives the key of the setting, or else of the file "key" in dataDir, which is made when missing.
 func LoadKey(setting, dataDir string) (*Key, error) {
