@@ -26,7 +26,7 @@ func Migrations() db.Migrations {
 	if err != nil {
 		panic(err) // the folder is embedded above
 	}
-	return db.Migrations{Context: "compliance", FS: sub}
+	return db.Migrations{Context: "compliance", FS: sub, Installation: []string{"platform_chains", "platform_log", "platform_heads"}}
 }
 
 // Config is what New needs.

@@ -207,10 +207,12 @@ func TestRecovery(t *testing.T) {
 		}
 		silent := r.begin(orgA, "silent")
 		must(t, r.saver.saveNow(ctx)) // no files
-		must(t, r.d.InSystem(ctx, "test", func(ctx context.Context, tx *db.Tx) error {
-			_, err := tx.NewDelete().Model((*callRow)(nil)).Where("id IN (?, ?)", unknown.ID(), ended.ID()).Exec(ctx)
-			return err
-		}))
+		for org, id := range map[string]string{orgB: unknown.ID(), orgA: ended.ID()} {
+			must(t, r.d.InTenant(ctx, org, func(ctx context.Context, tx *db.Tx) error {
+				_, err := tx.NewDelete().Model((*callRow)(nil)).Where("organisation_id = ? AND id = ?", org, id).Exec(ctx)
+				return err
+			}))
+		}
 		talk(silent)
 		r.crash()
 		for _, suffix := range []string{recSuffix, logSuffix} {

@@ -309,7 +309,7 @@ func TestDatabaseAway(t *testing.T) {
 
 // alter changes the schema, as its owner.
 func (r *rig) alter(sql string) error {
-	return r.d.InSystem(r.ctx(), "test", func(ctx context.Context, tx *db.Tx) error {
+	return r.d.InTenant(r.ctx(), orgA, func(ctx context.Context, tx *db.Tx) error {
 		if tx.Dialect() == db.Postgres {
 			sql = "RESET ROLE; " + sql
 		}

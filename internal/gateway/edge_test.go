@@ -175,8 +175,10 @@ func TestRepeatedPost(t *testing.T) {
 
 func (e *edge) rows(t *testing.T) (n int) {
 	t.Helper()
-	err := e.db.ReadSystem(t.Context(), "test", func(ctx context.Context, tx *db.Tx) error {
-		return tx.NewSelect().Table("idempotency_keys").ColumnExpr("count(*)").Scan(ctx, &n)
+	err := e.db.EachPlacement(t.Context(), "test", func(ctx context.Context, in *db.DB) error {
+		return in.ReadSystem(ctx, "test", func(ctx context.Context, tx *db.Tx) error {
+			return tx.NewSelect().Table("idempotency_keys").ColumnExpr("count(*)").Scan(ctx, &n)
+		})
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -188,8 +190,10 @@ func (e *edge) rows(t *testing.T) (n int) {
 func (e *edge) sealed(t *testing.T) {
 	t.Helper()
 	var kept [][]byte
-	err := e.db.ReadSystem(t.Context(), "test", func(ctx context.Context, tx *db.Tx) error {
-		return tx.NewSelect().Table("idempotency_keys").Column("answer").Scan(ctx, &kept)
+	err := e.db.EachPlacement(t.Context(), "test", func(ctx context.Context, in *db.DB) error {
+		return in.ReadSystem(ctx, "test", func(ctx context.Context, tx *db.Tx) error {
+			return tx.NewSelect().Table("idempotency_keys").Column("answer").Scan(ctx, &kept)
+		})
 	})
 	if err != nil || len(kept) == 0 {
 		t.Fatalf("%d answers: %v", len(kept), err)

@@ -277,8 +277,18 @@ func (k *Keys) end(ctx context.Context, row *keyRow, a *answer) error {
 // Sweep forgets keys that are older than a day.
 func (k *Keys) Sweep(ctx context.Context) error {
 	oldest := k.c.Clock.Now().Add(-keysFor).UnixMilli()
-	return k.c.DB.InSystem(ctx, "forget old idempotency keys", func(ctx context.Context, tx *db.Tx) error {
-		_, err := tx.NewDelete().Model((*keyRow)(nil)).Where("created_at < ?", oldest).Exec(ctx)
+	const why = "forget old idempotency keys"
+	return k.c.DB.EachPlacement(ctx, why, func(ctx context.Context, in *db.DB) error {
+		var orgs []string
+		err := in.ReadSystem(ctx, why, func(ctx context.Context, tx *db.Tx) error {
+			return tx.NewSelect().Model((*keyRow)(nil)).ColumnExpr("DISTINCT organisation_id").Where("created_at < ?", oldest).Scan(ctx, &orgs)
+		})
+		for _, org := range orgs {
+			err = errors.Join(err, k.c.DB.InTenant(ctx, org, func(ctx context.Context, tx *db.Tx) error {
+				_, err := tx.NewDelete().Model((*keyRow)(nil)).Where("organisation_id = ? AND created_at < ?", org, oldest).Exec(ctx)
+				return err
+			}))
+		}
 		return err
 	})
 }

@@ -16,5 +16,5 @@ func Migrations() db.Migrations {
 	if err != nil {
 		panic(err) // the folder is embedded above
 	}
-	return db.Migrations{Context: "gateway", FS: sub}
+	return db.Migrations{Context: "gateway", FS: sub, Installation: []string{"allowed_origins"}}
 }

@@ -120,8 +120,7 @@ func (s *state) ddl(ctx context.Context, st *store, statements []string) error {
 			}
 			return nil
 		})
-		var state interface{ SQLState() string }
-		if err == nil || try >= captureTries || !errors.As(err, &state) || state.SQLState() != "55P03" { // lock_not_available
+		if err == nil || try >= captureTries || !isBusy(err) {
 			return err
 		}
 		t := s.clock.NewTimer(gateRetry, "db", "ddl")
@@ -132,6 +131,12 @@ func (s *state) ddl(ctx context.Context, st *store, statements []string) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// isBusy reports a lock that was not had in time: lock_not_available, https://www.postgresql.org/docs/current/errcodes-appendix.html.
+func isBusy(err error) bool {
+	var state interface{ SQLState() string }
+	return errors.As(err, &state) && state.SQLState() == "55P03"
 }
 
 // inOwner runs fn in a transaction as the tables' owner, outside of every door.

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/quartz"
@@ -46,12 +47,18 @@ type Config struct {
 	// is, and always there.
 	Regions map[string]string
 	MaxOpen int // organisations' own databases open at once; 64
+	// Followers move what organisations have outside of the database when they move to another region.
+	Followers []Follower
+	// Moved is told, in the transaction that ends it, of a move that is over. An error keeps it from ending.
+	Moved func(ctx context.Context, tx *Tx, m MoveStatus) error
 }
 
 // DB is the master's database and those of the organisations that have one of their own. It is safe for concurrent use.
 type DB struct {
 	*state
 	pin *store // every door leads here; nil: they lead where the organisation is, see doc.go
+	// place is set where pin is one of the databases with tenant tables, of [DB.EachPlacement], and not the master's doors.
+	place bool
 }
 
 // state is what the views of one DB share.
@@ -66,9 +73,10 @@ type state struct {
 		sync.Mutex
 		in map[string]bool
 	}
-	dir    directory
-	pools  *pools
-	schema struct {
+	dir     directory
+	tenants atomic.Pointer[map[string]bool] // the names of tenant tables
+	pools   *pools
+	schema  struct {
 		sync.Mutex
 		ms     []Migrations // of the last Migrate: own databases are brought there when they are opened
 		tables map[Scope][]Table

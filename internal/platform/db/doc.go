@@ -22,7 +22,9 @@
 // is stored, [DB.Holders] to find it.
 //
 // placement.go is where organisations are, place.go how a database of their own is made, pool.go how few are open at
-// once, gate.go how a transaction learns that its organisation has moved, tables.go which tables there are.
+// once, gate.go how a transaction learns that its organisation has moved, tables.go which tables there are. move.go is a
+// move, movestate.go who is at it and what became of it, movecopy.go and moveswitch.go what it does. guard.go refuses
+// statements on tenant tables through doors that lead past the gate.
 //
 // # Migrations
 //

@@ -65,8 +65,8 @@ func (tx *Tx) passSQLite(ctx context.Context, sc scope) error {
 
 // tenant runs fn where the organisation is.
 func (d *DB) tenant(ctx context.Context, orgID string, readOnly bool, fn func(context.Context, *Tx) error) error {
-	if d.pin != nil {
-		return d.run(ctx, d.pin, scope{orgID: orgID, readOnly: readOnly}, fn)
+	if d.pin != nil && !d.place {
+		return d.run(ctx, d.pin, scope{orgID: orgID, readOnly: readOnly, rights: mayNothing}, fn)
 	}
 	if !readOnly && ctx.Value(nestKey{d.state}) != nil {
 		return ErrNested
@@ -76,16 +76,22 @@ func (d *DB) tenant(ctx context.Context, orgID string, readOnly bool, fn func(co
 		ctx, cancel = context.WithTimeout(ctx, txTimeout)
 		defer cancel()
 	}
-	for try := 0; ; try++ {
+	for failed := ""; ; {
 		err := d.once(ctx, orgID, readOnly, fn)
 		var away *notBegun
-		gone := errors.Is(err, errGone) || (try == 0 && errors.As(err, &away) && away.own)
-		if !gone && !errors.Is(err, errClosed) {
+		switch {
+		case errors.Is(err, errClosed):
+		case errors.Is(err, errGone) && d.pin != nil:
 			return err
-		}
-		if gone { // or its old database was removed meanwhile
-			d.dir.forget(orgID)
-			d.pools.drop(orgID)
+		case errors.Is(err, errGone):
+			d.leave(orgID)
+		case errors.As(err, &away) && away.own && d.pin == nil && away.Error() != failed && ctx.Err() == nil:
+			// Its database may have been removed after it was moved: look where it is now, and try again unless it is the same.
+			failed = away.Error()
+			d.leave(orgID)
+			continue
+		default:
+			return err
 		}
 		t := d.clock.NewTimer(gatePoll, "db", "gate")
 		select {
@@ -97,7 +103,16 @@ func (d *DB) tenant(ctx context.Context, orgID string, readOnly bool, fn func(co
 	}
 }
 
+// leave forgets where an organisation was.
+func (d *DB) leave(orgID string) {
+	d.dir.forget(orgID)
+	d.pools.drop(orgID)
+}
+
 func (d *DB) once(ctx context.Context, orgID string, readOnly bool, fn func(context.Context, *Tx) error) error {
+	if d.pin != nil { // it must be here
+		return d.run(ctx, d.pin, scope{orgID: orgID, readOnly: readOnly, gated: true}, fn)
+	}
 	st, done, err := d.reach(ctx, orgID)
 	if err != nil {
 		return err

@@ -38,6 +38,9 @@ type Migrations struct {
 	Scope   Scope
 	// Names are the columns whose values outsiders use without naming an organisation: see [DB.Claim].
 	Names []Name
+	// Installation names tables of a Tenant context that are the master's all the same, such as the platform's log beside
+	// the organisations': reached through the system door, and never moved. Each own database has an empty twin.
+	Installation []string
 }
 
 // Migrate brings the schema up to date: the platform's own tables first, then each context in the order given.
@@ -56,6 +59,9 @@ func (d *DB) Migrate(ctx context.Context, ms ...Migrations) error {
 	d.schema.Lock()
 	d.schema.ms, d.schema.tables = ms, nil
 	d.schema.Unlock()
+	if err := d.noteTenantTables(ms); err != nil {
+		return err
+	}
 	return d.noteNames(ctx)
 }
 

@@ -2,6 +2,7 @@ package db
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"encoding/json"
 	"errors"
@@ -33,6 +34,7 @@ const (
 	moveFew      = 200 // changes that are left to the moment of the switch
 	followBatch  = 2000
 	catchRounds  = 20
+	brakeHeld    = time.Second // how long writers wait at a time when they write faster than they can be followed
 	moveTries    = 10
 	gateHeld     = 20 * time.Second // writers go on after this, whatever became of the mover
 	maxRecheck   = 50_000           // rows that differ though they were copied, and are looked at again in the switch
@@ -50,15 +52,24 @@ type moveRow struct {
 	Detail         string `bun:"detail"`
 	StartedAt      int64  `bun:"started_at"`
 	UpdatedAt      int64  `bun:"updated_at"`
+	ID             string `bun:"id"`
+	Holder         string `bun:"holder"`
+	HeldUntil      int64  `bun:"held_until"`
+	Cancelled      bool   `bun:"cancelled"`
+	Problem        string `bun:"problem"`
 }
 
 // copied says how far the copy is.
 type copied struct {
-	From  Placement `json:"from"`
-	Done  []string  `json:"done"`            // tables
-	Table string    `json:"table"`           // the one it is at
-	After string    `json:"after,omitempty"` // its last key
-	Rows  int64     `json:"rows"`
+	From    Placement  `json:"from"`
+	To      *Placement `json:"to,omitempty"`    // of one that is over
+	Done    []string   `json:"done,omitempty"`  // tables
+	Table   string     `json:"table,omitempty"` // the one it is at
+	After   string     `json:"after,omitempty"` // its last key
+	Rows    int64      `json:"rows"`
+	Total   int64      `json:"total"`   // rows when it began
+	Changes int64      `json:"changes"` // of earlier tries
+	HeldMs  int64      `json:"heldMs"`
 }
 
 // MoveReport says what a move did.
@@ -68,7 +79,8 @@ type MoveReport struct {
 	Copied   int64
 	Caught   int64         // changes that were followed
 	Compared int64         // rows whose hashes were compared
-	Held     time.Duration // how long writers waited for the switch
+	Held     time.Duration // the longest time in which the gate was closed to writers
+	Brakes   int           // how often it was closed before the switch, because writers were faster
 	Took     time.Duration
 }
 
@@ -86,30 +98,56 @@ type mover struct {
 	tables []Table
 	report MoveReport
 	hurt   func(stage string) error // tests fail the move at a stage
+
+	rounds    int    // of following changes before writers are braked
+	doubt     keys   // rows that the switch compares again; nil before any was compared
+	holder    string // this mover, in the row
+	cancelled bool   // the row said so
 }
 
-// Move brings an organisation to another placement or region while it is used. One that was interrupted goes on when
-// Move is called again with the same place.
+// Move brings an organisation to another placement or region while it is used. One that was interrupted, or written down
+// by [Tx.StartMove], goes on when Move is called with the same place. One that was cancelled is taken back.
 func (d *DB) Move(ctx context.Context, orgID, placement, region string) (MoveReport, error) {
 	return d.move(ctx, orgID, placement, region, nil)
 }
 
-func (d *DB) move(ctx context.Context, orgID, placement, region string, hurt func(string) error) (MoveReport, error) {
+func (d *DB) move(ctx context.Context, orgID, placement, region string, with func(*mover)) (MoveReport, error) {
 	ctx, cancel := context.WithTimeout(ctx, moveDeadline)
 	defer cancel()
 	began := d.clock.Now()
-	m, err := d.begin(ctx, orgID, placement, region)
+	m, err := d.begin(ctx, orgID, placement, region, false)
 	if err != nil {
 		return MoveReport{}, err
 	}
-	m.hurt = hurt
-	defer m.close()
-	err = m.run(ctx)
-	m.report.Took = d.clock.Since(began)
-	if errors.Is(err, ErrMismatch) {
-		err = errors.Join(err, m.rollback(context.WithoutCancel(ctx)))
+	if with != nil {
+		with(m)
 	}
+	err = m.do(ctx)
+	m.report.Took = d.clock.Since(began)
 	return m.report, err
+}
+
+// do runs a move that this process has taken, and lets go of it.
+func (m *mover) do(ctx context.Context) error {
+	defer m.close()
+	held, release := m.hold(ctx)
+	err := m.run(held)
+	release()
+	if lost := context.Cause(held); err != nil && (errors.Is(lost, errLost) || errors.Is(lost, errCancelled)) {
+		err = lost
+	}
+	switch {
+	case err == nil || errors.Is(err, errLost):
+		return err
+	case errors.Is(err, ErrMismatch):
+		return errors.Join(err, m.rollback(context.WithoutCancel(ctx), err.Error()))
+	case errors.Is(err, errCancelled):
+		if err := m.rollback(context.WithoutCancel(ctx), ""); err != nil {
+			return errors.Join(err, m.letGo(context.WithoutCancel(ctx), err))
+		}
+		return fault.New(fault.Conflict, "the move was cancelled; the organisation is where it was")
+	}
+	return errors.Join(err, m.letGo(context.WithoutCancel(ctx), err))
 }
 
 // ResumeMoves finishes moves that a stopped process left between giving the source up and taking the target: until then the
@@ -127,51 +165,54 @@ func (d *DB) ResumeMoves(ctx context.Context) error {
 }
 
 func (d *DB) resume(ctx context.Context, row moveRow) error {
-	m, err := d.begin(ctx, row.OrganisationID, row.Placement, row.Region)
+	// Whoever held it is not waited for: nothing can be written to the source any more, and to take the target twice changes
+	// nothing.
+	m, err := d.begin(ctx, row.OrganisationID, row.Placement, row.Region, true)
 	if err != nil {
 		return err
 	}
-	defer m.close()
 	gone, err := d.isGone(ctx, m.from, row.OrganisationID)
 	if err != nil || !gone {
-		return err
+		m.close()
+		return errors.Join(err, m.letGo(ctx, err))
 	}
-	return m.run(ctx)
+	err = m.arrive(ctx) // what is left to be cleaned need not be waited for
+	m.close()
+	return errors.Join(err, m.letGo(ctx, err))
 }
 
-// AbortMove takes back a move that has not switched yet.
+// AbortMove takes back a move that has not switched yet: at once, or by the process that is at it.
 func (d *DB) AbortMove(ctx context.Context, orgID string) error {
 	row, err := d.moveRow(ctx, orgID)
 	if err != nil {
 		return err
 	}
-	if row == nil {
-		return fault.New(fault.NotFound, "the organisation is not being moved")
+	if err := d.CancelMove(ctx, orgID); err != nil {
+		return err
 	}
-	m, err := d.begin(ctx, orgID, row.Placement, row.Region)
+	m, err := d.begin(ctx, orgID, row.Placement, row.Region, false)
+	if errors.Is(err, errHeld) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
 	defer m.close()
-	gone, err := m.d.isGone(ctx, m.from, orgID)
-	if err != nil {
-		return err
+	if err := m.rollback(ctx, ""); err != nil {
+		return errors.Join(err, m.letGo(context.WithoutCancel(ctx), err))
 	}
-	if gone || m.row.State == moveCleaning {
-		return fault.New(fault.Conflict, "the organisation has moved already; run the same parley org move again to finish it")
-	}
-	return m.rollback(ctx)
+	return nil
 }
 
-// begin finds the move that is under way, or writes down a new one.
-func (d *DB) begin(ctx context.Context, orgID, placement, region string) (*mover, error) {
+// begin takes the move that is under way, or writes down a new one. force takes it from whoever is at it.
+func (d *DB) begin(ctx context.Context, orgID, placement, region string, force bool) (*mover, error) {
 	to, err := d.plan(orgID, placement, region)
 	if err != nil {
 		return nil, err
 	}
-	now := d.clock.Now().UnixMilli()
-	to.CreatedAt, to.UpdatedAt, to.State = now, now, placeActive
-	m := &mover{d: d}
+	to.CreatedAt, to.State = d.clock.Now().UnixMilli(), placeActive
+	to.UpdatedAt = to.CreatedAt
+	m := &mover{d: d, holder: rand.Text(), rounds: catchRounds}
 	if m.tables, err = d.Tables(ctx, Tenant); err != nil {
 		return nil, err
 	}
@@ -179,36 +220,42 @@ func (d *DB) begin(ctx context.Context, orgID, placement, region string) (*mover
 	if err != nil {
 		return nil, err
 	}
-	if old != nil {
-		if old.Placement != placement || old.Region != region {
-			return nil, fault.New(fault.Conflict, "the organisation is on its way to %s in region %q; finish that move, or abort it, first", old.Placement, old.Region)
-		}
-		m.row = *old
-		if err := json.Unmarshal([]byte(old.Detail), &m.at); err != nil {
-			return nil, fmt.Errorf("read the move: %w", err)
-		}
-		to.Database = old.Database
-	} else {
-		if m.at.From, err = d.Placement(ctx, orgID); err != nil {
+	if old == nil { // written down before anything is made
+		if err := d.run(ctx, d.master, scope{}, func(ctx context.Context, tx *Tx) error {
+			_, err := tx.StartMove(ctx, orgID, placement, region)
+			return err
+		}); err != nil {
 			return nil, err
 		}
-		if m.at.From.Placement == placement && m.at.From.Region == region {
-			return nil, fault.New(fault.Conflict, "the organisation is there already")
+		if old, err = d.moveRow(ctx, orgID); err != nil || old == nil {
+			return nil, errors.Join(err, errHeld)
 		}
-		if m.at.From.State != placeActive {
-			return nil, fault.New(fault.Conflict, "the organisation's database is just being made")
-		}
-		if to.own() && m.at.From.Database == to.Database {
-			to.Database = otherName(to.Database)
-		}
-		m.row = moveRow{OrganisationID: orgID, Placement: to.Placement, Region: to.Region, Database: to.Database, State: moveCopying, StartedAt: now}
 	}
+	if old.Placement != placement || old.Region != region {
+		return nil, fault.New(fault.Conflict, "the organisation is on its way to %s in region %q; finish that move, or abort it, first", old.Placement, old.Region)
+	}
+	m.row = *old
+	if err := m.take(ctx, force); err != nil {
+		return nil, err
+	}
+	if old, err = d.moveRow(ctx, orgID); err != nil || old == nil { // as whoever had it before left it
+		return nil, errors.Join(err, errHeld)
+	}
+	m.row = *old
+	m.cancelled = old.Cancelled
+	if err := json.Unmarshal([]byte(old.Detail), &m.at); err != nil {
+		return nil, fmt.Errorf("read the move: %w", err)
+	}
+	to.Database = old.Database
 	m.report.From, m.report.To = m.at.From, to
-	return m, m.open(ctx, old == nil)
+	if err := m.open(ctx); err != nil {
+		return nil, errors.Join(err, m.letGo(context.WithoutCancel(ctx), err))
+	}
+	return m, nil
 }
 
 // open opens both sides, outside of the pools: there an organisation has one database.
-func (m *mover) open(ctx context.Context, fresh bool) (err error) {
+func (m *mover) open(ctx context.Context) (err error) {
 	var opened []*store
 	m.close = func() {
 		for _, st := range opened {
@@ -240,11 +287,6 @@ func (m *mover) open(ctx context.Context, fresh bool) (err error) {
 			return err
 		}
 	}
-	if fresh { // written down before anything is made
-		if err := m.save(ctx); err != nil {
-			return err
-		}
-	}
 	m.to, err = side(m.report.To, m.row.State == moveCopying)
 	return err
 }
@@ -260,8 +302,14 @@ func (m *mover) stage(name string) error {
 
 func (m *mover) run(ctx context.Context) error {
 	if m.row.State == moveCopying {
+		if err := m.mayStop(); err != nil {
+			return err
+		}
 		if err := m.copyAll(ctx); err != nil {
 			return err
+		}
+		if err := m.followers(func(f Follower, from, to string) error { return f.Copy(ctx, m.org(), from, to) }); err != nil {
+			return fmt.Errorf("bring what is outside of the database: %w", err)
 		}
 	}
 	if m.row.State == moveSwitching {
@@ -284,6 +332,14 @@ func (m *mover) run(ctx context.Context) error {
 		}
 	}
 	return m.clean(ctx)
+}
+
+// mayStop ends a move that was cancelled, at a place where it can be taken back.
+func (m *mover) mayStop() error {
+	if m.cancelled {
+		return errCancelled
+	}
+	return nil
 }
 
 // arrive makes the target the place: the source is closed for good.
@@ -312,8 +368,14 @@ func (m *mover) clean(ctx context.Context) error {
 	if err := m.stage("clean"); err != nil {
 		return err
 	}
+	if err := m.followers(func(f Follower, from, to string) error { return f.Settle(ctx, m.org(), from, to) }); err != nil {
+		return fmt.Errorf("bring what is outside of the database: %w", err)
+	}
 	if m.at.From.own() {
 		m.d.pools.drop(m.org())
+		if err := m.bringFacts(ctx); err != nil {
+			return err
+		}
 		if m.from != nil && m.from.dialect == Postgres {
 			if err := m.awaitReaders(ctx); err != nil {
 				return err
@@ -323,7 +385,7 @@ func (m *mover) clean(ctx context.Context) error {
 		if err := m.d.dropOwn(ctx, m.at.From); err != nil {
 			return err
 		}
-		return m.forget(ctx)
+		return m.finish(ctx, MoveMoved, "")
 	}
 	if err := m.d.uncapture(ctx, m.from, m.org(), m.tables); err != nil {
 		return err
@@ -336,7 +398,7 @@ func (m *mover) clean(ctx context.Context) error {
 	if err := m.d.empty(ctx, m.from, m.org(), m.tables); err != nil {
 		return err
 	}
-	return m.forget(ctx)
+	return m.finish(ctx, MoveMoved, "")
 }
 
 // awaitReaders waits for transactions that began to read before the gate said "gone".
@@ -348,12 +410,15 @@ func (m *mover) awaitReaders(ctx context.Context) error {
 }
 
 // rollback leaves the organisation where it was, as if nothing had been tried.
-func (m *mover) rollback(ctx context.Context) error {
+func (m *mover) rollback(ctx context.Context, problem string) error {
 	if err := m.d.setGate(ctx, m.from, m.org(), "", time.Time{}, nil); err != nil {
 		return err
 	}
 	if err := m.d.uncapture(ctx, m.from, m.org(), m.tables); err != nil {
 		return err
+	}
+	if err := m.followers(func(f Follower, from, to string) error { return f.Undo(ctx, m.org(), from, to) }); err != nil {
+		return fmt.Errorf("take back what is outside of the database: %w", err)
 	}
 	if m.report.To.own() {
 		m.close()
@@ -363,7 +428,7 @@ func (m *mover) rollback(ctx context.Context) error {
 	} else if err := m.d.empty(ctx, m.to, m.org(), m.tables); err != nil {
 		return err
 	}
-	return m.forget(ctx)
+	return m.finish(ctx, MoveRolledBack, problem)
 }
 
 func (d *DB) moveRow(ctx context.Context, orgID string) (*moveRow, error) {
@@ -375,26 +440,6 @@ func (d *DB) moveRow(ctx context.Context, orgID string) (*moveRow, error) {
 		return nil, err
 	}
 	return &rows[0], nil
-}
-
-func (m *mover) save(ctx context.Context) error {
-	b, err := json.Marshal(m.at)
-	if err != nil {
-		return err
-	}
-	m.row.Detail, m.row.UpdatedAt = string(b), m.d.clock.Now().UnixMilli()
-	return m.d.run(ctx, m.d.master, scope{}, func(ctx context.Context, tx *Tx) error {
-		_, err := tx.NewInsert().Model(&m.row).On("CONFLICT (organisation_id) DO UPDATE").Set("state = EXCLUDED.state").
-			Set("detail = EXCLUDED.detail").Set("updated_at = EXCLUDED.updated_at").Returning("NULL").Exec(ctx)
-		return err
-	})
-}
-
-func (m *mover) forget(ctx context.Context) error {
-	return m.d.run(ctx, m.d.master, scope{}, func(ctx context.Context, tx *Tx) error {
-		_, err := tx.NewDelete().Model(&m.row).WherePK().Exec(ctx)
-		return err
-	})
 }
 
 func (d *DB) isGone(ctx context.Context, st *store, orgID string) (gone bool, err error) {

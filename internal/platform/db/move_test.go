@@ -290,7 +290,7 @@ func TestMoveRollsBack(t *testing.T) {
 				if stage != "compared" {
 					return nil
 				}
-				return d.Master().InTenant(t.Context(), orgA, func(ctx context.Context, tx *db.Tx) error {
+				return d.Past(t.Context(), orgA, func(ctx context.Context, tx *db.Tx) error {
 					_, err := tx.ExecContext(ctx, spoil)
 					return err
 				})
@@ -299,7 +299,7 @@ func TestMoveRollsBack(t *testing.T) {
 				t.Fatalf("%s: %v", name, err)
 			}
 			same(t, contents(t, d, orgA), want)
-			if n := len(contents(t, d.Master(), orgA)); n != 0 {
+			if n := count(t, d, ""); n != 0 {
 				t.Errorf("%s: %d rows are left in the target", name, n)
 			}
 			if err := d.InTenant(t.Context(), orgA, insert(name, orgA)); err != nil {

@@ -2,11 +2,9 @@ package db
 
 import (
 	"context"
-	"database/sql"
 	"errors"
-	"fmt"
+	"maps"
 	"slices"
-	"time"
 
 	"github.com/uptrace/bun"
 	"modernc.org/sqlite"
@@ -26,6 +24,11 @@ func (m *mover) copyAll(ctx context.Context) error {
 			return err
 		}
 	}
+	if m.at.Total == 0 {
+		if err := m.countAll(ctx); err != nil {
+			return err
+		}
+	}
 	for i := range m.tables {
 		t := &m.tables[i]
 		if slices.Contains(m.at.Done, t.Name) {
@@ -41,8 +44,25 @@ func (m *mover) copyAll(ctx context.Context) error {
 		if err := m.stage("copied " + t.Name); err != nil {
 			return err
 		}
+		if err := m.mayStop(); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// countAll counts what there is to copy, for whoever watches.
+func (m *mover) countAll(ctx context.Context) error {
+	return m.d.run(ctx, m.from, scope{orgID: m.org(), readOnly: true}, func(ctx context.Context, tx *Tx) error {
+		for i := range m.tables {
+			n, err := m.tables[i].count(ctx, tx, m.org())
+			if err != nil {
+				return err
+			}
+			m.at.Total += n
+		}
+		return nil
+	})
 }
 
 func (m *mover) copyTable(ctx context.Context, t *Table) error {
@@ -66,7 +86,7 @@ func (m *mover) copyTable(ctx context.Context, t *Table) error {
 		after = t.keyOf(rows[len(rows)-1])
 		if n%20 == 19 { // so far a crash costs no more than these
 			m.at.Table, m.at.After = t.Name, after.text()
-			if err := m.save(ctx); err != nil {
+			if err := errors.Join(m.save(ctx), m.mayStop()); err != nil {
 				return err
 			}
 		}
@@ -132,6 +152,15 @@ func (k keys) add(t *Table, text string) error {
 	return nil
 }
 
+func (k keys) addAll(more keys) {
+	for name, ks := range more {
+		if k[name] == nil {
+			k[name] = map[string]row{}
+		}
+		maps.Copy(k[name], ks)
+	}
+}
+
 type changeRow struct {
 	bun.BaseModel `bun:"table:org_changes"`
 
@@ -140,14 +169,15 @@ type changeRow struct {
 	PK  string `bun:"pk"`
 }
 
-// follow brings a batch of changes over and gives how many there were, with the keys.
-func (m *mover) follow(ctx context.Context) (int, keys, error) {
+// follow brings a batch of changes over and gives how many there were. Once rows are compared, those that change are in doubt
+// again.
+func (m *mover) follow(ctx context.Context) (int, error) {
 	var changes []changeRow
 	err := m.d.run(ctx, m.from, scope{orgID: m.org(), readOnly: true}, func(ctx context.Context, tx *Tx) error {
 		return tx.NewSelect().Model(&changes).Where("organisation_id = ?", m.org()).OrderExpr("seq").Limit(followBatch).Scan(ctx)
 	})
 	if err != nil || len(changes) == 0 {
-		return 0, nil, err
+		return 0, err
 	}
 	ks, seqs := keys{}, make([]int64, len(changes))
 	for i, c := range changes {
@@ -157,18 +187,21 @@ func (m *mover) follow(ctx context.Context) (int, keys, error) {
 			continue
 		}
 		if err := ks.add(&m.tables[at], c.PK); err != nil {
-			return 0, nil, err
+			return 0, err
 		}
 	}
 	if err := m.apply(ctx, ks); err != nil {
-		return 0, nil, err
+		return 0, err
 	}
 	err = m.d.run(ctx, m.from, scope{orgID: m.org()}, func(ctx context.Context, tx *Tx) error {
 		_, err := tx.NewDelete().Model((*changeRow)(nil)).Where("organisation_id = ? AND seq IN (?)", m.org(), bun.List(seqs)).Exec(ctx)
 		return err
 	})
 	m.report.Caught += int64(len(changes))
-	return len(changes), ks, err
+	if m.doubt != nil {
+		m.doubt.addAll(ks)
+	}
+	return len(changes), err
 }
 
 // apply makes the target's rows of some keys what the source's are now.
@@ -225,208 +258,4 @@ func values(m map[string]row) []row {
 		out = append(out, r)
 	}
 	return out
-}
-
-// cross catches up, compares and switches.
-func (m *mover) cross(ctx context.Context) error {
-	if err := m.catchUp(ctx, moveFew); err != nil {
-		return err
-	}
-	again, err := m.compareAll(ctx)
-	if err != nil {
-		return err
-	}
-	for try := 0; ; try++ {
-		if err := m.catchUp(ctx, moveFew); err != nil {
-			return err
-		}
-		err := m.switchOver(ctx, again)
-		if err == nil || !errors.Is(err, errTooMuch) || try >= moveTries {
-			return err
-		}
-	}
-}
-
-// errTooMuch says that the moment of the switch was too short.
-var errTooMuch = errors.New("db: too much was written for the switch; try again when there is less to do")
-
-// catchUp follows the changes until few are left. Writers may be faster: what is left after some rounds is left to the
-// switch, while they wait.
-func (m *mover) catchUp(ctx context.Context, few int) error {
-	for range catchRounds {
-		n, _, err := m.follow(ctx)
-		if err != nil {
-			return err
-		}
-		if n < few {
-			return nil
-		}
-	}
-	return nil
-}
-
-// compareAll compares every row's hash with its copy's. A row that differs may just have been changed: it is looked at
-// again in the switch, when nobody writes.
-func (m *mover) compareAll(ctx context.Context) (keys, error) {
-	again, n := keys{}, 0
-	for i := range m.tables {
-		t := &m.tables[i]
-		for after := row(nil); ; {
-			rows, err := m.page(ctx, t, after)
-			if err != nil {
-				return nil, err
-			}
-			differ, err := m.compare(ctx, t, rows)
-			if err != nil {
-				return nil, err
-			}
-			for _, k := range differ {
-				if err := again.add(t, k.text()); err != nil {
-					return nil, err
-				}
-			}
-			if n += len(differ); n > maxRecheck {
-				return nil, fmt.Errorf("%w: more than %d rows", ErrMismatch, maxRecheck)
-			}
-			if len(rows) < moveBatch {
-				break
-			}
-			after = t.keyOf(rows[len(rows)-1])
-		}
-	}
-	return again, m.stage("compared")
-}
-
-// compare gives the keys of rows whose copies differ or are missing.
-func (m *mover) compare(ctx context.Context, t *Table, rows []row) (differ []row, err error) {
-	ks := make([]row, len(rows))
-	for i, r := range rows {
-		ks[i] = t.keyOf(r)
-	}
-	var copies []row
-	err = m.d.run(ctx, m.to, scope{orgID: m.org(), readOnly: true}, func(ctx context.Context, tx *Tx) (err error) {
-		copies, err = t.byKeys(ctx, tx, m.org(), ks)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	hashes := map[string][32]byte{}
-	for _, r := range copies {
-		hashes[t.keyOf(r).text()] = r.hash()
-	}
-	for i, r := range rows {
-		if h, ok := hashes[ks[i].text()]; !ok || h != r.hash() {
-			differ = append(differ, ks[i])
-		}
-	}
-	m.report.Compared += int64(len(rows))
-	return differ, nil
-}
-
-// switchOver closes the source for writers, brings the last changes over, proves that both sides are equal and gives the
-// source up. Writers that wait go on in the target.
-func (m *mover) switchOver(ctx context.Context, again keys) (err error) {
-	m.row.State = moveSwitching
-	if err := m.save(ctx); err != nil {
-		return err
-	}
-	began := m.d.clock.Now()
-	until := began.Add(gateHeld)
-	if err := m.d.setGate(ctx, m.from, m.org(), gateClosed, until, nil); err != nil {
-		return errors.Join(errTooMuch, err)
-	}
-	defer func() {
-		m.report.Held += m.d.clock.Since(began)
-		if err != nil { // writers go on where they were
-			m.row.State = moveCopying
-			err = errors.Join(err, m.d.setGate(context.WithoutCancel(ctx), m.from, m.org(), "", time.Time{}, nil), m.save(context.WithoutCancel(ctx)))
-		}
-	}()
-	seen := keys{}
-	for name, ks := range again {
-		seen[name] = ks
-	}
-	if err := m.apply(ctx, again); err != nil {
-		return err
-	}
-	for {
-		n, ks, err := m.follow(ctx)
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			break
-		}
-		for name, more := range ks {
-			if seen[name] == nil {
-				seen[name] = map[string]row{}
-			}
-			for text, k := range more {
-				seen[name][text] = k
-			}
-		}
-		if m.d.clock.Now().After(until) {
-			return errTooMuch
-		}
-	}
-	if err := m.stage("closed"); err != nil {
-		return err
-	}
-	if err := m.prove(ctx, seen); err != nil {
-		return err
-	}
-	return m.d.setGate(ctx, m.from, m.org(), gateGone, time.Time{}, func(ctx context.Context, tx *sql.Tx) error {
-		var more bool
-		if err := tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM org_changes WHERE organisation_id = $1)", m.org()).Scan(&more); err != nil {
-			return err
-		}
-		if more || m.d.clock.Now().After(until) {
-			return errTooMuch
-		}
-		if m.from == m.d.master { // in one transaction: nobody ever finds neither
-			return writePlacement(ctx, tx, m.report.To)
-		}
-		return nil
-	})
-}
-
-// prove compares the counts of all tables, and the rows that changed since all were compared.
-func (m *mover) prove(ctx context.Context, seen keys) error {
-	m.report.Tables = map[string]int64{}
-	for i := range m.tables {
-		t := &m.tables[i]
-		for some := range slices.Chunk(values(seen[t.Name]), moveBatch) {
-			var rows []row
-			err := m.d.run(ctx, m.from, scope{orgID: m.org(), readOnly: true}, func(ctx context.Context, tx *Tx) (err error) {
-				rows, err = t.byKeys(ctx, tx, m.org(), some)
-				return err
-			})
-			if err != nil {
-				return err
-			}
-			differ, err := m.compare(ctx, t, rows)
-			if err != nil {
-				return err
-			}
-			if len(differ) > 0 {
-				return fmt.Errorf("%w: %d rows of %s, such as %s", ErrMismatch, len(differ), t.Name, differ[0].text())
-			}
-		}
-		var n [2]int64
-		for side, st := range []*store{m.from, m.to} {
-			err := m.d.run(ctx, st, scope{orgID: m.org(), readOnly: true}, func(ctx context.Context, tx *Tx) (err error) {
-				n[side], err = t.count(ctx, tx, m.org())
-				return err
-			})
-			if err != nil {
-				return err
-			}
-		}
-		if n[0] != n[1] {
-			return fmt.Errorf("%w: %s has %d rows, its copy %d", ErrMismatch, t.Name, n[0], n[1])
-		}
-		m.report.Tables[t.Name] = n[0]
-	}
-	return nil
 }

@@ -78,40 +78,38 @@ func (d *DB) Placement(ctx context.Context, orgID string) (Placement, error) {
 	return p, nil
 }
 
-func (s *state) placementRow(ctx context.Context, orgID string) (Placement, error) {
-	p := Placement{OrganisationID: orgID, Placement: Shared, State: placeActive}
-	err := s.run(ctx, s.master, scope{readOnly: true}, func(ctx context.Context, tx *Tx) error {
-		err := tx.NewSelect().Model(&p).Where("organisation_id = ?", orgID).Scan(ctx)
-		if errors.Is(err, sql.ErrNoRows) {
-			return nil
-		}
+func (s *state) placementRow(ctx context.Context, orgID string) (p Placement, err error) {
+	err = s.run(ctx, s.master, scope{readOnly: true}, func(ctx context.Context, tx *Tx) error {
+		p, err = placementIn(ctx, tx, orgID)
 		return err
 	})
 	return p, err
 }
 
-// reach gives the database an organisation is in. The caller calls the function when it is done.
+// placementIn reads it in a transaction of the master's.
+func placementIn(ctx context.Context, tx *Tx, orgID string) (Placement, error) {
+	p := Placement{OrganisationID: orgID, Placement: Shared, State: placeActive}
+	err := tx.NewSelect().Model(&p).Where("organisation_id = ?", orgID).Scan(ctx)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return p, err
+}
+
+// reach gives the database an organisation is in, as far as is remembered. The caller calls the function when it is done.
 func (d *DB) reach(ctx context.Context, orgID string) (*store, func(), error) {
 	p, err := d.whereabouts(ctx, orgID)
 	if err != nil {
 		return nil, nil, err
 	}
-	for {
-		if !p.own() {
-			return d.master, func() {}, nil
-		}
-		st, done, err := d.pools.take(ctx, p)
-		if err == nil {
-			return st, done, nil
-		}
-		// It may have been moved, and its old database removed, since its place was read.
-		d.dir.forget(orgID)
-		now, again := d.whereabouts(ctx, orgID)
-		if again != nil || now.sameDatabase(p) {
-			return nil, nil, fmt.Errorf("open the organisation's database: %w", err)
-		}
-		p = now
+	if !p.own() {
+		return d.master, func() {}, nil
 	}
+	st, done, err := d.pools.take(ctx, p)
+	if err != nil {
+		return nil, nil, &notBegun{fmt.Errorf("open the organisation's database: %w", err), true}
+	}
+	return st, done, nil
 }
 
 // whereabouts tells where an organisation is, as far as is remembered.
@@ -129,10 +127,6 @@ func (d *DB) whereabouts(ctx context.Context, orgID string) (Placement, error) {
 	}
 	d.dir.put(p)
 	return p, nil
-}
-
-func (p Placement) sameDatabase(o Placement) bool {
-	return p.Placement == o.Placement && p.Region == o.Region && p.Database == o.Database
 }
 
 // openOwn opens and migrates an organisation's own database, which exists.
@@ -172,9 +166,9 @@ func (d *DB) EachPlacement(ctx context.Context, reason string, fn func(ctx conte
 		return err
 	}
 	if d.pin != nil {
-		return fn(ctx, d)
+		return fn(ctx, &DB{state: d.state, pin: d.pin, place: true})
 	}
-	first := fn(ctx, d.Master())
+	first := fn(ctx, &DB{state: d.state, pin: d.master, place: true})
 	ps, err := d.Placements(ctx)
 	errs := []error{first, err}
 	for _, p := range ps {
@@ -198,7 +192,7 @@ func (d *DB) Within(ctx context.Context, orgID, reason string, fn func(ctx conte
 		return err
 	}
 	if !p.own() {
-		return fn(ctx, d.Master())
+		return fn(ctx, &DB{state: d.state, pin: d.master, place: true})
 	}
 	return d.within(ctx, p, fn)
 }
@@ -209,7 +203,7 @@ func (d *DB) within(ctx context.Context, p Placement, fn func(ctx context.Contex
 		return fmt.Errorf("open the database of organisation %s: %w", p.OrganisationID, err)
 	}
 	defer done()
-	return fn(ctx, &DB{state: d.state, pin: st})
+	return fn(ctx, &DB{state: d.state, pin: st, place: true})
 }
 
 // checkRegions finds mistakes in the setting before anybody moves there.

@@ -26,7 +26,7 @@ func hidden(name string) bool {
 
 // Tables lists the tables of a scope, parents first, as the migrations make them: read from the schema of an empty
 // database, not from a list that somebody would have to keep. Those of the platform itself are left out. Of the scope
-// [Tenant] they are those with organisation_id; each has a primary key.
+// [Tenant] each has organisation_id and a primary key.
 func (d *DB) Tables(ctx context.Context, sc Scope) ([]Table, error) {
 	d.schema.Lock()
 	defer d.schema.Unlock()
@@ -58,11 +58,14 @@ func (d *DB) Tables(ctx context.Context, sc Scope) ([]Table, error) {
 		return nil, fmt.Errorf("read the schema: %w", err)
 	}
 	if sc == Tenant {
-		// One without organisation_id belongs to nobody: the system door finds it in the master's database, and its twin in
-		// an own one stays empty.
-		ts = slices.DeleteFunc(ts, func(t Table) bool { return !t.Tenant })
+		for _, m := range ms {
+			ts = slices.DeleteFunc(ts, func(t Table) bool { return slices.Contains(m.Installation, t.Name) })
+		}
 		for _, t := range ts {
-			if len(t.Key) == 0 {
+			switch {
+			case !t.Tenant:
+				return nil, fmt.Errorf("db: the table %s of a tenant context has no organisation_id: name it in Installation, or give it one", t.Name)
+			case len(t.Key) == 0:
 				return nil, fmt.Errorf("db: the tenant table %s has no primary key: it could not be moved", t.Name)
 			}
 		}

@@ -32,6 +32,9 @@ type Tx struct {
 	conn  *sql.Conn
 	orgID string // "" is the system door
 	facts int
+
+	rights  ungated // on tenant tables
+	refused error
 }
 
 type nestKey struct{ db *state }
@@ -82,7 +85,7 @@ func (d *DB) InSystem(ctx context.Context, reason string, fn func(ctx context.Co
 	if err := d.auditSystem(ctx, reason); err != nil {
 		return err
 	}
-	return d.run(ctx, d.at(), scope{}, fn)
+	return d.run(ctx, d.at(), scope{rights: d.rights()}, fn)
 }
 
 // ReadSystem is InSystem, read-only. It never waits for writers.
@@ -90,7 +93,15 @@ func (d *DB) ReadSystem(ctx context.Context, reason string, fn func(ctx context.
 	if err := d.auditSystem(ctx, reason); err != nil {
 		return err
 	}
-	return d.run(ctx, d.at(), scope{readOnly: true}, fn)
+	return d.run(ctx, d.at(), scope{readOnly: true, rights: d.rights()}, fn)
+}
+
+// rights is what the system door may do with tenant tables.
+func (d *DB) rights() ungated {
+	if d.place {
+		return mayRead
+	}
+	return mayNothing
 }
 
 func (d *DB) auditSystem(ctx context.Context, reason string) error {
@@ -107,6 +118,7 @@ type scope struct {
 	orgID    string // "" is the system door
 	readOnly bool
 	gated    bool // the organisation may have moved away: see gate.go
+	rights   ungated
 }
 
 func (s *state) run(ctx context.Context, st *store, sc scope, fn func(context.Context, *Tx) error) error {
@@ -138,7 +150,10 @@ func (s *state) run(ctx context.Context, st *store, sc scope, fn func(context.Co
 	if err != nil {
 		return &notBegun{fmt.Errorf("begin transaction: %w", err), st.name != ""}
 	}
-	tx := &Tx{IDB: btx, db: s, st: st, tx: btx, conn: conn.Conn, orgID: sc.orgID}
+	tx := &Tx{IDB: btx, db: s, st: st, tx: btx, conn: conn.Conn, orgID: sc.orgID, rights: sc.rights}
+	if sc.rights != mayAll {
+		tx.IDB = guarded{btx, tx}
+	}
 	done := false
 	defer func() {
 		if !done { // an error, a panic or runtime.Goexit
@@ -148,8 +163,8 @@ func (s *state) run(ctx context.Context, st *store, sc scope, fn func(context.Co
 	if err := tx.enter(ctx, sc); err != nil {
 		return &notBegun{err, st.name != ""}
 	}
-	if err := fn(ctx, tx); err != nil {
-		return err
+	if err := fn(ctx, tx); err != nil || tx.refused != nil {
+		return errors.Join(err, tx.refused)
 	}
 	if err := btx.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", err)

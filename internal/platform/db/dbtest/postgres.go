@@ -71,6 +71,31 @@ func PostgresURL(t testing.TB) string {
 	return u.String()
 }
 
+// second is another server, started when the first test asks for it.
+var second = sync.OnceValues(startCluster) //nolint:gochecknoglobals // one for each test binary
+
+// RegionURL gives what the setting regions takes: a URL with {database}, of another server than that of PostgresURL. With
+// PARLEY_TEST_POSTGRES it is the same server.
+func RegionURL(t testing.TB) string {
+	t.Helper()
+	admin := os.Getenv(EnvPostgres)
+	if admin == "" {
+		var err error
+		if admin, err = second(); err != nil {
+			t.Fatalf("a second PostgreSQL for tests: %v", err)
+		}
+	}
+	u, err := url.Parse(admin)
+	if err != nil {
+		t.Fatalf("%s: %v", EnvPostgres, err)
+	}
+	if os.Getenv(EnvPostgres) == "" {
+		u.User = url.User(owner)
+	}
+	u.Path = ""
+	return strings.Replace(u.String(), "?", "/{database}?", 1)
+}
+
 // ownDatabases lists the databases that organisations of a test's database got.
 func ownDatabases(t testing.TB, admin, name string) (own []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
