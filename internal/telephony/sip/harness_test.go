@@ -107,6 +107,7 @@ type peer struct {
 	buf    []byte
 	branch int
 	stash  []sipmsg.Message
+	seen   map[string]bool // transactions that asked gave
 }
 
 func dialPeer(t *testing.T, network string, to netip.AddrPort) *peer {
@@ -244,14 +245,36 @@ func (p *peer) final(method string) *sipmsg.Response {
 	return p.find("a final answer to "+method, match).(*sipmsg.Response)
 }
 
-// asked waits for a request.
+// asked waits for a request. One that asked has given before is not given again when it is retransmitted, as it is where
+// the answer takes its time (RFC 3261 section 17.1.1.2).
 func (p *peer) asked(method string) *sipmsg.Request {
 	p.t.Helper()
 	match := func(m sipmsg.Message) bool {
 		r, ok := m.(*sipmsg.Request)
-		return ok && string(r.Method) == method
+		return ok && string(r.Method) == method && !p.seen[transaction(r)]
 	}
-	return p.find(method, match).(*sipmsg.Request)
+	r := p.find(method, match).(*sipmsg.Request)
+	if p.seen == nil {
+		p.seen = map[string]bool{}
+	}
+	p.seen[transaction(r)] = true
+	return r
+}
+
+// repeated waits for a request that asked has given before.
+func (p *peer) repeated(method string) *sipmsg.Request {
+	p.t.Helper()
+	match := func(m sipmsg.Message) bool {
+		r, ok := m.(*sipmsg.Request)
+		return ok && string(r.Method) == method && p.seen[transaction(r)]
+	}
+	return p.find(method+" again", match).(*sipmsg.Request)
+}
+
+// transaction names the transaction of a request: by branch and method (RFC 3261 section 17.2.3).
+func transaction(r *sipmsg.Request) string {
+	branch, _ := r.Via().Params.Get("branch")
+	return string(r.Method) + " " + branch
 }
 
 func (p *peer) find(what string, match func(sipmsg.Message) bool) sipmsg.Message {

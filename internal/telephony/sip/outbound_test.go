@@ -48,7 +48,7 @@ func TestOutboundCall(t *testing.T) {
 		t.Errorf("ACK:\n%s", ack)
 	}
 	p.respond(invite, 200, plainAnswer) // it is lost, the phone thinks
-	p.asked("ACK")
+	p.repeated("ACK")
 	e := newEndpoint()
 	if err := l.Start(e); err != nil {
 		t.Fatal(err)
@@ -230,7 +230,7 @@ func TestNobodyThere(t *testing.T) {
 	l := ring(t, b, p)
 	p.asked("INVITE")
 	clock.Advance(t1).MustWait(t.Context())
-	p.asked("INVITE") // timer A
+	p.repeated("INVITE") // timer A
 	pass(t, clock, txLife)
 	if c := over(t, l); c.Code != "no_answer" || c.Status != 408 {
 		t.Errorf("cause: %+v", c)
