@@ -24,6 +24,7 @@ type Instance struct {
 	Role     string    `json:"role"`               // gateway, media, worker, or all
 	Version  string    `json:"version,omitempty"`  // of the program
 	URL      string    `json:"url,omitempty"`      // http[s]://host[:port] of its internal server; "": nothing is sent to it
+	Pin      string    `json:"pin,omitempty"`      // SHA-256 of that server's certificate, in hex, where nobody signed it
 	Region   string    `json:"region,omitempty"`   // whose organisations it serves; "": everybody's
 	Zone     string    `json:"zone,omitempty"`     // where it stands; only a preference
 	Calls    int       `json:"calls"`              // running now
@@ -34,6 +35,7 @@ type Instance struct {
 
 var (
 	nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
+	pinForm  = regexp.MustCompile(`^[0-9a-f]{64}$`)
 	roleForm = regexp.MustCompile(`^[a-z]{1,16}$`)
 )
 
@@ -46,6 +48,8 @@ func (i Instance) Valid() error {
 		return fmt.Errorf("fleet: %.20q is no role", i.Role)
 	case i.Boot != "" && !nameForm.MatchString(i.Boot):
 		return fmt.Errorf("fleet: %.70q names no run", i.Boot)
+	case i.Pin != "" && !pinForm.MatchString(i.Pin):
+		return fmt.Errorf("fleet: %.70q is no SHA-256", i.Pin)
 	case i.Region != "" && !nameForm.MatchString(i.Region) || i.Zone != "" && !nameForm.MatchString(i.Zone):
 		return fmt.Errorf("fleet: %.70q in %.70q is no place", i.Zone, i.Region)
 	case len(i.Version) > maxVersion:
