@@ -72,6 +72,9 @@ func readTagged(ctx huma.Context, next func(huma.Context)) {
 		return
 	}
 	tag := etag.OfJSON(a.body.Bytes())
+	if part := a.header.Get("ETag"); part != "" {
+		tag = etag.WithPart(part, tag)
+	}
 	a.header.Set("ETag", tag)
 	if a.header.Get("Cache-Control") == "" {
 		a.header.Set("Cache-Control", "private, no-cache") // may be kept, and is asked for again each time

@@ -11,6 +11,7 @@ import (
 type phoneAudit struct {
 	Username    string `json:"username"`
 	DisplayName string `json:"displayName"`
+	Encrypted   bool   `json:"encryptedOnly"`
 	NewPassword bool   `json:"newPassword"`
 }
 
@@ -18,10 +19,10 @@ type phoneAudit struct {
 func audit(ctx context.Context, tx *db.Tx, action string, before, after *phoneRow, newPassword bool) error {
 	c := identity.Change{Action: action, Kind: "phone"}
 	if before != nil {
-		c.ID, c.Before = before.ID, phoneAudit{Username: before.Username, DisplayName: before.DisplayName}
+		c.ID, c.Before = before.ID, phoneAudit{Username: before.Username, DisplayName: before.DisplayName, Encrypted: before.EncryptedOnly}
 	}
 	if after != nil {
-		c.ID, c.After = after.ID, phoneAudit{after.Username, after.DisplayName, newPassword || before == nil}
+		c.ID, c.After = after.ID, phoneAudit{after.Username, after.DisplayName, after.EncryptedOnly, newPassword || before == nil}
 	}
 	return identity.Audit(ctx, tx, tx.OrgID(), c)
 }

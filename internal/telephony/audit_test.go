@@ -45,7 +45,7 @@ func TestChangesAreAudited(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		const after = `{"username":"desk.1","displayName":"Desk","newPassword":true}`
+		const after = `{"username":"desk.1","displayName":"Desk","encryptedOnly":false,"newPassword":true}`
 		if want := "phone.create " + after + ", phone.update " + after + ", phone.delete "; strings.Join(got, ", ") != want {
 			t.Errorf("%v", got)
 		}

@@ -7,10 +7,15 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/parley-voice/parley/internal/identity"
+	"github.com/parley-voice/parley/internal/platform/etag"
 	"github.com/parley-voice/parley/internal/platform/fault"
 )
 
-type phoneBody struct{ Body Phone }
+// taggedPhone is a phone with the tag of its settings: where it is registered is no change that If-Match should meet.
+type taggedPhone struct {
+	Tag  string `header:"ETag"`
+	Body Phone
+}
 
 // secretBody is a phone with its password, which is shown this once.
 type secretBody struct {
@@ -41,6 +46,7 @@ type createInput struct {
 		Username    string `json:"username" minLength:"1" maxLength:"63" doc:"What the phone registers as; unique on the server"`
 		DisplayName string `json:"displayName,omitempty" maxLength:"100"`
 		Password    string `json:"password,omitempty" maxLength:"128" doc:"Left out, one is made"`
+		Encrypted   bool   `json:"encryptedOnly,omitempty" doc:"Lets it register, call and be called by TLS with SRTP only"`
 	}
 }
 
@@ -49,6 +55,7 @@ type updateInput struct {
 	Body struct {
 		DisplayName *string `json:"displayName,omitempty" maxLength:"100"`
 		Password    *string `json:"password,omitempty" maxLength:"128" doc:"A new password; empty has one made. It ends the phone's registrations"`
+		Encrypted   *bool   `json:"encryptedOnly,omitempty" doc:"Lets it register, call and be called by TLS with SRTP only. Turning it on ends the phone's registrations"`
 	}
 }
 
@@ -59,9 +66,12 @@ func (s *Service) Routes(api huma.API) {
 	create.DefaultStatus = http.StatusCreated
 	huma.Register(api, create, s.httpCreate)
 	huma.Register(api, operation("get-phone", http.MethodGet, "/api/v1/phones/{id}", "Get a phone", "phone:read"), s.httpGet)
-	huma.Register(api, operation("update-phone", http.MethodPatch, "/api/v1/phones/{id}", "Change a phone", "phone:update"), s.httpUpdate)
+	change := operation("update-phone", http.MethodPatch, "/api/v1/phones/{id}", "Change a phone", "phone:update")
+	change.Metadata["ifMatch"] = settingsKind
+	huma.Register(api, change, s.httpUpdate)
 	remove := operation("delete-phone", http.MethodDelete, "/api/v1/phones/{id}", "Delete a phone", "phone:delete")
 	remove.DefaultStatus = http.StatusNoContent
+	remove.Metadata["ifMatch"] = settingsKind
 	huma.Register(api, remove, s.httpDelete)
 }
 
@@ -101,20 +111,21 @@ func (s *Service) httpCreate(ctx context.Context, in *createInput) (*secretBody,
 	if err != nil {
 		return nil, err
 	}
-	p, made, err := s.Create(ctx, org, NewPhone{Username: in.Body.Username, DisplayName: in.Body.DisplayName, Password: in.Body.Password})
+	p, made, err := s.Create(ctx, org, NewPhone{Username: in.Body.Username, DisplayName: in.Body.DisplayName, Password: in.Body.Password, Encrypted: in.Body.Encrypted})
 	return withSecret(p, made, err)
 }
 
-func (s *Service) httpGet(ctx context.Context, in *phonePath) (*phoneBody, error) {
+func (s *Service) httpGet(ctx context.Context, in *phonePath) (*taggedPhone, error) {
 	org, err := organisation(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p, err := s.Get(ctx, org, in.ID)
+	p, set, err := s.get(ctx, org, in.ID)
 	if err != nil {
 		return nil, err
 	}
-	return &phoneBody{p}, nil
+	tag, err := etag.Of(set)
+	return &taggedPhone{Tag: tag, Body: p}, err
 }
 
 func (s *Service) httpUpdate(ctx context.Context, in *updateInput) (*secretBody, error) {
@@ -122,7 +133,7 @@ func (s *Service) httpUpdate(ctx context.Context, in *updateInput) (*secretBody,
 	if err != nil {
 		return nil, err
 	}
-	p, made, err := s.Update(ctx, org, in.ID, Change{DisplayName: in.Body.DisplayName, Password: in.Body.Password})
+	p, made, err := s.Update(ctx, org, in.ID, Change{DisplayName: in.Body.DisplayName, Password: in.Body.Password, Encrypted: in.Body.Encrypted})
 	return withSecret(p, made, err)
 }
 

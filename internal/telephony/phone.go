@@ -14,6 +14,7 @@ type Phone struct {
 	ID          string         `json:"id"`
 	Username    string         `json:"username" doc:"What the phone registers as, and is called by"`
 	DisplayName string         `json:"displayName"`
+	Encrypted   bool           `json:"encryptedOnly" doc:"Whether it registers, calls and is called by TLS with SRTP only"`
 	Registered  bool           `json:"registered" doc:"Whether it can be called now"`
 	Contacts    []PhoneContact `json:"contacts" doc:"Where it is registered"`
 	CreatedAt   time.Time      `json:"createdAt"`
@@ -24,7 +25,7 @@ type PhoneContact struct {
 	URI       string    `json:"uri"`
 	ExpiresAt time.Time `json:"expiresAt"`
 	UserAgent string    `json:"userAgent" doc:"What the phone calls itself"`
-	Transport string    `json:"transport" enum:"udp,tcp"`
+	Transport string    `json:"transport" enum:"udp,tcp,tls"`
 }
 
 const (

@@ -16,6 +16,7 @@ import (
 
 	"github.com/parley-voice/parley/internal/identity"
 	"github.com/parley-voice/parley/internal/platform/db"
+	"github.com/parley-voice/parley/internal/platform/etag"
 	"github.com/parley-voice/parley/internal/platform/fault"
 	"github.com/parley-voice/parley/internal/telephony/sip"
 )
@@ -78,6 +79,7 @@ type NewPhone struct {
 	Username    string
 	DisplayName string
 	Password    string // "" has one made
+	Encrypted   bool   // TLS and SRTP only
 }
 
 // Create adds a phone. The password is returned when it was made here; it cannot be had later.
@@ -109,7 +111,7 @@ func (s *Service) Create(ctx context.Context, orgID string, n NewPhone) (Phone, 
 	}
 	now := s.c.Clock.Now().UnixMilli()
 	row := &phoneRow{ID: uuid.Must(uuid.NewV7()).String(), OrganisationID: orgID, Username: n.Username, DisplayName: n.DisplayName,
-		Secret: sealed, CreatedAt: now, UpdatedAt: now}
+		Secret: sealed, EncryptedOnly: n.Encrypted, CreatedAt: now, UpdatedAt: now}
 	if err := s.claim(ctx, orgID, n.Username); err != nil {
 		return Phone{}, "", err
 	}
@@ -159,28 +161,35 @@ func (s *Service) List(ctx context.Context, orgID, cursor string, limit int) ([]
 
 // Get gives one phone.
 func (s *Service) Get(ctx context.Context, orgID, id string) (Phone, error) {
+	p, _, err := s.get(ctx, orgID, id)
+	return p, err
+}
+
+// get gives one phone, and what If-Match compares of it.
+func (s *Service) get(ctx context.Context, orgID, id string) (Phone, settings, error) {
 	var row *phoneRow
 	where, err := s.registrations(ctx)
 	if err != nil {
-		return Phone{}, err
+		return Phone{}, settings{}, err
 	}
 	err = s.c.DB.ReadTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) (err error) {
 		row, err = phoneByID(ctx, tx, id)
 		return err
 	})
 	if err != nil {
-		return Phone{}, err
+		return Phone{}, settings{}, err
 	}
-	return show(row, where[row.Username]), nil
+	return show(row, where[row.Username]), settingsOf(row), nil
 }
 
 // Change is what can be changed of a phone; nil leaves it. An empty password has one made.
 type Change struct {
 	DisplayName *string
 	Password    *string
+	Encrypted   *bool
 }
 
-// Update changes a phone. A new password ends its registrations.
+// Update changes a phone. A new password ends its registrations, and so does it when only TLS counts from now on.
 func (s *Service) Update(ctx context.Context, orgID, id string, c Change) (Phone, string, error) {
 	made := ""
 	if c.DisplayName != nil {
@@ -201,11 +210,18 @@ func (s *Service) Update(ctx context.Context, orgID, id string, c Change) (Phone
 		}
 	}
 	var row *phoneRow
+	anew := c.Password != nil || (c.Encrypted != nil && *c.Encrypted)
 	err := s.c.DB.InTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) (err error) {
 		if row, err = phoneByID(ctx, tx, id); err != nil {
 			return err
 		}
 		was := *row
+		if err := etag.Check(ctx, settingsKind, settingsOf(row)); err != nil {
+			return err
+		}
+		if c.Encrypted != nil {
+			row.EncryptedOnly = *c.Encrypted
+		}
 		if c.DisplayName != nil {
 			row.DisplayName = *c.DisplayName
 		}
@@ -213,6 +229,8 @@ func (s *Service) Update(ctx context.Context, orgID, id string, c Change) (Phone
 			if row.Secret, err = s.seal(row.Username, *c.Password); err != nil {
 				return err
 			}
+		}
+		if anew {
 			if err := deleteContacts(ctx, tx, orgID, row.Username); err != nil {
 				return err
 			}
@@ -226,7 +244,7 @@ func (s *Service) Update(ctx context.Context, orgID, id string, c Change) (Phone
 	if err != nil {
 		return Phone{}, "", err
 	}
-	if c.Password != nil {
+	if anew {
 		s.forget(row.Username)
 	}
 	where, err := s.registrations(ctx)
@@ -242,6 +260,9 @@ func (s *Service) Delete(ctx context.Context, orgID, id string) error {
 	err := s.c.DB.InTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) error {
 		row, err := phoneByID(ctx, tx, id)
 		if err != nil {
+			return err
+		}
+		if err := etag.Check(ctx, settingsKind, settingsOf(row)); err != nil {
 			return err
 		}
 		name = row.Username
@@ -273,7 +294,7 @@ func (s *Service) registrations(ctx context.Context) (map[string][]sip.Contact, 
 
 // show makes the API's view of a phone.
 func show(row *phoneRow, contacts []sip.Contact) Phone {
-	p := Phone{ID: row.ID, Username: row.Username, DisplayName: row.DisplayName, Contacts: []PhoneContact{},
+	p := Phone{ID: row.ID, Username: row.Username, DisplayName: row.DisplayName, Encrypted: row.EncryptedOnly, Contacts: []PhoneContact{},
 		CreatedAt: time.UnixMilli(row.CreatedAt).UTC(), Registered: len(contacts) > 0}
 	for _, c := range contacts {
 		p.Contacts = append(p.Contacts, PhoneContact{URI: c.URI, ExpiresAt: c.ExpiresAt.UTC(), UserAgent: c.UserAgent, Transport: c.Transport})
@@ -307,22 +328,38 @@ func (s *Service) seal(username, password string) ([]byte, error) {
 	return sealed, nil
 }
 
+// settings is what a person changes of a phone, and what If-Match compares: not where it is registered, which changes
+// by itself.
+type settings struct {
+	Username, DisplayName string
+	Encrypted             bool
+	UpdatedAt             int64 // a new password is a change too
+}
+
+// settingsKind is not the "phone" of the audit trail, whose entries do not show that there is a new password.
+const settingsKind = "phone settings"
+
+func settingsOf(row *phoneRow) settings {
+	return settings{row.Username, row.DisplayName, row.EncryptedOnly, row.UpdatedAt}
+}
+
 // Secrets implements sip.Phones.
-func (s *Service) Secrets(ctx context.Context, username string) (sip.HA1, bool, error) {
+func (s *Service) Secrets(ctx context.Context, username string) (sip.Account, bool, error) {
 	var ha1 sip.HA1
 	var row *phoneRow
+	none := sip.Account{}
 	if checkUsername(username) != nil {
-		return ha1, false, nil
+		return none, false, nil
 	}
 	orgID, found, err := s.Owner(ctx, username)
 	if err != nil || !found {
-		return ha1, false, err
+		return none, false, err
 	}
 	if s.c.Standing != nil {
 		if err := s.c.Standing(ctx, orgID); fault.Is(err, fault.Forbidden) {
-			return ha1, false, nil // as if the phone were not there
+			return none, false, nil // as if the phone were not there
 		} else if err != nil {
-			return ha1, false, err
+			return none, false, err
 		}
 	}
 	err = s.c.DB.ReadTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) (err error) {
@@ -330,16 +367,16 @@ func (s *Service) Secrets(ctx context.Context, username string) (sip.HA1, bool, 
 		return err
 	})
 	if err != nil || !found {
-		return ha1, false, err
+		return none, false, err
 	}
 	plain, err := s.c.Sealer.Open(row.Secret)
 	if err != nil {
-		return ha1, false, fmt.Errorf("open the secret of phone %s: %w", username, err)
+		return none, false, fmt.Errorf("open the secret of phone %s: %w", username, err)
 	}
 	if err := json.Unmarshal(plain, &ha1); err != nil {
-		return ha1, false, fmt.Errorf("decode the secret of phone %s: %w", username, err)
+		return none, false, fmt.Errorf("decode the secret of phone %s: %w", username, err)
 	}
-	return ha1, true, nil
+	return sip.Account{HA1: ha1, Encrypted: row.EncryptedOnly}, true, nil
 }
 
 // Owner gives the organisation that a phone belongs to; found is false when there is no such phone.

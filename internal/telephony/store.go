@@ -23,6 +23,7 @@ type phoneRow struct {
 	Username       string
 	DisplayName    string
 	Secret         []byte
+	EncryptedOnly  bool
 	CreatedAt      int64
 	UpdatedAt      int64
 }
@@ -87,7 +88,7 @@ func listPhones(ctx context.Context, tx *db.Tx, after string, limit int) ([]phon
 }
 
 func updatePhone(ctx context.Context, tx *db.Tx, row *phoneRow) error {
-	_, err := tx.NewUpdate().Model(row).Column("display_name", "secret", "updated_at").
+	_, err := tx.NewUpdate().Model(row).Column("display_name", "secret", "encrypted_only", "updated_at").
 		Where("organisation_id = ?", tx.OrgID()).Where("id = ?", row.ID).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("update phone: %w", err)

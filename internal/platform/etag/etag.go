@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/parley-voice/parley/internal/platform/fault"
@@ -33,6 +34,20 @@ func Of(view any) (string, error) {
 func OfJSON(b []byte) string {
 	sum := sha256.Sum256(bytes.TrimSpace(b))
 	return `"` + base64.RawURLEncoding.EncodeToString(sum[:18]) + `"`
+}
+
+// WithPart makes the tag of an answer of which a change compares only a part: that part's tag and the whole's. What
+// changes by itself, as where a phone is registered, then makes a new answer but refuses nobody's change.
+func WithPart(part, whole string) string {
+	return strings.TrimSuffix(part, `"`) + "." + strings.TrimPrefix(whole, `"`)
+}
+
+// partOf gives the tag that a change compares.
+func partOf(tag string) string {
+	if part, _, ok := strings.Cut(tag, "."); ok {
+		return part + `"`
+	}
+	return tag
 }
 
 // Expected is what a change may replace.
@@ -75,7 +90,7 @@ func Check(ctx context.Context, kind string, current any) error {
 	if err != nil {
 		return err
 	}
-	if !slices.Contains(e.Tags, tag) {
+	if !slices.ContainsFunc(e.Tags, func(t string) bool { return partOf(t) == tag }) {
 		return Changed()
 	}
 	return nil

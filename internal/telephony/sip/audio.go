@@ -76,7 +76,7 @@ func (a *audio) open(f flow) error {
 // capability is what we can do in this call.
 func (a *audio) capability(version uint64) capability {
 	l := a.l
-	c := capability{codecs: l.s.config.Codecs, srtp: l.s.srtp(), session: a.id, version: version, key: a.key}
+	c := capability{codecs: l.s.config.Codecs, srtp: l.srtp(), session: a.id, version: version, key: a.key}
 	addr, err := netip.ParseAddr(l.s.config.Host)
 	if err != nil {
 		addr = l.s.transport.localAddr(l.d.flowAddr(l)).Addr()

@@ -11,6 +11,15 @@ import (
 	"github.com/parley-voice/parley/internal/media"
 )
 
+// describe makes the branch's offer. Where the signalling is encrypted, keys are offered first.
+func (b *branch) describe(srtp bool) {
+	b.caps.srtp = srtpAccept
+	if srtp {
+		b.caps.srtp = srtpRequire
+	}
+	b.offer, b.key = offerSDP(b.caps, sendRecv)
+}
+
 // invite sends the branch's INVITE, with credentials when it was challenged.
 func (b *branch) invite(header, credentials string) {
 	l := b.a.l
@@ -29,8 +38,8 @@ func (b *branch) invite(header, credentials string) {
 	}
 	req.AppendHeader(sipmsg.NewHeader("Session-Expires", fmt.Sprint(int(sessionDefault.Seconds()))))
 	req.AppendHeader(sipmsg.NewHeader("Content-Type", "application/sdp"))
-	req.SetBody(b.a.offer)
-	l.s.dress(req, b.flow, d.local.User)
+	req.SetBody(b.offer)
+	l.s.dress(req, b.flow, &d)
 	tx := &clientTx{req: req, flow: b.flow, ladder: l}
 	tx.onResponse = b.answered
 	tx.onFail = func(error) { b.finish(408) }
@@ -54,9 +63,29 @@ func (b *branch) answered(res *sipmsg.Response) {
 		b.redirected(res)
 	case code == 401 || code == 407:
 		b.challenged(res)
+	case code == 488 || code == 415 || code == 606:
+		b.unencrypted(code)
 	default:
 		b.finish(code)
 	}
+}
+
+// unencrypted offers plain media to a phone that refused SRTP, unless nothing else will do. Nobody else can have made
+// it refuse: the answer came by TLS.
+func (b *branch) unencrypted(status int) {
+	l := b.a.l
+	l.mu.Lock()
+	again := b.caps.srtp == srtpRequire && !b.encrypted && !b.a.over
+	if again {
+		b.describe(false)
+		b.early, b.auths = nil, 0
+	}
+	l.mu.Unlock()
+	if !again {
+		b.finish(status)
+		return
+	}
+	b.invite("", "")
 }
 
 func (b *branch) ringing(res *sipmsg.Response) {
@@ -103,6 +132,7 @@ func (b *branch) accepted(res *sipmsg.Response) {
 	if len(body) == 0 {
 		body = b.early
 	}
+	l.caps, l.sdp, l.localKey = b.caps, b.offer, b.key
 	got, err := acceptSDP(body, l.caps, l.localKey, false)
 	if err == nil {
 		err = l.settle(got)
@@ -149,8 +179,8 @@ func (b *branch) spurn(res *sipmsg.Response) {
 		if err != nil {
 			f = b.flow
 		}
-		l.s.dress(ack, f, d.local.User)
-		l.s.dress(bye, f, d.local.User)
+		l.s.dress(ack, f, &d)
+		l.s.dress(bye, f, &d)
 		_ = l.s.send([]byte(ack.String()), f)
 		// Nobody waits for the answer; the transaction repeats BYE until there is one.
 		_ = l.s.tx.request(&clientTx{req: bye, flow: f})
@@ -162,7 +192,9 @@ func (b *branch) redirected(res *sipmsg.Response) {
 	l := b.a.l
 	var uris []sipmsg.Uri
 	for _, h := range res.GetHeaders("Contact") {
-		if c, ok := h.(*sipmsg.ContactHeader); ok && c.Address.Host != "" && (c.Address.Scheme == "sip" || c.Address.Scheme == "") {
+		if c, ok := h.(*sipmsg.ContactHeader); ok && c.Address.Host != "" && (c.Address.Scheme == "sips" ||
+			// What was asked for by sips is not looked for elsewhere without (RFC 5630 section 5.1.1.1).
+			(b.target.Scheme != "sips" && (c.Address.Scheme == "sip" || c.Address.Scheme == ""))) {
 			u := *c.Address.Clone()
 			u.Headers = nil
 			uris = append(uris, u)
@@ -172,7 +204,7 @@ func (b *branch) redirected(res *sipmsg.Response) {
 		var hops []hop
 		for _, u := range uris[:min(len(uris), maxTargets)] {
 			if f, err := l.s.resolve(ctx, u); err == nil {
-				hops = append(hops, hop{u, f})
+				hops = append(hops, hop{uri: u, flow: f})
 			}
 		}
 		b.a.try(hops)

@@ -30,6 +30,7 @@ type dialog struct {
 	localSeq     uint32
 	remoteSeq    uint32
 	flow         flow // where its last message came from
+	secure       bool // made by a sips URI: every request of it goes by TLS (RFC 5630 section 4)
 }
 
 // dialogFromInvite is the dialog of a call we are sent (RFC 3261 section 12.1.1).
@@ -46,6 +47,7 @@ func dialogFromInvite(req *sipmsg.Request, f flow, localTag string) dialog {
 	for _, h := range req.GetHeaders("Record-Route") {
 		d.routes = append(d.routes, h.Value())
 	}
+	d.secure = req.Recipient.Scheme == "sips"
 	return d
 }
 
@@ -141,6 +143,9 @@ func (d *dialog) hop(ctx context.Context, s *Server) (flow, error) {
 	if next.Host == "" {
 		return d.flow, nil // the peer gave no Contact
 	}
+	if d.secure {
+		next.Scheme = "sips"
+	}
 	return s.resolve(ctx, next)
 }
 
@@ -150,12 +155,12 @@ func (s *Server) resolve(ctx context.Context, u sipmsg.Uri) (flow, error) {
 	switch network = strings.ToLower(network); network {
 	case "", "udp":
 		network = "udp"
-	case "tcp":
+	case "tcp", "tls":
 	default:
-		return flow{}, fmt.Errorf("transport %q is not spoken here; use udp or tcp", network)
+		return flow{}, fmt.Errorf("transport %q is not spoken here; use udp, tcp or tls", network)
 	}
-	if u.Scheme == "sips" {
-		return flow{}, fmt.Errorf("sips is not spoken here; use sip")
+	if u.Scheme == "sips" { // whatever the parameter says (RFC 3261 section 26.2.2)
+		network = "tls"
 	}
 	host := strings.Trim(u.Host, "[]")
 	if m, ok := u.UriParams.Get("maddr"); ok && m != "" {
@@ -168,7 +173,13 @@ func (s *Server) resolve(ctx context.Context, u sipmsg.Uri) (flow, error) {
 	if addr.Addr().IsMulticast() || addr.Addr().IsUnspecified() {
 		return flow{}, fmt.Errorf("%s is not an address of one peer", addr.Addr())
 	}
-	if network == "tcp" {
+	if p := s.needsTLS(flow{remote: addr}); p != nil && network != "tls" {
+		return flow{}, fmt.Errorf("this server calls by TLS only (sip-require-tls); use sips: or transport=tls")
+	}
+	switch network {
+	case "tls":
+		return s.transport.dialTLS(ctx, addr, strings.Trim(u.Host, "[]"))
+	case "tcp":
 		return s.transport.dial(ctx, addr)
 	}
 	return flow{remote: addr}, nil
@@ -180,12 +191,16 @@ func (s *Server) lookup(ctx context.Context, network, host string, port int) (ne
 		return netip.AddrPort{}, fmt.Errorf("port %d does not exist", port)
 	}
 	if ip, err := netip.ParseAddr(host); err == nil {
-		return netip.AddrPortFrom(ip.Unmap(), portOr(port)), nil
+		return netip.AddrPortFrom(ip.Unmap(), portOr(port, network)), nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, tcpDialWithin)
 	defer cancel()
 	if port == 0 {
-		if _, srv, err := s.resolver.LookupSRV(ctx, "sip", network, host); err == nil && len(srv) > 0 {
+		service, proto := "sip", network
+		if network == "tls" { // RFC 3263 section 4.1
+			service, proto = "sips", "tcp"
+		}
+		if _, srv, err := s.resolver.LookupSRV(ctx, service, proto, host); err == nil && len(srv) > 0 {
 			host, port = strings.TrimSuffix(srv[0].Target, "."), int(srv[0].Port)
 		}
 	}
@@ -197,17 +212,21 @@ func (s *Server) lookup(ctx context.Context, network, host string, port int) (ne
 	for _, ip := range ips {
 		ip = ip.Unmap()
 		if own.IsUnspecified() || own.Is4() == ip.Is4() {
-			return netip.AddrPortFrom(ip, portOr(port)), nil
+			return netip.AddrPortFrom(ip, portOr(port, network)), nil
 		}
 	}
 	return netip.AddrPort{}, fmt.Errorf("no address of %s can be reached from %s", host, own)
 }
 
-func portOr(port int) uint16 {
-	if port == 0 {
-		return 5060
+// portOr gives the port, or the one of the transport (RFC 3261 section 19.1.2).
+func portOr(port int, network string) uint16 {
+	switch {
+	case port != 0:
+		return uint16(port)
+	case network == "tls":
+		return 5061
 	}
-	return uint16(port)
+	return 5060
 }
 
 // prepend gives req its Via (RFC 3261 section 18.1.1), with rport (RFC 3581) so that answers find us
@@ -237,18 +256,36 @@ func (h hostPort) String() string {
 // advertised is what we call ourselves towards the peer of f.
 func (s *Server) advertised(f flow) hostPort {
 	local := s.transport.localAddr(f.remote.Addr())
+	if f.secure() {
+		local = netip.AddrPortFrom(local.Addr(), s.securePort(f))
+	}
 	if s.config.Host != "" {
 		return hostPort{s.config.Host, int(local.Port())}
 	}
 	return hostPort{local.Addr().String(), int(local.Port())}
 }
 
-// contact is our Contact towards the peer of f.
-func (s *Server) contact(f flow, user string) *sipmsg.ContactHeader {
+// securePort is where we take TLS: without a listener only the connection itself leads back to us.
+func (s *Server) securePort(f flow) uint16 {
+	if at := s.TLSAddr(); at.IsValid() {
+		return at.Port()
+	}
+	if at, ok := f.conn.conn.LocalAddr().(*net.TCPAddr); ok {
+		return at.AddrPort().Port()
+	}
+	return 5061
+}
+
+// contact is our Contact towards the peer of f, in the scheme of the dialog (RFC 5630 section 4). A sips URI needs no
+// transport; in a sip URI transport=tls is what phones understand, though RFC 3261 section 26.2.2 would have it go.
+func (s *Server) contact(f flow, d *dialog) *sipmsg.ContactHeader {
 	local := s.advertised(f)
-	c := &sipmsg.ContactHeader{Address: sipmsg.Uri{Scheme: "sip", User: user, Host: local.host, Port: local.port}}
-	if f.reliable() {
-		c.Address.UriParams.Add("transport", "tcp")
+	c := &sipmsg.ContactHeader{Address: sipmsg.Uri{Scheme: "sip", User: d.local.User, Host: local.host, Port: local.port}}
+	switch {
+	case d.secure && f.secure():
+		c.Address.Scheme = "sips"
+	case f.reliable():
+		c.Address.UriParams.Add("transport", f.network())
 	}
 	return c
 }

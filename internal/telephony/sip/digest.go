@@ -33,6 +33,18 @@ const (
 // HA1 holds what is stored instead of a password: the digests of username:realm:password, in hex.
 type HA1 struct{ MD5, SHA256 string }
 
+// Account is what is stored of a phone.
+type Account struct {
+	HA1
+	Encrypted bool // it may register, call and be called by TLS with SRTP only
+}
+
+// caller is who proved to have sent a request; the zero value is nobody.
+type caller struct {
+	phone     string
+	encrypted bool
+}
+
 // NewHA1 makes what is stored of a password.
 func NewHA1(username, realm, password string) HA1 {
 	a1 := username + ":" + realm + ":" + password
@@ -69,42 +81,45 @@ func newAuthenticator(c Config, random func(int) []byte) *authenticator {
 		uses: map[string]use{}, failures: map[netip.Addr]failure{}}
 }
 
-// verify gives the user who sent req, or the problem to answer with: a challenge, or 403.
-func (a *authenticator) verify(ctx context.Context, req *sipmsg.Request, from netip.Addr) (string, *problem) {
+// verify gives the phone that sent req, or the problem to answer with: a challenge, or 403.
+func (a *authenticator) verify(ctx context.Context, req *sipmsg.Request, f flow) (caller, *problem) {
 	if a.phones == nil {
-		return "", refuse(403, "no phones are known here")
+		return caller{}, refuse(403, "no phones are known here")
 	}
-	from = network(from)
+	from := network(f.remote.Addr())
 	if a.blocked(from) {
-		return "", refuse(403, "too many wrong passwords from this address; try again later")
+		return caller{}, refuse(403, "too many wrong passwords from this address; try again later")
 	}
 	h := req.GetHeader("Authorization")
 	if h == nil {
-		return "", a.challenge(from, false)
+		return caller{}, a.challenge(from, false)
 	}
 	cred, err := digest.ParseCredentials(h.Value())
 	if err != nil {
-		return "", refuse(400, "Authorization cannot be read")
+		return caller{}, refuse(400, "Authorization cannot be read")
 	}
 	switch fresh, err := a.checkNonce(cred.Nonce, from); {
 	case err != nil:
-		return "", a.challenge(from, false)
+		return caller{}, a.challenge(from, false)
 	case !fresh:
-		return "", a.challenge(from, true)
+		return caller{}, a.challenge(from, true)
 	}
-	ha1, found, err := a.phones.Secrets(ctx, cred.Username)
+	account, found, err := a.phones.Secrets(ctx, cred.Username)
 	if err != nil {
-		return "", refuse(500, "the phone could not be looked up")
+		return caller{}, refuse(500, "the phone could not be looked up")
 	}
-	good := cred.Realm == a.realm && sameURI(cred.URI, req.Recipient) && matches(cred, ha1, string(req.Method))
+	good := cred.Realm == a.realm && sameURI(cred.URI, req.Recipient) && matches(cred, account.HA1, string(req.Method))
 	if !found || !good {
 		a.failed(from)
-		return "", a.challenge(from, false)
+		return caller{}, a.challenge(from, false)
 	}
 	if !a.first(cred.Nonce, cred.Nc) {
-		return "", a.challenge(from, true)
+		return caller{}, a.challenge(from, true)
 	}
-	return cred.Username, nil
+	if account.Encrypted && !f.secure() {
+		return caller{}, secureOnly("this phone may register and call by TLS only")
+	}
+	return caller{cred.Username, account.Encrypted}, nil
 }
 
 // challenge asks for credentials, the strongest algorithm first (RFC 8760 section 2.4). A phone that reads

@@ -14,6 +14,9 @@ func (s *Server) receive(raw []byte, f flow) {
 	if len(strings.Trim(string(raw[:min(len(raw), 8)]), "\r\n\x00")) == 0 {
 		return // keep-alive
 	}
+	if s.tooMany(raw, f) {
+		return
+	}
 	s.guard("parse", func() {
 		msg, err := s.parser.ParseSIP(raw)
 		if err != nil {
@@ -120,7 +123,14 @@ func (s *Server) request(req *sipmsg.Request, raw []byte, f flow) {
 			panic(p)
 		}
 	}()
-	if p := admissible(req); p != nil {
+	p := admissible(req)
+	if p == nil {
+		p = s.needsTLS(f)
+	}
+	if p == nil && req.Recipient.Scheme == "sips" && !f.secure() {
+		p = secureOnly("a sips address is reached by TLS")
+	}
+	if p != nil {
 		s.refuse(tx, p)
 		return
 	}

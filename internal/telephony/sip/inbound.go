@@ -14,18 +14,18 @@ import (
 
 // invite serves an INVITE that begins a call (RFC 3261 section 13.3.1).
 func (s *Server) invite(tx *serverTx, req *sipmsg.Request, raw []byte, f flow) {
-	if s.allowed(f.remote.Addr()) {
-		s.newCall(tx, req, raw, f, "")
+	if s.allowed(f.remote.Addr()) || s.trusts(f) {
+		s.newCall(tx, req, raw, f, caller{})
 		return
 	}
 	// A stranger must be a phone of ours; the password is in the store, which may be slow.
 	s.waiting(tx, func(ctx context.Context) {
-		user, p := s.auth.verify(ctx, req, f.remote.Addr())
+		who, p := s.auth.verify(ctx, req, f)
 		if p != nil {
 			s.refuse(tx, p)
 			return
 		}
-		s.newCall(tx, req, raw, f, user)
+		s.newCall(tx, req, raw, f, who)
 	})
 }
 
@@ -40,14 +40,14 @@ func (s *Server) allowed(a netip.Addr) bool {
 }
 
 // newCall makes a leg of an INVITE and hands it to Accept.
-func (s *Server) newCall(tx *serverTx, req *sipmsg.Request, raw []byte, f flow, user string) {
-	if p := s.checkInvite(req); p != nil {
+func (s *Server) newCall(tx *serverTx, req *sipmsg.Request, raw []byte, f flow, who caller) {
+	l := newLeg(s, inboundInfo(req, f, who.phone))
+	l.invite, l.tx, l.state, l.encrypted = req, tx, incoming, who.encrypted
+	l.d = dialogFromInvite(req, f, s.token())
+	if p := s.checkInvite(req, l.srtp()); p != nil {
 		s.refuse(tx, p)
 		return
 	}
-	l := newLeg(s, inboundInfo(req, f, user))
-	l.invite, l.tx, l.state = req, tx, incoming
-	l.d = dialogFromInvite(req, f, s.token())
 	l.allow = strings.Join(optionTags(req, "Allow"), " ")
 
 	s.mu.Lock()
@@ -81,7 +81,7 @@ func (s *Server) newCall(tx *serverTx, req *sipmsg.Request, raw []byte, f flow, 
 }
 
 // checkInvite refuses what can be refused before anybody is asked.
-func (s *Server) checkInvite(req *sipmsg.Request) *problem {
+func (s *Server) checkInvite(req *sipmsg.Request, srtp srtpPolicy) *problem {
 	if c := req.Contact(); c == nil || c.Address.Host == "" || c.Address.Wildcard {
 		return refuse(400, "INVITE needs one Contact that can be reached")
 	}
@@ -94,7 +94,7 @@ func (s *Server) checkInvite(req *sipmsg.Request) *problem {
 	if t := contentType(req); t != "application/sdp" {
 		return refuse(415, "a body of type %q is not taken", t).with("Accept", "application/sdp")
 	}
-	c := capability{addr: s.Addr(), codecs: s.config.Codecs, srtp: s.srtp(), key: func(int) string { return "" }}
+	c := capability{addr: s.Addr(), codecs: s.config.Codecs, srtp: srtp, key: func(int) string { return "" }}
 	_, _, err := answerSDP(req.Body(), c, false)
 	return asProblem(err)
 }
@@ -182,7 +182,7 @@ func (l *leg) tagged(res *sipmsg.Response) *sipmsg.Response {
 	if to := res.To(); to != nil {
 		to.Params.Add("tag", l.d.id.localTag)
 	}
-	res.AppendHeader(l.s.contact(l.d.flow, l.d.local.User))
+	res.AppendHeader(l.s.contact(l.d.flow, &l.d))
 	return res
 }
 
@@ -238,6 +238,9 @@ func (l *leg) accept(ctx context.Context) error {
 func (l *leg) describe(offer []byte) (late bool, err error) {
 	l.caps = l.audio.capability(l.caps.version + 1)
 	if len(offer) == 0 {
+		if l.caps.srtp == srtpAccept && l.d.flow.secure() {
+			l.caps.srtp = srtpPrefer // there is no second offer to make, should the first be refused
+		}
 		l.sdp, l.localKey = offerSDP(l.caps, l.ourDirection())
 		return true, nil
 	}

@@ -63,14 +63,16 @@ type leg struct {
 	localKey string // SDES key of our offer that waits for an answer
 	sdp      []byte // the session description we sent last
 	weHold   bool
-	held     bool
-	busy     bool // an offer of ours is out, or one of theirs is being served (RFC 3264 section 4)
-	acks     ackWait
-	refer    *referral
-	timer    *quartz.Timer // session timer
-	ringing  *quartz.Timer
-	attempt  *attempt // outbound, until answered
-	cause    media.Cause
+	// encrypted: the phone takes nothing but SRTP
+	encrypted bool
+	held      bool
+	busy      bool // an offer of ours is out, or one of theirs is being served (RFC 3264 section 4)
+	acks      ackWait
+	refer     *referral
+	timer     *quartz.Timer // session timer
+	ringing   *quartz.Timer
+	attempt   *attempt // outbound, until answered
+	cause     media.Cause
 
 	done chan struct{}
 }
@@ -100,6 +102,14 @@ func newLeg(s *Server, info media.LegInfo) *leg {
 	l := &leg{s: s, info: info, done: make(chan struct{})}
 	l.audio = newAudio(l)
 	return l
+}
+
+// srtp is the policy for the call's media.
+func (l *leg) srtp() srtpPolicy {
+	if l.encrypted {
+		return srtpRequire
+	}
+	return l.s.srtp(l.d.flow)
 }
 
 // Info implements media.Leg.
@@ -257,17 +267,17 @@ func (l *leg) prepare(ctx context.Context, req *sipmsg.Request) (*clientTx, erro
 	if err != nil {
 		return nil, fault.Wrap(fault.Upstream, err, "the phone cannot be reached")
 	}
-	l.s.dress(req, f, l.d.local.User)
+	l.s.dress(req, f, &d)
 	return &clientTx{req: req, flow: f, ladder: l}, nil
 }
 
 // dress gives a request what every one of ours has: Via, User-Agent, and Contact where it makes or
 // refreshes a dialog.
-func (s *Server) dress(req *sipmsg.Request, f flow, user string) {
+func (s *Server) dress(req *sipmsg.Request, f flow, d *dialog) {
 	req.AppendHeader(sipmsg.NewHeader("User-Agent", s.config.Agent))
 	switch req.Method {
 	case sipmsg.INVITE, sipmsg.UPDATE, sipmsg.REFER:
-		req.AppendHeader(s.contact(f, user))
+		req.AppendHeader(s.contact(f, d))
 		req.AppendHeader(sipmsg.NewHeader("Allow", methods))
 		req.AppendHeader(sipmsg.NewHeader("Supported", supported))
 	}

@@ -39,7 +39,6 @@ const (
 type attempt struct {
 	l        *leg
 	request  DialRequest
-	offer    []byte
 	branches []*branch
 	tried    map[string]bool
 	open     int // branches without a final answer
@@ -56,6 +55,10 @@ type branch struct {
 	a           *attempt
 	target      sipmsg.Uri
 	flow        flow
+	caps        capability
+	offer       []byte
+	key         string // SDES key of the offer
+	encrypted   bool   // nothing without SRTP will do
 	seq         uint32
 	req         *sipmsg.Request
 	tx          *clientTx
@@ -98,8 +101,9 @@ func (s *Server) Dial(ctx context.Context, r DialRequest) (media.Leg, error) {
 
 // hop is one place to send an INVITE to.
 type hop struct {
-	uri  sipmsg.Uri
-	flow flow
+	uri       sipmsg.Uri
+	flow      flow
+	encrypted bool // the phone takes SRTP only
 }
 
 // route finds where a call to text goes: a registered phone's contacts, or the URI's own address.
@@ -111,7 +115,7 @@ func (s *Server) route(ctx context.Context, text string) (sipmsg.Uri, []hop, err
 	if s.ours(uri) {
 		var hops []hop
 		for _, c := range s.registrar.contacts(uri.User) {
-			if h, ok := s.contactHop(ctx, c); ok {
+			if h, ok := s.contactHop(ctx, c); ok && (uri.Scheme != "sips" || h.flow.secure()) {
 				hops = append(hops, h)
 			}
 		}
@@ -128,7 +132,7 @@ func (s *Server) route(ctx context.Context, text string) (sipmsg.Uri, []hop, err
 	if err != nil {
 		return uri, nil, fault.Wrap(fault.Upstream, err, "%s cannot be reached", uri.String())
 	}
-	return uri, []hop{{uri, f}}, nil
+	return uri, []hop{{uri: uri, flow: f}}, nil
 }
 
 // contactHop is how a registered phone is reached: back where its registration came from, which works
@@ -142,21 +146,28 @@ func (s *Server) contactHop(ctx context.Context, c Contact) (hop, bool) {
 	if err != nil {
 		return hop{}, false
 	}
-	if c.Transport == "tcp" {
-		if f, err := s.transport.dial(ctx, source); err == nil {
-			return hop{uri, f}, true
+	h := hop{uri: uri, flow: flow{remote: source}, encrypted: c.Encrypted}
+	switch c.Transport {
+	case "tls":
+		h.flow.conn = c.conn
+		return h, c.conn != nil && c.conn.open()
+	case "tcp":
+		if h.flow, err = s.transport.dial(ctx, source); err != nil {
+			h.flow, err = s.resolve(ctx, uri)
 		}
-		f, err := s.resolve(ctx, uri)
-		return hop{uri, f}, err == nil
 	}
-	return hop{uri, flow{remote: source}}, true
+	return h, err == nil && !c.Encrypted && s.needsTLS(h.flow) == nil
 }
 
 // ours reports whether a URI names a phone of this server.
 func (s *Server) ours(u sipmsg.Uri) bool {
 	own := s.Addr()
 	host := strings.ToLower(u.Host)
-	return u.User != "" && (u.Port == 0 || u.Port == int(own.Port())) &&
+	port := u.Port == 0 || u.Port == int(own.Port())
+	if at := s.TLSAddr(); at.IsValid() {
+		port = port || u.Port == int(at.Port())
+	}
+	return u.User != "" && port &&
 		(host == strings.ToLower(s.config.Realm) || host == strings.ToLower(s.config.Host) || host == own.Addr().String() || host == "localhost")
 }
 
@@ -183,8 +194,8 @@ func (s *Server) target(text string) (sipmsg.Uri, error) {
 	if !strings.Contains(text, ":") || (!strings.HasPrefix(text, "sip:") && strings.Contains(text, "@") && !strings.HasPrefix(text, "sips:")) {
 		text = "sip:" + text
 	}
-	if err := sipmsg.ParseUri(text, &uri); err != nil || uri.Host == "" || uri.Wildcard || uri.Scheme != "sip" {
-		return uri, fault.Field("to", "%q is not a SIP URI; write sip:name@host", clip(text, 100))
+	if err := sipmsg.ParseUri(text, &uri); err != nil || uri.Host == "" || uri.Wildcard || (uri.Scheme != "sip" && uri.Scheme != "sips") {
+		return uri, fault.Field("to", "%q is not a SIP URI; write sip:name@host or sips:name@host", clip(text, 100))
 	}
 	uri.Headers = nil // they would become headers of our INVITE (RFC 3261 section 19.1.5)
 	return uri, nil
@@ -198,9 +209,10 @@ func (s *Server) place(r DialRequest, to sipmsg.Uri, hops []hop) (media.Leg, err
 	l.state = calling
 	l.d = dialog{id: dialogID{l.info.External, s.token()}, remote: *to.Clone(),
 		local: sipmsg.Uri{Scheme: "sip", User: escape(r.From), Host: local.host}, localName: r.FromName}
-	if local.port != 5060 {
+	if local.port != 5060 && !hops[0].flow.secure() {
 		l.d.local.Port = local.port
 	}
+	l.d.secure = hops[0].uri.Scheme == "sips"
 	if err := l.audio.open(hops[0].flow); err != nil {
 		return nil, fault.Wrap(fault.Unavailable, err, "no port is free for the call's media")
 	}
@@ -208,11 +220,7 @@ func (s *Server) place(r DialRequest, to sipmsg.Uri, hops []hop) (media.Leg, err
 	if len(r.Codecs) > 0 {
 		l.caps.codecs = r.Codecs
 	}
-	if r.SRTP {
-		l.caps.srtp = srtpRequire
-	}
-	l.sdp, l.localKey = offerSDP(l.caps, sendRecv)
-	a := &attempt{l: l, request: r, offer: l.sdp, tried: map[string]bool{}, done: make(chan struct{})}
+	a := &attempt{l: l, request: r, tried: map[string]bool{}, done: make(chan struct{})}
 	l.attempt = a
 	s.mu.Lock()
 	full := s.stopped || s.draining.Load() || len(s.legs) >= s.config.MaxCalls
@@ -243,7 +251,9 @@ func (a *attempt) try(hops []hop) {
 			continue
 		}
 		a.tried[key] = true
-		b := &branch{a: a, target: h.uri, flow: h.flow}
+		b := &branch{a: a, target: h.uri, flow: h.flow, caps: l.caps}
+		b.encrypted = a.request.SRTP || h.encrypted || l.s.srtp(h.flow) == srtpRequire
+		b.describe(b.encrypted || h.flow.secure())
 		a.branches = append(a.branches, b)
 		a.open++
 		send = append(send, b)

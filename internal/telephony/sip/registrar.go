@@ -25,19 +25,29 @@ const (
 // Contact is where a registered phone can be reached.
 type Contact struct {
 	URI       string    `json:"uri"`
-	Transport string    `json:"transport"` // "udp" or "tcp"
+	Transport string    `json:"transport"` // "udp", "tcp" or "tls"
 	UserAgent string    `json:"userAgent"`
 	Source    string    `json:"source"` // address the registration came from, which gets through NAT
 	CallID    string    `json:"callId"`
 	CSeq      uint32    `json:"cseq"`
 	ExpiresAt time.Time `json:"expiresAt"`
+	Encrypted bool      `json:"encrypted,omitempty"` // the phone takes calls with SRTP only
+
+	// conn is the connection of a phone that registered by TLS. It has no certificate by which another connection to it
+	// could be trusted, so this is the only way to it (RFC 5923 section 9.3, RFC 5626 section 5.3).
+	conn *tcpConn
+}
+
+// gone reports whether a contact cannot be reached at now.
+func (c Contact) gone(now time.Time) bool {
+	return !c.ExpiresAt.After(now) || (c.Transport == "tls" && (c.conn == nil || !c.conn.open()))
 }
 
 // Phones is the store of SIP users. Its methods may wait for a database: they are never called while
 // signalling of a call waits.
 type Phones interface {
-	// Secrets gives what is stored of a user's password; found is false when there is no such user.
-	Secrets(ctx context.Context, username string) (ha1 HA1, found bool, err error)
+	// Secrets gives what is stored of a user and their password; found is false when there is no such user.
+	Secrets(ctx context.Context, username string) (account Account, found bool, err error)
 	// SaveContacts replaces the stored contacts of a user.
 	SaveContacts(ctx context.Context, username string, contacts []Contact) error
 	// Contacts gives every stored contact by user name. It is asked once, at start.
@@ -75,7 +85,7 @@ func (r *registrar) contacts(username string) []Contact {
 	now := r.s.config.Clock.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(r.users[username]), func(c Contact) bool { return !c.ExpiresAt.After(now) })
+	return slices.DeleteFunc(slices.Clone(r.users[username]), func(c Contact) bool { return c.gone(now) })
 }
 
 // all gives every live registration.
@@ -94,17 +104,18 @@ func (r *registrar) all() map[string][]Contact {
 
 // register handles REGISTER (RFC 3261 section 10.3).
 func (r *registrar) register(ctx context.Context, tx *serverTx, req *sipmsg.Request, f flow) {
-	user, p := r.s.auth.verify(ctx, req, f.remote.Addr())
+	who, p := r.s.auth.verify(ctx, req, f)
 	if p != nil {
 		r.s.count("register", strconv.Itoa(p.status))
 		r.s.refuse(tx, p)
 		return
 	}
+	user := who.phone
 	if req.To().Address.User != user {
 		r.s.refuse(tx, refuse(403, "%s may not register %s", user, req.To().Address.User))
 		return
 	}
-	contacts, p := r.update(user, req, f)
+	contacts, p := r.update(who, req, f)
 	if p != nil {
 		r.s.refuse(tx, p)
 		return
@@ -116,6 +127,7 @@ func (r *registrar) register(ctx context.Context, tx *serverTx, req *sipmsg.Requ
 	r.s.count("register", "200")
 	if len(contacts) > 0 {
 		f.keep(connKept)
+		r.s.flood.know(f.remote, contacts[0].ExpiresAt) // the one that lasts longest
 	}
 	res := r.s.response(req, 200)
 	now := r.s.config.Clock.Now()
@@ -128,7 +140,7 @@ func (r *registrar) register(ctx context.Context, tx *serverTx, req *sipmsg.Requ
 }
 
 // update changes a user's bindings and gives the live ones.
-func (r *registrar) update(user string, req *sipmsg.Request, f flow) ([]Contact, *problem) {
+func (r *registrar) update(who caller, req *sipmsg.Request, f flow) ([]Contact, *problem) {
 	now := r.s.config.Clock.Now()
 	def, p := expiresHeader(req)
 	if p != nil {
@@ -136,7 +148,8 @@ func (r *registrar) update(user string, req *sipmsg.Request, f flow) ([]Contact,
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	live := slices.DeleteFunc(slices.Clone(r.users[user]), func(c Contact) bool { return !c.ExpiresAt.After(now) })
+	user := who.phone
+	live := slices.DeleteFunc(slices.Clone(r.users[user]), func(c Contact) bool { return c.gone(now) })
 	for _, h := range req.GetHeaders("Contact") {
 		c, ok := h.(*sipmsg.ContactHeader)
 		if !ok {
@@ -149,7 +162,7 @@ func (r *registrar) update(user string, req *sipmsg.Request, f flow) ([]Contact,
 			live = nil
 			break
 		}
-		if live, p = bind(live, c, def, req, f, now); p != nil {
+		if live, p = bind(live, c, def, req, f, now, who.encrypted); p != nil {
 			return nil, p
 		}
 	}
@@ -163,9 +176,13 @@ func (r *registrar) update(user string, req *sipmsg.Request, f flow) ([]Contact,
 }
 
 // bind adds, refreshes or removes one contact (RFC 3261 section 10.3 step 7).
-func bind(live []Contact, c *sipmsg.ContactHeader, def time.Duration, req *sipmsg.Request, f flow, now time.Time) ([]Contact, *problem) {
-	if c.Address.Host == "" || (c.Address.Scheme != "sip" && c.Address.Scheme != "") {
+func bind(live []Contact, c *sipmsg.ContactHeader, def time.Duration, req *sipmsg.Request, f flow, now time.Time, encrypted bool) ([]Contact, *problem) {
+	secure := c.Address.Scheme == "sips"
+	if c.Address.Host == "" || (c.Address.Scheme != "sip" && c.Address.Scheme != "" && !secure) {
 		return nil, refuse(400, "Contact must be a sip URI")
+	}
+	if secure && !f.secure() {
+		return nil, refuse(400, "a sips Contact is registered by TLS")
 	}
 	life := def
 	if v, ok := c.Params.Get("expires"); ok {
@@ -175,12 +192,11 @@ func bind(live []Contact, c *sipmsg.ContactHeader, def time.Duration, req *sipms
 		return nil, refuse(423, "register for longer").with("Min-Expires", strconv.Itoa(int(expiresMin.Seconds())))
 	}
 	life = min(life, expiresMax)
-	transport := "udp"
-	if f.reliable() {
-		transport = "tcp"
-	}
-	entry := Contact{URI: c.Address.String(), Transport: transport, UserAgent: clip(header(req, "User-Agent"), 120),
+	entry := Contact{URI: c.Address.String(), Transport: f.network(), Encrypted: encrypted, UserAgent: clip(header(req, "User-Agent"), 120),
 		Source: f.remote.String(), CallID: clip(req.CallID().Value(), 200), CSeq: req.CSeq().SeqNo, ExpiresAt: now.Add(life)}
+	if f.secure() {
+		entry.conn = f.conn
+	}
 	i := slices.IndexFunc(live, func(o Contact) bool { return o.URI == entry.URI })
 	if i >= 0 && live[i].CallID == entry.CallID && entry.CSeq <= live[i].CSeq {
 		return nil, refuse(500, "an older REGISTER came late")

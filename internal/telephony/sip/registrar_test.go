@@ -18,19 +18,21 @@ import (
 
 // directory is a store of phones in memory.
 type directory struct {
-	mu       sync.Mutex
-	users    map[string]string
-	contacts map[string][]Contact
-	saved    chan string // user names, as their contacts change
+	mu    sync.Mutex
+	users map[string]string
+	// encrypted are the users that only TLS will do for.
+	encrypted map[string]bool
+	contacts  map[string][]Contact
+	saved     chan string // user names, as their contacts change
 }
 
 func newDirectory() *directory {
 	return &directory{users: map[string]string{"alice": "wonderland", "bob": "builder"}, contacts: map[string][]Contact{}, saved: make(chan string, 64)}
 }
 
-func (d *directory) Secrets(_ context.Context, user string) (HA1, bool, error) {
+func (d *directory) Secrets(_ context.Context, user string) (Account, bool, error) {
 	p, ok := d.users[user]
-	return NewHA1(user, "parley", p), ok, nil
+	return Account{HA1: NewHA1(user, "parley", p), Encrypted: d.encrypted[user]}, ok, nil
 }
 
 func (d *directory) SaveContacts(_ context.Context, user string, c []Contact) error {

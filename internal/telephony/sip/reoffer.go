@@ -46,7 +46,7 @@ func (l *leg) reoffered(tx *serverTx, req *sipmsg.Request, f flow) {
 	}
 	l.d.retarget(req.Contact())
 	res := l.s.response(req, 200)
-	res.AppendHeader(l.s.contact(f, l.d.local.User))
+	res.AppendHeader(l.s.contact(f, &l.d))
 	if invite || len(req.Body()) > 0 {
 		if err := l.reanswer(req, res); err != nil {
 			l.mu.Unlock()
@@ -152,7 +152,7 @@ func (l *leg) reinviteOnce(ctx context.Context, change func()) (int, error) {
 	l.caps.codecs = l.reofferCodecs()
 	l.caps.srtp = srtpAccept
 	if l.agreed.suite != "" {
-		l.caps.srtp = srtpRequire
+		l.caps.srtp, l.caps.avp = srtpRequire, l.agreed.avp
 	}
 	l.sdp, l.localKey = offerSDP(l.caps, l.ourDirection())
 	req := l.d.request(sipmsg.INVITE)

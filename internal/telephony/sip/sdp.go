@@ -73,6 +73,7 @@ type capability struct {
 	addr    netip.AddrPort // where we receive RTP; RTCP comes to the same port (RFC 5761) or the next
 	codecs  []string       // in our order of preference
 	srtp    srtpPolicy
+	avp     bool   // srtpRequire in the profile RTP/AVP: what was agreed before (RFC 8643)
 	session uint64 // o= line: id and version (RFC 3264 section 8)
 	version uint64
 	key     func(n int) string // fresh SDES master key and salt of n bytes, base64
@@ -82,8 +83,9 @@ type capability struct {
 type srtpPolicy int
 
 const (
-	srtpAccept  srtpPolicy = iota // offered RTP/SAVP is taken, we offer RTP/AVP
-	srtpRequire                   // we offer RTP/SAVP and take nothing else
+	srtpAccept  srtpPolicy = iota // offered keys are taken, we offer none
+	srtpPrefer                    // we offer keys in RTP/AVP, and the peer may leave them (RFC 8643)
+	srtpRequire                   // we offer RTP/SAVP, and take nothing without keys
 )
 
 // agreed is what both sides settled on for the one audio stream.
@@ -101,6 +103,7 @@ type agreed struct {
 	dir         direction // seen from us
 	held        bool      // the peer holds us (RFC 3264 section 8.4)
 	suite       string    // SDES, "" without SRTP
+	avp         bool      // SRTP in the profile RTP/AVP (RFC 8643)
 	localKey    string
 	remoteKey   string
 	remoteOwner string // the peer's o= line; equal to the last one: nothing changed (RFC 3264 section 8)
@@ -163,26 +166,26 @@ func answerSDP(body []byte, c capability, hold bool) ([]byte, agreed, error) {
 // answerStream settles one m= line and writes our side of it.
 func answerStream(st *stream, c capability, hold bool) (agreed, string, error) {
 	var a agreed
+	crypto, keyed := pickCrypto(st.m)
 	switch {
 	case !st.usable:
 		return a, "", fmt.Errorf("the audio is not unicast %s", "RTP/AVP or RTP/SAVP")
-	case !st.secure && c.srtp == srtpRequire:
+	case !st.secure && !keyed && c.srtp == srtpRequire:
 		return a, "", fmt.Errorf("RTP/SAVP is required here")
+	case st.secure && !keyed:
+		return a, "", fmt.Errorf("no a=crypto line can be used")
 	}
 	co, f, ok := st.choose(c.codecs)
 	if !ok {
 		return a, "", fmt.Errorf("no codec is spoken by both sides, here: %s", strings.Join(c.codecs, ", "))
 	}
-	var crypto cryptoLine
-	if st.secure {
-		if crypto, ok = pickCrypto(st.m); !ok {
-			return a, "", fmt.Errorf("no a=crypto line can be used")
-		}
-	}
 	a = settle(st, co, f, hold)
 	proto := "RTP/AVP"
 	if st.secure {
 		proto = "RTP/SAVP"
+	}
+	if keyed { // in RTP/AVP it is SRTP where both sides can (RFC 8643 section 3)
+		a.avp = !st.secure
 		a.suite, a.remoteKey, a.localKey = crypto.suite, crypto.key, c.key(suites[crypto.suite])
 	}
 	var b strings.Builder
@@ -195,7 +198,7 @@ func answerStream(st *stream, c capability, hold bool) (agreed, string, error) {
 	if a.dtmf != 0 {
 		writeEvent(&b, a.dtmf, a.dtmfRate)
 	}
-	if st.secure {
+	if keyed {
 		fmt.Fprintf(&b, "a=crypto:%s %s inline:%s\r\n", crypto.tag, a.suite, a.localKey)
 	}
 	if st.mux {
@@ -227,7 +230,7 @@ func offerSDP(c capability, dir direction) (body []byte, localKey string) {
 	var b strings.Builder
 	writeSession(&b, c)
 	proto := "RTP/AVP"
-	if c.srtp == srtpRequire {
+	if c.srtp == srtpRequire && !c.avp {
 		proto = "RTP/SAVP"
 	}
 	var formats []string
@@ -254,7 +257,7 @@ func offerSDP(c capability, dir direction) (body []byte, localKey string) {
 		}
 	}
 	fmt.Fprintf(&b, "m=audio %d %s %s\r\n%s", c.addr.Port(), proto, strings.Join(formats, " "), lines.String())
-	if c.srtp == srtpRequire {
+	if c.srtp != srtpAccept {
 		localKey = c.key(suites[offeredSuite])
 		fmt.Fprintf(&b, "a=crypto:1 %s inline:%s\r\n", offeredSuite, localKey)
 	}
@@ -275,7 +278,7 @@ func acceptSDP(body []byte, c capability, localKey string, hold bool) (agreed, e
 	switch {
 	case !st.usable:
 		return agreed{}, refuse(488, "the answer refuses the audio")
-	case st.secure != (c.srtp == srtpRequire):
+	case st.secure != (c.srtp == srtpRequire && !c.avp):
 		return agreed{}, refuse(488, "the answer changes the profile to %s", strings.Join(st.m.MediaName.Protos, "/"))
 	}
 	co, f, ok := st.choose(c.codecs)
@@ -284,11 +287,13 @@ func acceptSDP(body []byte, c capability, localKey string, hold bool) (agreed, e
 	}
 	a := settle(&st, co, f, hold)
 	a.number(&st, c.codecs)
-	if st.secure {
-		crypto, ok := pickCrypto(st.m)
-		if !ok || crypto.suite != offeredSuite {
-			return agreed{}, refuse(488, "the answer has no usable a=crypto line")
-		}
+	crypto, keyed := pickCrypto(st.m)
+	keyed = keyed && crypto.suite == offeredSuite && c.srtp != srtpAccept
+	if !keyed && c.srtp == srtpRequire {
+		return agreed{}, refuse(488, "the answer has no usable a=crypto line")
+	}
+	if keyed {
+		a.avp = !st.secure
 		a.suite, a.remoteKey, a.localKey = crypto.suite, crypto.key, localKey
 	}
 	a.remoteOwner = s.Origin.String()

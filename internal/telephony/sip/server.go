@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -36,7 +38,20 @@ type Config struct {
 	SRTP   bool       // refuse calls without SRTP
 	// Open lists the networks whose calls need no credentials. The default is the machine itself: a softphone
 	// on it may call, and nobody else without being registered as a phone. Add a trunk's addresses here.
-	Open     []netip.Prefix
+	Open []netip.Prefix
+	// TLSAddr is host:port for SIP over TLS, "" for none; TLS is our side of its handshakes. When TLS asks for
+	// certificates, a peer whose certificate proves one of the domains in TLSTrust calls without credentials.
+	TLSAddr  string
+	TLS      *tls.Config
+	TLSTrust []string
+	// TLSRoots are the authorities of servers that we call by TLS, nil for the system's. TLSCertificate is what we show
+	// to those that ask; it may be nil.
+	TLSRoots       *x509.CertPool
+	TLSCertificate func(*tls.CertificateRequestInfo) (*tls.Certificate, error)
+	// RequireTLS refuses signalling without TLS and media without SRTP, in both directions, but for this machine itself.
+	RequireTLS bool
+	// Flood is how many messages an address outside of Open may send: see Rate. The zero value is no limit.
+	Flood    Rate
 	MaxCalls int // at once; default 2000; more are answered 503
 
 	Accept media.Accept
@@ -46,7 +61,7 @@ type Config struct {
 	Rand   io.Reader // default crypto/rand; tags, branches, nonces and SRTP keys come from it
 	Log    *slog.Logger
 	// Count is told what happens, for metrics: ("request", method), ("malformed", why), ("register", status),
-	// ("call", "in"), ("overload", what), ("panic", where).
+	// ("call", "in"), ("overload", what), ("flood", what), ("handshake", "failed"), ("panic", where).
 	Count func(event, detail string)
 }
 
@@ -60,7 +75,7 @@ const (
 	storeTimeout = 5 * time.Second
 )
 
-// Server is a SIP user agent on UDP and TCP, and the registrar of its phones.
+// Server is a SIP user agent on UDP, TCP and TLS, and the registrar of its phones.
 type Server struct {
 	config    Config
 	log       *slog.Logger
@@ -71,6 +86,7 @@ type Server struct {
 	registrar *registrar
 	resolver  *net.Resolver
 	open      []netip.Prefix
+	flood     *flood
 	seed      maphash.Seed
 
 	queues   []chan job
@@ -148,14 +164,24 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	var secure *secureListener
+	if c.TLSAddr != "" {
+		if secure, err = listenTLS(c.TLSAddr, c.TLS, c.Count); err != nil {
+			return nil, errors.Join(err, udp.Close(), ln.Close())
+		}
+	}
 	s := &Server{config: c, log: c.Log, parser: sipmsg.NewParser(), resolver: net.DefaultResolver, open: c.Open,
 		seed: maphash.MakeSeed(), done: make(chan struct{}), slow: make(chan struct{}, 64),
 		legs: map[dialogID]*leg{}, invites: map[inviteID]*leg{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.auth = newAuthenticator(c, s.bytes)
 	s.registrar = &registrar{s: s, users: map[string][]Contact{}}
-	s.transport = &transport{log: c.Log, clock: c.Clock, udp: udp, ln: ln, receive: s.receive, broken: s.broken,
-		done: make(chan struct{}), conns: map[netip.AddrPort]*tcpConn{}}
+	s.flood = newFlood(c.Flood, c.Clock)
+	s.transport = &transport{log: c.Log, clock: c.Clock, udp: udp, ln: ln, tls: secure, client: clientTLS(c), receive: s.receive, broken: s.broken,
+		done: make(chan struct{}), conns: map[connKey]*tcpConn{}, from: map[netip.Addr]int{}}
+	if secure != nil {
+		secure.t = s.transport
+	}
 	s.tx = &transactions{clock: c.Clock, send: s.send, max: maxTx,
 		servers: map[txKey]*serverTx{}, clients: map[txKey]*clientTx{}}
 	for range workers {
@@ -167,6 +193,15 @@ func New(c Config) (*Server, error) {
 // Addr is the address we are bound to; UDP and TCP have the same port.
 func (s *Server) Addr() netip.AddrPort {
 	a := s.transport.udp.LocalAddr().(*net.UDPAddr).AddrPort()
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+}
+
+// TLSAddr is the address of SIP over TLS; it is not valid when there is none.
+func (s *Server) TLSAddr() netip.AddrPort {
+	if s.transport.tls == nil {
+		return netip.AddrPort{}
+	}
+	a := s.transport.tls.ln.Addr().(*net.TCPAddr).AddrPort()
 	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 }
 
@@ -285,9 +320,9 @@ func (s *Server) background(where string, f func(ctx context.Context)) {
 	s.calls.Go(func() { s.guard(where, func() { f(s.ctx) }) })
 }
 
-// srtp is the server's policy for media encryption.
-func (s *Server) srtp() srtpPolicy {
-	if s.config.SRTP {
+// srtp is the policy for media encryption of a call whose signalling goes by f.
+func (s *Server) srtp(f flow) srtpPolicy {
+	if s.config.SRTP || (s.config.RequireTLS && !f.remote.Addr().IsLoopback()) {
 		return srtpRequire
 	}
 	return srtpAccept

@@ -14,15 +14,37 @@ import (
 	"time"
 )
 
-// tcpConn is one TCP connection: a goroutine that frames what comes in, one that writes what is queued.
+// tcpConn is one TCP connection, with or without TLS: a goroutine that frames what comes in, one that writes what is
+// queued.
 type tcpConn struct {
-	t      *transport
-	conn   *net.TCPConn
+	t       *transport
+	conn    net.Conn
+	remote  netip.AddrPort
+	key     connKey
+	secure  bool     // TLS
+	domains []string // SIP domains that the peer's certificate proved, where it was asked for one (RFC 5922 section 7.1)
+	out     chan []byte
+	done    chan struct{}
+	once    sync.Once
+	idle    atomic.Int64 // how long it may be silent, in nanoseconds
+}
+
+// connKey finds a connection. One that we opened by TLS serves the name that it was verified for and no other
+// (RFC 5923 section 9); one that was opened to us has no name.
+type connKey struct {
 	remote netip.AddrPort
-	out    chan []byte
-	done   chan struct{}
-	once   sync.Once
-	idle   atomic.Int64 // how long it may be silent, in nanoseconds
+	secure bool
+	name   string
+}
+
+// open reports whether the connection still stands.
+func (c *tcpConn) open() bool {
+	select {
+	case <-c.done:
+		return false
+	default:
+		return true
+	}
 }
 
 // keep lets the connection be silent for at least d: a phone is registered over it, or a call is up. Strangers'
@@ -66,8 +88,9 @@ func (c *tcpConn) close() {
 		close(c.done)
 		_ = c.conn.Close()
 		c.t.mu.Lock()
-		if c.t.conns[c.remote] == c {
-			delete(c.t.conns, c.remote)
+		if c.t.conns[c.key] == c {
+			delete(c.t.conns, c.key)
+			c.t.leave(c.remote.Addr())
 		}
 		c.t.mu.Unlock()
 	})

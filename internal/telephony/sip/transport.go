@@ -2,6 +2,7 @@ package sip
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,7 +17,8 @@ import (
 // Limits of the transports. They bound memory whatever a peer sends.
 const (
 	maxMessage    = 64 << 10         // one message, RFC 3261 section 18.1.1
-	maxConns      = 1024             // TCP connections open at once
+	maxConns      = 4096             // TCP and TLS connections open at once
+	maxFromOne    = 1024             // of one address, or of one IPv6 /64
 	connQueue     = 64               // messages waiting for one slow TCP peer; when full the connection closes
 	connIdle      = 2 * time.Minute  // TCP connection without a message or keep-alive
 	connKept      = 24 * time.Hour   // the same while a call or a registration needs it
@@ -34,11 +36,17 @@ type flow struct {
 }
 
 func (f flow) network() string {
-	if f.conn != nil {
+	switch {
+	case f.secure():
+		return "tls"
+	case f.conn != nil:
 		return "tcp"
 	}
 	return "udp"
 }
+
+// secure reports whether nobody on the way can read the message.
+func (f flow) secure() bool { return f.conn != nil && f.conn.secure }
 
 func (f flow) reliable() bool { return f.conn != nil }
 
@@ -52,6 +60,8 @@ type transport struct {
 	clock   quartz.Clock
 	udp     *net.UDPConn
 	ln      *net.TCPListener
+	tls     *secureListener // nil without TLS
+	client  *tls.Config     // for connections we open
 	receive func(raw []byte, f flow)
 	broken  func(raw []byte, f flow, why error) // a TCP stream that cannot be framed any more
 	dialer  net.Dialer
@@ -59,7 +69,8 @@ type transport struct {
 	mu     sync.Mutex
 	closed bool
 	done   chan struct{}
-	conns  map[netip.AddrPort]*tcpConn
+	conns  map[connKey]*tcpConn
+	from   map[netip.Addr]int // how many of them each address has
 	wg     sync.WaitGroup
 }
 
@@ -96,7 +107,20 @@ func listen(addr string) (*net.UDPConn, *net.TCPListener, error) {
 func (t *transport) start() {
 	t.wg.Add(2)
 	go t.readUDP()
-	go t.acceptTCP()
+	go t.acceptTCP(t.ln, func(c *net.TCPConn) error {
+		_, err := t.adopt(c, connKey{remote: peerOf(c)}, nil)
+		return err
+	})
+	if t.tls != nil {
+		t.wg.Add(1)
+		go t.acceptTCP(t.tls.ln, t.tls.admit)
+	}
+}
+
+// peerOf is the address of a connection's far end.
+func peerOf(c net.Conn) netip.AddrPort {
+	at := c.RemoteAddr().(*net.TCPAddr).AddrPort()
+	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
 }
 
 // stop closes every socket and waits for their goroutines.
@@ -115,6 +139,9 @@ func (t *transport) stop() {
 	t.mu.Unlock()
 	_ = t.udp.Close()
 	_ = t.ln.Close()
+	if t.tls != nil {
+		t.tls.stop()
+	}
 	for _, c := range conns {
 		c.close()
 	}
@@ -139,10 +166,11 @@ func (t *transport) readUDP() {
 	}
 }
 
-func (t *transport) acceptTCP() {
+// acceptTCP takes connections and hands them on; take must not wait.
+func (t *transport) acceptTCP(ln *net.TCPListener, take func(*net.TCPConn) error) {
 	defer t.wg.Done()
 	for {
-		c, err := t.ln.AcceptTCP()
+		c, err := ln.AcceptTCP()
 		if err != nil {
 			if errors.Is(err, net.ErrClosed) {
 				return
@@ -157,7 +185,7 @@ func (t *transport) acceptTCP() {
 			}
 			continue
 		}
-		if _, err := t.adopt(c); err != nil {
+		if err := take(c); err != nil {
 			t.log.Warn("SIP connection refused", "peer", c.RemoteAddr().String(), "error", err)
 			_ = c.Close()
 		}
@@ -165,10 +193,9 @@ func (t *transport) acceptTCP() {
 }
 
 // adopt makes a connection ours: a reader, a writer, a place in the table.
-func (t *transport) adopt(c *net.TCPConn) (*tcpConn, error) {
-	remote := c.RemoteAddr().(*net.TCPAddr).AddrPort()
-	remote = netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port())
-	tc := &tcpConn{t: t, conn: c, remote: remote, out: make(chan []byte, connQueue), done: make(chan struct{})}
+func (t *transport) adopt(c net.Conn, key connKey, domains []string) (*tcpConn, error) {
+	tc := &tcpConn{t: t, conn: c, remote: key.remote, key: key, secure: key.secure, domains: domains,
+		out: make(chan []byte, connQueue), done: make(chan struct{})}
 	tc.idle.Store(int64(connIdle))
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -178,11 +205,26 @@ func (t *transport) adopt(c *net.TCPConn) (*tcpConn, error) {
 	if len(t.conns) >= maxConns {
 		return nil, fmt.Errorf("%d SIP connections are open already", len(t.conns))
 	}
-	t.conns[remote] = tc
+	source := network(key.remote.Addr())
+	if t.from[source] >= maxFromOne {
+		return nil, fmt.Errorf("%s has %d SIP connections already", source, maxFromOne)
+	}
+	if old := t.conns[key]; old == nil { // else it closed and is not out of the table yet
+		t.from[source]++
+	}
+	t.conns[key] = tc
 	t.wg.Add(2)
 	go tc.read()
 	go tc.write()
 	return tc, nil
+}
+
+// leave counts a connection off. t.mu is held.
+func (t *transport) leave(a netip.Addr) {
+	a = network(a)
+	if t.from[a]--; t.from[a] <= 0 {
+		delete(t.from, a)
+	}
 }
 
 // send writes one message. It never blocks: UDP drops, a TCP connection whose queue is full closes.
@@ -199,10 +241,8 @@ func (t *transport) send(raw []byte, f flow) error {
 
 // dial gives the open connection to remote, or makes one.
 func (t *transport) dial(ctx context.Context, remote netip.AddrPort) (flow, error) {
-	t.mu.Lock()
-	c, ok := t.conns[remote]
-	t.mu.Unlock()
-	if ok {
+	key := connKey{remote: remote}
+	if c := t.conn(key); c != nil {
 		return flow{remote: remote, conn: c}, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, tcpDialWithin)
@@ -211,12 +251,19 @@ func (t *transport) dial(ctx context.Context, remote netip.AddrPort) (flow, erro
 	if err != nil {
 		return flow{}, err
 	}
-	tc, err := t.adopt(conn.(*net.TCPConn))
+	tc, err := t.adopt(conn, key, nil)
 	if err != nil {
 		_ = conn.Close()
 		return flow{}, err
 	}
 	return flow{remote: remote, conn: tc}, nil
+}
+
+// conn gives an open connection.
+func (t *transport) conn(key connKey) *tcpConn {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.conns[key]
 }
 
 // localAddr is the address peers can reach us at when they sit at remote.
