@@ -527,6 +527,7 @@ func (e OrganisationViewPlacement) Valid() bool {
 // Defines values for PhoneContactTransport.
 const (
 	Tcp PhoneContactTransport = "tcp"
+	Tls PhoneContactTransport = "tls"
 	Udp PhoneContactTransport = "udp"
 )
 
@@ -534,6 +535,8 @@ const (
 func (e PhoneContactTransport) Valid() bool {
 	switch e {
 	case Tcp:
+		return true
+	case Tls:
 		return true
 	case Udp:
 		return true
@@ -1442,6 +1445,9 @@ type CreateAgentBody struct {
 // CreateInputBody defines model for CreateInputBody.
 type CreateInputBody struct {
 	DisplayName *string `json:"displayName,omitempty"`
+
+	// EncryptedOnly Lets it register, call and be called by TLS with SRTP only
+	EncryptedOnly *bool `json:"encryptedOnly,omitempty"`
 
 	// Password Left out, one is made
 	Password *string `json:"password,omitempty"`
@@ -2451,7 +2457,10 @@ type Phone struct {
 	Contacts    *[]PhoneContact `json:"contacts"`
 	CreatedAt   time.Time       `json:"createdAt"`
 	DisplayName string          `json:"displayName"`
-	Id          string          `json:"id"`
+
+	// EncryptedOnly Whether it registers, calls and is called by TLS with SRTP only
+	EncryptedOnly bool   `json:"encryptedOnly"`
+	Id            string `json:"id"`
 
 	// Registered Whether it can be called now
 	Registered bool `json:"registered"`
@@ -2472,6 +2481,21 @@ type PhoneContact struct {
 
 // PhoneContactTransport defines model for PhoneContact.Transport.
 type PhoneContactTransport string
+
+// PhoneServer defines model for PhoneServer.
+type PhoneServer struct {
+	// EncryptedOnly Whether phones must use TLS and SRTP
+	EncryptedOnly bool `json:"encryptedOnly"`
+
+	// Port Port of SIP by UDP and TCP; 0 when SIP is off
+	Port int64 `json:"port"`
+
+	// Realm The domain of the phones' passwords; most phones take it from the server
+	Realm string `json:"realm"`
+
+	// TlsPort Port of SIP by TLS; 0 when there is none
+	TlsPort int64 `json:"tlsPort"`
+}
 
 // Plan defines model for Plan.
 type Plan struct {
@@ -2937,7 +2961,10 @@ type SecretBodyBody struct {
 	Contacts    *[]PhoneContact `json:"contacts"`
 	CreatedAt   time.Time       `json:"createdAt"`
 	DisplayName string          `json:"displayName"`
-	Id          string          `json:"id"`
+
+	// EncryptedOnly Whether it registers, calls and is called by TLS with SRTP only
+	EncryptedOnly bool   `json:"encryptedOnly"`
+	Id            string `json:"id"`
 
 	// Password The password that was made. It is shown once and cannot be had later
 	Password *string `json:"password,omitempty"`
@@ -3357,6 +3384,9 @@ type URLs struct {
 // UpdateInputBody defines model for UpdateInputBody.
 type UpdateInputBody struct {
 	DisplayName *string `json:"displayName,omitempty"`
+
+	// EncryptedOnly Lets it register, call and be called by TLS with SRTP only. Turning it on ends the phone's registrations
+	EncryptedOnly *bool `json:"encryptedOnly,omitempty"`
 
 	// Password A new password; empty has one made. It ends the phone's registrations
 	Password *string `json:"password,omitempty"`
@@ -4014,6 +4044,12 @@ type ExportPersonParams struct {
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
+// GetPhoneServerParams defines parameters for GetPhoneServer.
+type GetPhoneServerParams struct {
+	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
 // ListPhonesParams defines parameters for ListPhones.
 type ListPhonesParams struct {
 	// Cursor next of the page before
@@ -4030,10 +4066,22 @@ type CreatePhoneParams struct {
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
+// DeletePhoneParams defines parameters for DeletePhone.
+type DeletePhoneParams struct {
+	// IfMatch Entity tag of what you read: answered 412 when it was changed since
+	IfMatch *string `json:"If-Match,omitempty"`
+}
+
 // GetPhoneParams defines parameters for GetPhone.
 type GetPhoneParams struct {
 	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
+// UpdatePhoneParams defines parameters for UpdatePhone.
+type UpdatePhoneParams struct {
+	// IfMatch Entity tag of what you read: answered 412 when it was changed since
+	IfMatch *string `json:"If-Match,omitempty"`
 }
 
 // ListProjectsParams defines parameters for ListProjects.
@@ -5368,6 +5416,11 @@ type ClientInterface interface {
 	// Corresponds with POST /api/v1/persons/export (the `ExportPerson` operationId).
 	ExportPerson(ctx context.Context, params *ExportPersonParams, body ExportPersonJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetPhoneServer Get where phones register
+	//
+	// Corresponds with GET /api/v1/phone-server (the `GetPhoneServer` operationId).
+	GetPhoneServer(ctx context.Context, params *GetPhoneServerParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListPhones List phones
 	//
 	// Corresponds with GET /api/v1/phones (the `ListPhones` operationId).
@@ -5390,7 +5443,7 @@ type ClientInterface interface {
 	// DeletePhone Delete a phone
 	//
 	// Corresponds with DELETE /api/v1/phones/{id} (the `DeletePhone` operationId).
-	DeletePhone(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
+	DeletePhone(ctx context.Context, id string, params *DeletePhoneParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetPhone Get a phone
 	//
@@ -5402,14 +5455,14 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /api/v1/phones/{id} (the `UpdatePhone` operationId).
-	UpdatePhoneWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	UpdatePhoneWithBody(ctx context.Context, id string, params *UpdatePhoneParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// UpdatePhone Change a phone
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PATCH /api/v1/phones/{id} (the `UpdatePhone` operationId).
-	UpdatePhone(ctx context.Context, id string, body UpdatePhoneJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	UpdatePhone(ctx context.Context, id string, params *UpdatePhoneParams, body UpdatePhoneJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListProjects Projects
 	//
@@ -7922,6 +7975,21 @@ func (c *Client) ExportPerson(ctx context.Context, params *ExportPersonParams, b
 	return c.Client.Do(req)
 }
 
+// GetPhoneServer Get where phones register
+//
+// Corresponds with GET /api/v1/phone-server (the `GetPhoneServer` operationId).
+func (c *Client) GetPhoneServer(ctx context.Context, params *GetPhoneServerParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetPhoneServerRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListPhones List phones
 //
 // Corresponds with GET /api/v1/phones (the `ListPhones` operationId).
@@ -7974,8 +8042,8 @@ func (c *Client) CreatePhone(ctx context.Context, params *CreatePhoneParams, bod
 // DeletePhone Delete a phone
 //
 // Corresponds with DELETE /api/v1/phones/{id} (the `DeletePhone` operationId).
-func (c *Client) DeletePhone(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewDeletePhoneRequest(c.Server, id)
+func (c *Client) DeletePhone(ctx context.Context, id string, params *DeletePhoneParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeletePhoneRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -8006,8 +8074,8 @@ func (c *Client) GetPhone(ctx context.Context, id string, params *GetPhoneParams
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PATCH /api/v1/phones/{id} (the `UpdatePhone` operationId).
-func (c *Client) UpdatePhoneWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewUpdatePhoneRequestWithBody(c.Server, id, contentType, body)
+func (c *Client) UpdatePhoneWithBody(ctx context.Context, id string, params *UpdatePhoneParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdatePhoneRequestWithBody(c.Server, id, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -8023,8 +8091,8 @@ func (c *Client) UpdatePhoneWithBody(ctx context.Context, id string, contentType
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PATCH /api/v1/phones/{id} (the `UpdatePhone` operationId).
-func (c *Client) UpdatePhone(ctx context.Context, id string, body UpdatePhoneJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewUpdatePhoneRequest(c.Server, id, body)
+func (c *Client) UpdatePhone(ctx context.Context, id string, params *UpdatePhoneParams, body UpdatePhoneJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdatePhoneRequest(c.Server, id, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -14588,6 +14656,48 @@ func NewExportPersonRequestWithBody(server string, params *ExportPersonParams, c
 	return req, nil
 }
 
+// NewGetPhoneServerRequest constructs an http.Request for the GetPhoneServer method
+func NewGetPhoneServerRequest(server string, params *GetPhoneServerParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/phone-server")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewListPhonesRequest constructs an http.Request for the ListPhones method
 func NewListPhonesRequest(server string, params *ListPhonesParams) (*http.Request, error) {
 	var err error
@@ -14725,7 +14835,7 @@ func NewCreatePhoneRequestWithBody(server string, params *CreatePhoneParams, con
 }
 
 // NewDeletePhoneRequest constructs an http.Request for the DeletePhone method
-func NewDeletePhoneRequest(server string, id string) (*http.Request, error) {
+func NewDeletePhoneRequest(server string, id string, params *DeletePhoneParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -14753,6 +14863,21 @@ func NewDeletePhoneRequest(server string, id string) (*http.Request, error) {
 	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -14808,18 +14933,18 @@ func NewGetPhoneRequest(server string, id string, params *GetPhoneParams) (*http
 }
 
 // NewUpdatePhoneRequest calls the generic UpdatePhone builder with application/json body
-func NewUpdatePhoneRequest(server string, id string, body UpdatePhoneJSONRequestBody) (*http.Request, error) {
+func NewUpdatePhoneRequest(server string, id string, params *UpdatePhoneParams, body UpdatePhoneJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewUpdatePhoneRequestWithBody(server, id, "application/json", bodyReader)
+	return NewUpdatePhoneRequestWithBody(server, id, params, "application/json", bodyReader)
 }
 
 // NewUpdatePhoneRequestWithBody constructs an http.Request for the UpdatePhone method, with any body, and a specified content type
-func NewUpdatePhoneRequestWithBody(server string, id string, contentType string, body io.Reader) (*http.Request, error) {
+func NewUpdatePhoneRequestWithBody(server string, id string, params *UpdatePhoneParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -14850,6 +14975,21 @@ func NewUpdatePhoneRequestWithBody(server string, id string, contentType string,
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -18797,6 +18937,13 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/v1/persons/export (the `ExportPerson` operationId).
 	ExportPersonWithResponse(ctx context.Context, params *ExportPersonParams, body ExportPersonJSONRequestBody, reqEditors ...RequestEditorFn) (*ExportPersonResponse, error)
 
+	// GetPhoneServerWithResponse Get where phones register
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/phone-server (the `GetPhoneServer` operationId).
+	GetPhoneServerWithResponse(ctx context.Context, params *GetPhoneServerParams, reqEditors ...RequestEditorFn) (*GetPhoneServerResponse, error)
+
 	// ListPhonesWithResponse List phones
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -18823,7 +18970,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /api/v1/phones/{id} (the `DeletePhone` operationId).
-	DeletePhoneWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*DeletePhoneResponse, error)
+	DeletePhoneWithResponse(ctx context.Context, id string, params *DeletePhoneParams, reqEditors ...RequestEditorFn) (*DeletePhoneResponse, error)
 
 	// GetPhoneWithResponse Get a phone
 	//
@@ -18837,14 +18984,14 @@ type ClientWithResponsesInterface interface {
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/phones/{id} (the `UpdatePhone` operationId).
-	UpdatePhoneWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdatePhoneResponse, error)
+	UpdatePhoneWithBodyWithResponse(ctx context.Context, id string, params *UpdatePhoneParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdatePhoneResponse, error)
 
 	// UpdatePhoneWithResponse Change a phone
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/phones/{id} (the `UpdatePhone` operationId).
-	UpdatePhoneWithResponse(ctx context.Context, id string, body UpdatePhoneJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdatePhoneResponse, error)
+	UpdatePhoneWithResponse(ctx context.Context, id string, params *UpdatePhoneParams, body UpdatePhoneJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdatePhoneResponse, error)
 
 	// ListProjectsWithResponse Projects
 	//
@@ -24032,6 +24179,61 @@ func (r ExportPersonResponse) ContentType() string {
 	return ""
 }
 
+// GetPhoneServerResponse200Headers the declared response headers of an HTTP 200 response for GetPhoneServer
+type GetPhoneServerResponse200Headers struct {
+	ETag *string
+}
+
+type GetPhoneServerResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PhoneServer
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetPhoneServerResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetPhoneServerResponse) GetJSON200() *PhoneServer {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetPhoneServerResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetPhoneServerResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetPhoneServerResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetPhoneServerResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetPhoneServerResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListPhonesResponse200Headers the declared response headers of an HTTP 200 response for ListPhones
 type ListPhonesResponse200Headers struct {
 	ETag *string
@@ -28685,6 +28887,19 @@ func (c *ClientWithResponses) ExportPersonWithResponse(ctx context.Context, para
 	return ParseExportPersonResponse(rsp)
 }
 
+// GetPhoneServerWithResponse Get where phones register
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/phone-server (the `GetPhoneServer` operationId).
+func (c *ClientWithResponses) GetPhoneServerWithResponse(ctx context.Context, params *GetPhoneServerParams, reqEditors ...RequestEditorFn) (*GetPhoneServerResponse, error) {
+	rsp, err := c.GetPhoneServer(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetPhoneServerResponse(rsp)
+}
+
 // ListPhonesWithResponse List phones
 //
 // Returns a wrapper object for the known response body format(s).
@@ -28729,8 +28944,8 @@ func (c *ClientWithResponses) CreatePhoneWithResponse(ctx context.Context, param
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with DELETE /api/v1/phones/{id} (the `DeletePhone` operationId).
-func (c *ClientWithResponses) DeletePhoneWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*DeletePhoneResponse, error) {
-	rsp, err := c.DeletePhone(ctx, id, reqEditors...)
+func (c *ClientWithResponses) DeletePhoneWithResponse(ctx context.Context, id string, params *DeletePhoneParams, reqEditors ...RequestEditorFn) (*DeletePhoneResponse, error) {
+	rsp, err := c.DeletePhone(ctx, id, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -28755,8 +28970,8 @@ func (c *ClientWithResponses) GetPhoneWithResponse(ctx context.Context, id strin
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PATCH /api/v1/phones/{id} (the `UpdatePhone` operationId).
-func (c *ClientWithResponses) UpdatePhoneWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdatePhoneResponse, error) {
-	rsp, err := c.UpdatePhoneWithBody(ctx, id, contentType, body, reqEditors...)
+func (c *ClientWithResponses) UpdatePhoneWithBodyWithResponse(ctx context.Context, id string, params *UpdatePhoneParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdatePhoneResponse, error) {
+	rsp, err := c.UpdatePhoneWithBody(ctx, id, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -28768,8 +28983,8 @@ func (c *ClientWithResponses) UpdatePhoneWithBodyWithResponse(ctx context.Contex
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PATCH /api/v1/phones/{id} (the `UpdatePhone` operationId).
-func (c *ClientWithResponses) UpdatePhoneWithResponse(ctx context.Context, id string, body UpdatePhoneJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdatePhoneResponse, error) {
-	rsp, err := c.UpdatePhone(ctx, id, body, reqEditors...)
+func (c *ClientWithResponses) UpdatePhoneWithResponse(ctx context.Context, id string, params *UpdatePhoneParams, body UpdatePhoneJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdatePhoneResponse, error) {
+	rsp, err := c.UpdatePhone(ctx, id, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -33320,6 +33535,52 @@ func ParseExportPersonResponse(rsp *http.Response) (*ExportPersonResponse, error
 		}
 		response.ApplicationproblemJSONDefault = &dest
 
+	}
+
+	return response, nil
+}
+
+// ParseGetPhoneServerResponse parses an HTTP response from a GetPhoneServerWithResponse call
+func ParseGetPhoneServerResponse(rsp *http.Response) (*GetPhoneServerResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetPhoneServerResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PhoneServer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetPhoneServerResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil

@@ -17,6 +17,7 @@ import (
 	"github.com/parley-voice/parley/internal/compliance"
 	"github.com/parley-voice/parley/internal/conversation"
 	"github.com/parley-voice/parley/internal/gateway"
+	"github.com/parley-voice/parley/internal/gateway/certs"
 	"github.com/parley-voice/parley/internal/identity"
 	"github.com/parley-voice/parley/internal/identity/scim"
 	"github.com/parley-voice/parley/internal/identity/sso"
@@ -72,6 +73,7 @@ type App struct {
 	calls    *calls
 	pacer    *media.Pacer
 	sip      *sip.Server
+	certs    *certs.Source
 	webrtc   *webrtc.Server
 	twilio   *mediastream.Server
 	tokens   *mediastream.Tokens
@@ -252,7 +254,7 @@ func (a *App) buildContexts(context.Context) (err error) {
 	a.onStop("identity", func(context.Context) error { a.identity.Close(); return nil })
 	a.buildSSO()
 	a.phones = telephony.New(telephony.Config{
-		DB: a.db, Sealer: a.key.Box("phones"), Realm: a.cfg.SIPDomain, Clock: a.clock, Log: a.log, Quota: a.phoneQuota, Standing: a.standing,
+		DB: a.db, Sealer: a.key.Box("phones"), Realm: a.cfg.SIPDomain, Clock: a.clock, Log: a.log, Quota: a.phoneQuota, Standing: a.standing, Server: a.phoneServer,
 		Registrations: func() telephony.Registrations {
 			if a.sip == nil {
 				return nil
@@ -373,12 +375,19 @@ func (a *App) startSIP(ctx context.Context, count func(string, string)) error {
 	if err != nil {
 		return err
 	}
-	a.sip, err = sip.New(sip.Config{
+	c := sip.Config{
 		Addr: a.cfg.SIPAddr, Host: a.cfg.MediaIP, Realm: a.cfg.SIPDomain, Agent: "Parley", Ports: ports, Open: trusted, MaxCalls: a.cfg.MaxCalls,
 		Accept: a.calls.accept, Pacer: a.pacer, Phones: a.phones, Clock: a.clock, Log: a.log, Count: count,
-	})
-	if err != nil {
-		return settingProblem("sip-addr", a.cfg.SIPAddr, err)
+	}
+	if err := a.secureSIP(&c); err != nil {
+		return err
+	}
+	if a.sip, err = sip.New(c); err != nil {
+		setting, value := "sip-addr", a.cfg.SIPAddr
+		if c.TLSAddr != "" {
+			setting, value = "sip-addr or sip-tls-addr", value+" or "+c.TLSAddr
+		}
+		return settingProblem(setting, value, err)
 	}
 	a.calls.sip = a.sip
 	a.onStop("sip", func(ctx context.Context) error { a.sip.Stop(ctx); return nil })

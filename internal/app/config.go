@@ -19,14 +19,18 @@ import (
 // Config is every setting. Each is a flag (--http-addr), a variable (PARLEY_HTTP_ADDR) and a line of the
 // settings file (http-addr: ...), in that order of precedence. docs/configuration.md is made from it.
 type Config struct {
-	HTTPAddr   string `help:"Address of the web UI and the API." default:"127.0.0.1:8080" env:"PARLEY_HTTP_ADDR" group:"Network"`
-	PublicURL  string `help:"URL under which the outside reaches the HTTP address, for links and for carriers' signatures. Empty: http:// and the HTTP address." env:"PARLEY_PUBLIC_URL" group:"Network"`
-	SIPAddr    string `name:"sip-addr" help:"SIP address, UDP and TCP. 'off' turns SIP off." default:"127.0.0.1:5060" env:"PARLEY_SIP_ADDR" group:"Network"`
-	SIPDomain  string `name:"sip-domain" help:"Realm that phones register in." default:"parley" env:"PARLEY_SIP_DOMAIN" group:"Network"`
-	SIPTrust   string `name:"sip-trust" help:"Networks whose calls to an agent need no password, comma-separated CIDR. The default trusts this machine only." default:"127.0.0.0/8,::1/128" env:"PARLEY_SIP_TRUST" group:"Network"`
-	RTPPorts   string `name:"rtp-ports" help:"UDP ports for call audio, FIRST-LAST." default:"20000-23999" env:"PARLEY_RTP_PORTS" group:"Network"`
-	MediaIP    string `name:"media-ip" help:"IP address that callers send audio to, when it is not that of the SIP address (behind NAT, or when listening on 0.0.0.0)." env:"PARLEY_MEDIA_IP" group:"Network"`
-	WebRTCAddr string `name:"webrtc-addr" help:"UDP address of browser calls (one port). 'off' turns them off." default:"127.0.0.1:8081" env:"PARLEY_WEBRTC_ADDR" group:"Network"`
+	HTTPAddr      string `help:"Address of the web UI and the API." default:"127.0.0.1:8080" env:"PARLEY_HTTP_ADDR" group:"Network"`
+	PublicURL     string `help:"URL under which the outside reaches the HTTP address, for links and for carriers' signatures. Empty: http:// and the HTTP address." env:"PARLEY_PUBLIC_URL" group:"Network"`
+	SIPAddr       string `name:"sip-addr" help:"SIP address, UDP and TCP. 'off' turns SIP off." default:"127.0.0.1:5060" env:"PARLEY_SIP_ADDR" group:"Network"`
+	SIPTLSAddr    string `name:"sip-tls-addr" help:"SIP address for TLS. Empty: port 5061 beside sip-addr when there are certificates (tls-cert or acme-domains), else none. 'off' turns it off." env:"PARLEY_SIP_TLS_ADDR" group:"Network"`
+	SIPTLSCA      string `name:"sip-tls-ca" help:"File with the authorities (PEM) whose certificates SIP servers and carriers must have. Empty: the system's." env:"PARLEY_SIP_TLS_CA" group:"Network"`
+	SIPTLSTrust   string `name:"sip-tls-trust" help:"Domains whose certificate lets a carrier call without a password, comma-separated." env:"PARLEY_SIP_TLS_TRUST" group:"Network"`
+	SIPRequireTLS bool   `name:"sip-require-tls" help:"Refuses SIP without TLS and audio without SRTP, but on this machine itself." env:"PARLEY_SIP_REQUIRE_TLS" group:"Network"`
+	SIPDomain     string `name:"sip-domain" help:"Realm that phones register in." default:"parley" env:"PARLEY_SIP_DOMAIN" group:"Network"`
+	SIPTrust      string `name:"sip-trust" help:"Networks whose calls to an agent need no password, comma-separated CIDR. The default trusts this machine only." default:"127.0.0.0/8,::1/128" env:"PARLEY_SIP_TRUST" group:"Network"`
+	RTPPorts      string `name:"rtp-ports" help:"UDP ports for call audio, FIRST-LAST." default:"20000-23999" env:"PARLEY_RTP_PORTS" group:"Network"`
+	MediaIP       string `name:"media-ip" help:"IP address that callers send audio to, when it is not that of the SIP address (behind NAT, or when listening on 0.0.0.0)." env:"PARLEY_MEDIA_IP" group:"Network"`
+	WebRTCAddr    string `name:"webrtc-addr" help:"UDP address of browser calls (one port). 'off' turns them off." default:"127.0.0.1:8081" env:"PARLEY_WEBRTC_ADDR" group:"Network"`
 
 	TLSCert          string `name:"tls-cert" help:"File with the web server's certificate and its chain (PEM). Read again when it changes." env:"PARLEY_TLS_CERT" group:"Edge"`
 	TLSKey           string `name:"tls-key" help:"File with the certificate's key (PEM)." env:"PARLEY_TLS_KEY" group:"Edge"`
@@ -41,6 +45,8 @@ type Config struct {
 	RateRead         string `name:"rate-read" help:"Reading requests of one token or person." default:"3000/1m" env:"PARLEY_RATE_READ" group:"Edge"`
 	RateWrite        string `name:"rate-write" help:"Changing requests of one token or person." default:"1200/1m" env:"PARLEY_RATE_WRITE" group:"Edge"`
 	RateOrganisation string `name:"rate-organisation" help:"API requests of an organisation that has no rate of its own." default:"12000/1m" env:"PARLEY_RATE_ORGANISATION" group:"Edge"`
+
+	RateSIP string `name:"rate-sip" help:"SIP messages of one address outside of sip-trust; a registered phone has this rate for itself." default:"600/10s" env:"PARLEY_RATE_SIP" group:"Edge"`
 
 	DataDir     string `help:"Folder for everything the embedded engines keep." default:"./data" env:"PARLEY_DATA_DIR" group:"Storage"`
 	DatabaseURL string `help:"postgres://... Empty: SQLite in the data folder." env:"PARLEY_DATABASE_URL" group:"Storage"`
@@ -145,6 +151,7 @@ func (c *Config) checkNetwork(bad complain) {
 	checkAddr(bad, "http-addr", c.HTTPAddr, "127.0.0.1:8080")
 	if c.SIPAddr != off {
 		checkAddr(bad, "sip-addr", c.SIPAddr, "127.0.0.1:5060")
+		c.checkSIPTLS(bad)
 	}
 	if c.WebRTCAddr != off {
 		checkAddr(bad, "webrtc-addr", c.WebRTCAddr, "127.0.0.1:8081")
@@ -256,7 +263,7 @@ func (c *Config) rtpPorts() (lo, hi int, err error) {
 }
 
 func (c *Config) trusted() ([]netip.Prefix, error) {
-	var out []netip.Prefix
+	out := []netip.Prefix{} // empty is nobody, where nil would be the default
 	for s := range strings.SplitSeq(c.SIPTrust, ",") {
 		if s = strings.TrimSpace(s); s == "" {
 			continue

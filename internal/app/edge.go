@@ -75,7 +75,7 @@ func (c *Config) checkEdge(bad complain) {
 }
 
 func (c *Config) rates() map[string]string {
-	return map[string]string{"rate-address": c.RateAddress, "rate-sign-in": c.RateSignIn, "rate-read": c.RateRead, "rate-write": c.RateWrite,
+	return map[string]string{"rate-address": c.RateAddress, "rate-sign-in": c.RateSignIn, "rate-read": c.RateRead, "rate-write": c.RateWrite, "rate-sip": c.RateSIP,
 		"rate-organisation": c.RateOrganisation}
 }
 
@@ -99,9 +99,17 @@ func (c *Config) certificates(a *App) (*certs.Source, error) {
 	return certs.New(cc)
 }
 
+// certificates gives the one source of certificates of the process; nil is none.
+func (a *App) certificates() (_ *certs.Source, err error) {
+	if a.certs == nil {
+		a.certs, err = a.cfg.certificates(a)
+	}
+	return a.certs, err
+}
+
 // buildEdge makes the web server and everything that stands before the operations. It does not listen yet.
 func (a *App) buildEdge(ctx context.Context) (*gateway.Server, error) {
-	source, err := a.cfg.certificates(a)
+	source, err := a.certificates()
 	if err != nil {
 		return nil, err
 	}

@@ -20,6 +20,9 @@ func (a *App) announce(ctx context.Context) {
 			when = ", answers once there is an owner"
 		}
 		fmt.Fprintf(&b, "  SIP           sip:front-desk@%s (UDP and TCP%s)\n", a.sip.Addr(), when)
+		if at := a.sip.TLSAddr(); at.IsValid() {
+			fmt.Fprintf(&b, "  SIP over TLS  sips:front-desk@%s\n", at)
+		}
 	}
 	if s := a.local.Check(); !s.OK() {
 		fmt.Fprintf(&b, "  speech        %s\n", s)

@@ -41,6 +41,8 @@ type listBody struct {
 	}
 }
 
+type serverBody struct{ Body PhoneServer }
+
 type createInput struct {
 	Body struct {
 		Username    string `json:"username" minLength:"1" maxLength:"63" doc:"What the phone registers as; unique on the server"`
@@ -65,6 +67,7 @@ func (s *Service) Routes(api huma.API) {
 	create := operation("create-phone", http.MethodPost, "/api/v1/phones", "Add a phone", "phone:create")
 	create.DefaultStatus = http.StatusCreated
 	huma.Register(api, create, s.httpCreate)
+	huma.Register(api, operation("get-phone-server", http.MethodGet, "/api/v1/phone-server", "Get where phones register", "phone:read"), s.httpServer)
 	huma.Register(api, operation("get-phone", http.MethodGet, "/api/v1/phones/{id}", "Get a phone", "phone:read"), s.httpGet)
 	change := operation("update-phone", http.MethodPatch, "/api/v1/phones/{id}", "Change a phone", "phone:update")
 	change.Metadata["ifMatch"] = settingsKind
@@ -104,6 +107,10 @@ func (s *Service) httpList(ctx context.Context, in *listInput) (*listBody, error
 		out.Body.Next = &next
 	}
 	return out, nil
+}
+
+func (s *Service) httpServer(context.Context, *struct{}) (*serverBody, error) {
+	return &serverBody{s.c.Server()}, nil
 }
 
 func (s *Service) httpCreate(ctx context.Context, in *createInput) (*secretBody, error) {

@@ -28,6 +28,14 @@ type PhoneContact struct {
 	Transport string    `json:"transport" enum:"udp,tcp,tls"`
 }
 
+// PhoneServer is what a phone must be told to find the server. Its host is the one people know the server by.
+type PhoneServer struct {
+	Realm         string `json:"realm" doc:"The domain of the phones' passwords; most phones take it from the server"`
+	Port          int    `json:"port" doc:"Port of SIP by UDP and TCP; 0 when SIP is off"`
+	TLSPort       int    `json:"tlsPort" doc:"Port of SIP by TLS; 0 when there is none"`
+	EncryptedOnly bool   `json:"encryptedOnly" doc:"Whether phones must use TLS and SRTP"`
+}
+
 const (
 	passwordMin    = 8
 	passwordMax    = 128

@@ -45,6 +45,8 @@ type Config struct {
 	// Registrations gives the SIP server, or nil while there is none: a gateway without the media role shows
 	// what is stored instead.
 	Registrations func() Registrations
+	// Server tells where phones register; nil: nowhere.
+	Server func() PhoneServer
 	// Quota is how many phones an organisation may have, nil for any number. It may be nil.
 	Quota func(ctx context.Context, orgID string) (*int64, error)
 	// Standing says why an organisation may do nothing now, as a fault of code Forbidden. nil: all may.
@@ -70,6 +72,9 @@ func New(c Config) *Service {
 	}
 	if c.Registrations == nil {
 		c.Registrations = func() Registrations { return nil }
+	}
+	if c.Server == nil {
+		c.Server = func() PhoneServer { return PhoneServer{Realm: c.Realm} }
 	}
 	return &Service{c}
 }

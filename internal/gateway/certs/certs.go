@@ -1,4 +1,4 @@
-// Package certs is where the web server's certificates come from: two files, read again when they change, or an ACME
+// Package certs is where the certificates of the web server and of SIP come from: two files, read again when they change, or an ACME
 // certificate authority such as Let's Encrypt (RFC 8555).
 //
 //	certs.go   Source: either of them behind one tls.Config
@@ -38,6 +38,7 @@ type Config struct {
 type Source struct {
 	files *files
 	acme  *autocert.Manager
+	first string // of the names that ACME gives certificates for
 }
 
 // New reads the files, or prepares for ACME: a certificate is asked for when the first visitor comes.
@@ -71,7 +72,7 @@ func newACME(c Config) (*Source, error) {
 		names[i] = name
 	}
 	log := c.Log
-	return &Source{acme: &autocert.Manager{
+	return &Source{first: names[0], acme: &autocert.Manager{
 		Prompt: autocert.AcceptTOS, Cache: loggedCache{autocert.DirCache(filepath.Join(c.DataDir, "acme")), log}, HostPolicy: autocert.HostWhitelist(names...),
 		Email: c.Email, Client: &acme.Client{DirectoryURL: c.Directory, HTTPClient: c.HTTPClient, UserAgent: "parley"},
 	}}, nil
@@ -95,6 +96,34 @@ func (s *Source) TLS() *tls.Config {
 	c.NextProtos = append(c.NextProtos, acme.ALPNProto) // the tls-alpn-01 challenge, RFC 8737
 	c.GetCertificate = s.acme.GetCertificate
 	return c
+}
+
+// SIP is the server's side of handshakes for signalling, with the same certificates. Clients of it need not send the
+// name they want (RFC 6066 section 3): phones often do not.
+func (s *Source) SIP() *tls.Config {
+	c := s.TLS()
+	c.NextProtos = nil // whatever a phone offers
+	if s.acme != nil {
+		c.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			if hello.ServerName == "" {
+				named := *hello
+				named.ServerName = s.first
+				hello = &named
+			}
+			return s.acme.GetCertificate(hello)
+		}
+	}
+	return c
+}
+
+// Client is what we show a server that asks us for a certificate: tls.Config.GetClientCertificate.
+func (s *Source) Client(asked *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	hello := &tls.ClientHelloInfo{ServerName: s.first, SupportedVersions: []uint16{tls.VersionTLS13, tls.VersionTLS12}, CipherSuites: suites,
+		SignatureSchemes: asked.SignatureSchemes, SupportedCurves: []tls.CurveID{tls.CurveP256}}
+	if s.acme != nil {
+		return s.acme.GetCertificate(hello)
+	}
+	return s.files.get(hello)
 }
 
 // Challenge answers the http-01 challenges of ACME (RFC 8555 section 8.3) and leaves the rest to next.

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/coder/quartz"
+
+	"github.com/parley-voice/parley/internal/platform/strength"
 )
 
 // lookEvery is how often the files are looked at, by a handshake: no goroutine waits for changes.
@@ -58,6 +60,9 @@ func (f *files) read() (*tls.Certificate, error) {
 	pair, err := tls.LoadX509KeyPair(f.cert, f.key)
 	if err != nil {
 		return nil, fmt.Errorf("certificate %s with key %s: %w", f.cert, f.key, err)
+	}
+	if err := strength.Certificate(pair.Leaf); err != nil {
+		return nil, fmt.Errorf("certificate %s: %w", f.cert, err)
 	}
 	return &pair, nil
 }

@@ -46,8 +46,8 @@ func wav(t *testing.T, path string, samples []int16) {
 }
 
 // startBaresip runs one with account parameters. It says what voice holds, and writes what it hears to
-// files in its folder (its module sndfile).
-func startBaresip(t *testing.T, account string, voice []int16) *baresip {
+// files in its folder (its module sndfile). settings are further lines of its configuration.
+func startBaresip(t *testing.T, account string, voice []int16, settings ...string) *baresip {
 	t.Helper()
 	dir := t.TempDir()
 	wav(t, filepath.Join(dir, "voice.wav"), voice)
@@ -76,7 +76,8 @@ module_app account.so
 module_app menu.so
 module_app ctrl_tcp.so
 ctrl_tcp_listen 127.0.0.1:%d
-`, sipPort, dir, dir, modulePath(t), control)
+%s
+`, sipPort, dir, dir, modulePath(t), control, strings.Join(settings, "\n"))
 	account = strings.ReplaceAll(account, "HERE", fmt.Sprintf("127.0.0.1:%d", sipPort))
 	for name, text := range map[string]string{"config": config, "accounts": account + "\n", "contacts": ""} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {

@@ -1,7 +1,9 @@
 package sip
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/netip"
@@ -100,24 +102,44 @@ func over(t *testing.T, l media.Leg) media.Cause {
 
 // peer is a SIP phone made of a socket and text: it sends what it is told, also what no phone would.
 type peer struct {
-	t      *testing.T
-	conn   net.Conn
-	server netip.AddrPort
-	tcp    bool
-	buf    []byte
-	branch int
-	stash  []sipmsg.Message
-	seen   map[string]bool // transactions that asked gave
+	t       *testing.T
+	conn    net.Conn
+	server  netip.AddrPort
+	network string
+	tcp     bool // or TLS
+	buf     []byte
+	branch  int
+	stash   []sipmsg.Message
+	seen    map[string]bool // transactions that asked gave
 }
 
 func dialPeer(t *testing.T, network string, to netip.AddrPort) *peer {
 	t.Helper()
-	c, err := net.Dial(network, to.String())
+	return dialPeerFrom(t, network, "127.0.0.1", to)
+}
+
+// dialPeerFrom makes a peer with another address of this machine.
+func dialPeerFrom(t *testing.T, network, from string, to netip.AddrPort) *peer {
+	t.Helper()
+	var d net.Dialer
+	local := netip.AddrPortFrom(netip.MustParseAddr(from), 0)
+	if network == "udp" {
+		d.LocalAddr = net.UDPAddrFromAddrPort(local)
+	} else {
+		d.LocalAddr = net.TCPAddrFromAddrPort(local)
+	}
+	var c net.Conn
+	var err error
+	if network == "tls" {
+		c, err = tls.DialWithDialer(&d, "tcp", to.String(), &tls.Config{RootCAs: authority(t).pool, ServerName: "localhost"})
+	} else {
+		c, err = d.Dial(network, to.String())
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	return &peer{t: t, conn: c, server: to, tcp: network == "tcp"}
+	return &peer{t: t, conn: c, server: to, network: network, tcp: network != "udp"}
 }
 
 func (p *peer) local() string { return p.conn.LocalAddr().String() }
@@ -132,10 +154,7 @@ func (p *peer) send(text string) {
 // request writes a request. head holds more header lines, or ones that replace the usual: "To: x".
 func (p *peer) request(method, uri, body string, head ...string) string {
 	p.branch++
-	network := "UDP"
-	if p.tcp {
-		network = "TCP"
-	}
+	network := strings.ToUpper(cmp.Or(p.network, "udp"))
 	lines := []string{
 		fmt.Sprintf("Via: SIP/2.0/%s %s;branch=z9hG4bK-%d-%s;rport", network, p.local(), p.branch, strings.ToLower(method)),
 		"Max-Forwards: 70", "From: <sip:caller@" + p.local() + ">;tag=peer", "To: <" + uri + ">",
@@ -167,7 +186,7 @@ func (p *peer) request(method, uri, body string, head ...string) string {
 
 func (p *peer) transportParam() string {
 	if p.tcp {
-		return ";transport=tcp"
+		return ";transport=" + p.network
 	}
 	return ""
 }
@@ -334,6 +353,14 @@ func (d *dialogue) within(method, body string, head ...string) string {
 	return d.request(method, d.uri, body, append([]string{"To: <" + d.uri + ">;tag=" + d.toTag}, head...)...)
 }
 
+// hangUp ends the call from the peer's side.
+func (d *dialogue) hangUp(l media.Leg) {
+	d.t.Helper()
+	d.send(d.within("BYE", ""))
+	d.expect(200, "BYE")
+	over(d.t, l)
+}
+
 func (d *dialogue) ack(body string) {
 	d.t.Helper()
 	d.send(d.within("ACK", body, "CSeq: "+strconv.Itoa(int(d.cseq))+" ACK"))
@@ -348,7 +375,11 @@ func (b *bench) uri(name string) string { return "sip:" + name + "@" + b.Addr().
 // established places a call and answers it.
 func established(t *testing.T, b *bench, network string) (*dialogue, media.Leg) {
 	t.Helper()
-	p := dialPeer(t, network, b.Addr())
+	at := b.Addr()
+	if network == "tls" {
+		at = b.TLSAddr()
+	}
+	p := dialPeer(t, network, at)
 	d := &dialogue{peer: p, uri: b.uri("agent")}
 	p.send(p.request("INVITE", d.uri, plainOffer))
 	d.cseq = uint32(p.branch)

@@ -31,7 +31,11 @@ func (s *Server) invite(tx *serverTx, req *sipmsg.Request, raw []byte, f flow) {
 
 // allowed reports whether calls from an address need no credentials.
 func (s *Server) allowed(a netip.Addr) bool {
-	for _, p := range s.open {
+	return within(s.open, a)
+}
+
+func within(networks []netip.Prefix, a netip.Addr) bool {
+	for _, p := range networks {
 		if p.Contains(a) {
 			return true
 		}

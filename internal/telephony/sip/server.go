@@ -48,8 +48,10 @@ type Config struct {
 	// to those that ask; it may be nil.
 	TLSRoots       *x509.CertPool
 	TLSCertificate func(*tls.CertificateRequestInfo) (*tls.Certificate, error)
-	// RequireTLS refuses signalling without TLS and media without SRTP, in both directions, but for this machine itself.
+	// RequireTLS refuses signalling without TLS and media without SRTP, in both directions, but from and to the networks
+	// in Plain, which by default are the machine itself.
 	RequireTLS bool
+	Plain      []netip.Prefix
 	// Flood is how many messages an address outside of Open may send: see Rate. The zero value is no limit.
 	Flood    Rate
 	MaxCalls int // at once; default 2000; more are answered 503
@@ -63,6 +65,8 @@ type Config struct {
 	// Count is told what happens, for metrics: ("request", method), ("malformed", why), ("register", status),
 	// ("call", "in"), ("overload", what), ("flood", what), ("handshake", "failed"), ("panic", where).
 	Count func(event, detail string)
+
+	handshake time.Duration // how long one may take; tests have more of it
 }
 
 // Limits of the dispatcher.
@@ -157,8 +161,12 @@ func New(c Config) (*Server, error) {
 			return nil, err
 		}
 	}
+	loopback := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 	if c.Open == nil {
-		c.Open = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+		c.Open = loopback
+	}
+	if c.Plain == nil {
+		c.Plain = loopback
 	}
 	udp, ln, err := listen(c.Addr)
 	if err != nil {
@@ -166,7 +174,7 @@ func New(c Config) (*Server, error) {
 	}
 	var secure *secureListener
 	if c.TLSAddr != "" {
-		if secure, err = listenTLS(c.TLSAddr, c.TLS, c.Count); err != nil {
+		if secure, err = listenTLS(c); err != nil {
 			return nil, errors.Join(err, udp.Close(), ln.Close())
 		}
 	}
@@ -322,7 +330,7 @@ func (s *Server) background(where string, f func(ctx context.Context)) {
 
 // srtp is the policy for media encryption of a call whose signalling goes by f.
 func (s *Server) srtp(f flow) srtpPolicy {
-	if s.config.SRTP || (s.config.RequireTLS && !f.remote.Addr().IsLoopback()) {
+	if s.config.SRTP || (s.config.RequireTLS && !within(s.config.Plain, f.remote.Addr())) {
 		return srtpRequire
 	}
 	return srtpAccept

@@ -1,6 +1,7 @@
 package sip
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	sipmsg "github.com/emiago/sipgo/sip"
+
+	"github.com/parley-voice/parley/internal/platform/strength"
 )
 
 // SIP over TLS (RFC 3261 section 26.2.1): a listener beside UDP and TCP, connections that we open, and the names that
@@ -33,13 +36,15 @@ type secureListener struct {
 	count  func(event, detail string)
 	ctx    context.Context
 	cancel context.CancelFunc
+	within time.Duration // that a handshake may take
 
 	mu    sync.Mutex
 	under int
 	from  map[netip.Addr]int
 }
 
-func listenTLS(addr string, config *tls.Config, count func(event, detail string)) (*secureListener, error) {
+func listenTLS(c Config) (*secureListener, error) {
+	addr, config := c.TLSAddr, c.TLS
 	if config == nil {
 		return nil, errors.New("SIP over TLS needs a certificate")
 	}
@@ -51,7 +56,7 @@ func listenTLS(addr string, config *tls.Config, count func(event, detail string)
 	if err != nil {
 		return nil, fmt.Errorf("listen for SIP over TLS on %s: %w", addr, err)
 	}
-	l := &secureListener{ln: ln, config: config, count: count, from: map[netip.Addr]int{}}
+	l := &secureListener{ln: ln, config: config, count: c.Count, within: cmp.Or(c.handshake, handshakeWithin), from: map[netip.Addr]int{}}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	return l, nil
 }
@@ -97,7 +102,7 @@ func (l *secureListener) admit(c *net.TCPConn) error {
 }
 
 func (l *secureListener) shake(c *net.TCPConn) error {
-	ctx, cancel := context.WithTimeout(l.ctx, handshakeWithin) // a socket's deadline is wall time
+	ctx, cancel := context.WithTimeout(l.ctx, l.within) // a socket's deadline is wall time
 	defer cancel()
 	conn := tls.Server(c, l.config)
 	if err := conn.HandshakeContext(ctx); err != nil {
@@ -167,6 +172,9 @@ func verifyDomain(st tls.ConnectionState, domain string, roots *x509.CertPool) e
 	if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between}); err != nil {
 		return err
 	}
+	if err := strength.Certificate(leaf); err != nil {
+		return fmt.Errorf("the server's certificate is not taken: %w", err)
+	}
 	if ip, err := netip.ParseAddr(domain); err == nil {
 		for _, own := range leaf.IPAddresses {
 			if a, ok := netip.AddrFromSlice(own); ok && a.Unmap() == ip.Unmap() {
@@ -221,10 +229,9 @@ func (s *Server) trusts(f flow) bool {
 	return false
 }
 
-// needsTLS is the answer to a request that came without TLS where the server wants it (RFC 5630 section 4). What does
-// not leave the machine needs none.
+// needsTLS is the answer to a request that came without TLS where the server wants it (RFC 5630 section 4).
 func (s *Server) needsTLS(f flow) *problem {
-	if !s.config.RequireTLS || f.secure() || f.remote.Addr().IsLoopback() {
+	if !s.config.RequireTLS || f.secure() || within(s.config.Plain, f.remote.Addr()) {
 		return nil
 	}
 	return secureOnly("this server takes calls and phones by TLS only")

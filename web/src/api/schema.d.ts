@@ -1284,6 +1284,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/phone-server": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get where phones register */
+        get: operations["get-phone-server"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/phones": {
         parameters: {
             query?: never;
@@ -2318,6 +2335,8 @@ export interface components {
         };
         CreateInputBody: {
             displayName?: string;
+            /** @description Lets it register, call and be called by TLS with SRTP only */
+            encryptedOnly?: boolean;
             /** @description Left out, one is made */
             password?: string;
             /** @description What the phone registers as; unique on the server */
@@ -3128,6 +3147,8 @@ export interface components {
             /** Format: date-time */
             createdAt: string;
             displayName: string;
+            /** @description Whether it registers, calls and is called by TLS with SRTP only */
+            encryptedOnly: boolean;
             id: string;
             /** @description Whether it can be called now */
             registered: boolean;
@@ -3138,10 +3159,26 @@ export interface components {
             /** Format: date-time */
             expiresAt: string;
             /** @enum {string} */
-            transport: "udp" | "tcp";
+            transport: "udp" | "tcp" | "tls";
             uri: string;
             /** @description What the phone calls itself */
             userAgent: string;
+        };
+        PhoneServer: {
+            /** @description Whether phones must use TLS and SRTP */
+            encryptedOnly: boolean;
+            /**
+             * Format: int64
+             * @description Port of SIP by UDP and TCP; 0 when SIP is off
+             */
+            port: number;
+            /** @description The domain of the phones' passwords; most phones take it from the server */
+            realm: string;
+            /**
+             * Format: int64
+             * @description Port of SIP by TLS; 0 when there is none
+             */
+            tlsPort: number;
         };
         Plan: {
             /** Format: date-time */
@@ -3549,6 +3586,8 @@ export interface components {
             /** Format: date-time */
             createdAt: string;
             displayName: string;
+            /** @description Whether it registers, calls and is called by TLS with SRTP only */
+            encryptedOnly: boolean;
             id: string;
             /** @description The password that was made. It is shown once and cannot be had later */
             password?: string;
@@ -3884,6 +3923,8 @@ export interface components {
         };
         UpdateInputBody: {
             displayName?: string;
+            /** @description Lets it register, call and be called by TLS with SRTP only. Turning it on ends the phone's registrations */
+            encryptedOnly?: boolean;
             /** @description A new password; empty has one made. It ends the phone's registrations */
             password?: string;
         };
@@ -7249,6 +7290,40 @@ export interface operations {
             };
         };
     };
+    "get-phone-server": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PhoneServer"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     "list-phones": {
         parameters: {
             query?: {
@@ -7363,7 +7438,10 @@ export interface operations {
     "delete-phone": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tag of what you read: answered 412 when it was changed since */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description The phone's id */
                 id: string;
@@ -7393,7 +7471,10 @@ export interface operations {
     "update-phone": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tag of what you read: answered 412 when it was changed since */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description The phone's id */
                 id: string;

@@ -65,6 +65,7 @@ export type ModelInput = S["ModelInput"];
 export type ProbeResult = Solid<S["Probe"]>;
 
 export type Phone = Solid<S["Phone"]>;
+export type PhoneServer = Solid<S["PhoneServer"]>;
 
 export type Activity = "" | "listening" | "thinking" | "speaking" | "paused" | "tool";
 export type Call = S["CallRecord"];

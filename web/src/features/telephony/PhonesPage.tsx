@@ -3,6 +3,7 @@ import {
   Alert,
   Badge,
   Button,
+  Checkbox,
   Group,
   Menu,
   Modal,
@@ -15,17 +16,25 @@ import {
 } from "@mantine/core";
 import { useForm } from "@mantine/form";
 import { useDisclosure } from "@mantine/hooks";
-import { IconDeviceLandlinePhone, IconDots, IconKey, IconPlus, IconTrash } from "@tabler/icons-react";
+import {
+  IconDeviceLandlinePhone,
+  IconDots,
+  IconKey,
+  IconLock,
+  IconLockOpen,
+  IconPlus,
+  IconTrash,
+} from "@tabler/icons-react";
 import { useState } from "react";
 import { formErrors } from "../../api/client";
-import type { Phone } from "../../api/types";
+import type { Phone, PhoneServer } from "../../api/types";
 import { Copy } from "../../ui/Copy";
 import { since } from "../../ui/format";
 import { confirm, done, failed } from "../../ui/notify";
 import { Page } from "../../ui/Page";
 import { Empty, Loaded } from "../../ui/states";
 import { useMay } from "../identity/api";
-import { useCreatePhone, useDeletePhone, useNewPassword, usePhones } from "./api";
+import { useCreatePhone, useDeletePhone, useEncryptedOnly, useNewPassword, usePhoneServer, usePhones } from "./api";
 
 type Secret = { username: string; password: string };
 
@@ -83,6 +92,8 @@ export function PhonesPage() {
 function PhoneTable({ phones, onSecret }: { phones: Phone[]; onSecret: (s: Secret) => void }) {
   const remove = useDeletePhone();
   const renew = useNewPassword();
+  const encrypt = useEncryptedOnly();
+  const server = usePhoneServer();
   const may = useMay();
   return (
     <Table.ScrollContainer minWidth={640}>
@@ -100,7 +111,14 @@ function PhoneTable({ phones, onSecret }: { phones: Phone[]; onSecret: (s: Secre
           {phones.map((p) => (
             <Table.Tr key={p.id}>
               <Table.Td fw={600}>{p.username}</Table.Td>
-              <Table.Td>{p.displayName || "–"}</Table.Td>
+              <Table.Td>
+                {p.displayName || "–"}
+                {p.encryptedOnly && (
+                  <Text size="xs" c="dimmed">
+                    Only encrypted
+                  </Text>
+                )}
+              </Table.Td>
               <Table.Td>
                 <Badge color={p.registered ? "pine" : "gray"}>{p.registered ? "Registered" : "Not registered"}</Badge>
               </Table.Td>
@@ -142,6 +160,29 @@ function PhoneTable({ phones, onSecret }: { phones: Phone[]; onSecret: (s: Secre
                           New password
                         </Menu.Item>
                       )}
+                      {may("phone:update") && (p.encryptedOnly || (server.data?.tlsPort ?? 0) > 0) && (
+                        <Menu.Item
+                          leftSection={p.encryptedOnly ? <IconLockOpen size={16} /> : <IconLock size={16} />}
+                          onClick={() =>
+                            confirm({
+                              title: p.encryptedOnly
+                                ? `Let ${p.username} work without encryption?`
+                                : `Only encrypted for ${p.username}?`,
+                              text: p.encryptedOnly
+                                ? "It may then register by UDP and TCP too, and its calls need no SRTP."
+                                : "It then works by TLS with SRTP only. If it is registered otherwise it is signed off.",
+                              action: p.encryptedOnly ? "Allow unencrypted" : "Only encrypted",
+                              onConfirm: () =>
+                                encrypt.mutate(
+                                  { id: p.id, encryptedOnly: !p.encryptedOnly },
+                                  { onSuccess: () => done("The phone was changed."), onError: failed },
+                                ),
+                            })
+                          }
+                        >
+                          {p.encryptedOnly ? "Allow unencrypted" : "Only encrypted"}
+                        </Menu.Item>
+                      )}
                       {may("phone:delete") && (
                         <Menu.Item
                           color="red"
@@ -176,8 +217,9 @@ function PhoneTable({ phones, onSecret }: { phones: Phone[]; onSecret: (s: Secre
 
 function NewPhone(props: { opened: boolean; close: () => void; onMade: (s: Secret) => void }) {
   const create = useCreatePhone();
+  const server = usePhoneServer();
   const form = useForm({
-    initialValues: { username: "", displayName: "", password: "" },
+    initialValues: { username: "", displayName: "", password: "", encryptedOnly: false },
     validate: {
       username: (v) => (/^[a-zA-Z0-9._-]+$/.test(v) ? null : "Letters, digits, dots and dashes, such as “reception”."),
     },
@@ -191,6 +233,7 @@ function NewPhone(props: { opened: boolean; close: () => void; onMade: (s: Secre
               username: v.username,
               ...(v.displayName ? { displayName: v.displayName } : {}),
               ...(v.password ? { password: v.password } : {}),
+              ...(v.encryptedOnly ? { encryptedOnly: true } : {}),
             },
             {
               onSuccess: (p) => {
@@ -222,6 +265,13 @@ function NewPhone(props: { opened: boolean; close: () => void; onMade: (s: Secre
             autoComplete="new-password"
             {...form.getInputProps("password")}
           />
+          {(server.data?.tlsPort ?? 0) > 0 && !server.data?.encryptedOnly && (
+            <Checkbox
+              label="Only encrypted"
+              description="It registers and calls by TLS with SRTP only"
+              {...form.getInputProps("encryptedOnly", { type: "checkbox" })}
+            />
+          )}
           <Group justify="flex-end">
             <Button variant="default" onClick={props.close}>
               Cancel
@@ -236,7 +286,17 @@ function NewPhone(props: { opened: boolean; close: () => void; onMade: (s: Secre
   );
 }
 
+// How the phone reaches the server.
+function transports(server?: PhoneServer) {
+  if (!server) return "Use UDP or TCP and the server's SIP port (5060 unless it was changed).";
+  const plain = `UDP or TCP and port ${server.port}`;
+  if (server.tlsPort === 0) return `Use ${plain}.`;
+  if (server.encryptedOnly) return `Use TLS and port ${server.tlsPort}, and turn SRTP on: nothing else is taken here.`;
+  return `Use TLS and port ${server.tlsPort} with SRTP, or ${plain} where the phone has no TLS.`;
+}
+
 function Instructions({ secret, close }: { secret: Secret; close: () => void }) {
+  const server = usePhoneServer();
   const rows = [
     ["Server or domain", location.hostname],
     ["User name", secret.username],
@@ -257,7 +317,7 @@ function Instructions({ secret, close }: { secret: Secret; close: () => void }) 
         </Group>
       ))}
       <Text size="sm" c="dimmed">
-        Use UDP or TCP and the server's SIP port (5060 unless it was changed). Then call <code>front-desk</code>.
+        {transports(server.data)} Then call <code>front-desk</code>.
       </Text>
       <Button onClick={close}>I have it</Button>
     </Stack>

@@ -8,10 +8,17 @@ export const usePhones = () =>
     refetchInterval: 15_000, // registrations come and go without an event
   });
 
+export const usePhoneServer = () =>
+  useQuery({
+    queryKey: ["phone-server"],
+    queryFn: ({ signal }) => unwrap(client.GET("/api/v1/phone-server", { signal })),
+    staleTime: Number.POSITIVE_INFINITY, // a restart changes it
+  });
+
 export function useCreatePhone() {
   const queries = useQueryClient();
   return useMutation({
-    mutationFn: (body: { username: string; displayName?: string; password?: string }) =>
+    mutationFn: (body: { username: string; displayName?: string; password?: string; encryptedOnly?: boolean }) =>
       unwrap(client.POST("/api/v1/phones", { body })),
     onSuccess: () => queries.invalidateQueries({ queryKey: ["phones"] }),
   });
@@ -21,6 +28,20 @@ export function useNewPassword() {
   return useMutation({
     mutationFn: (id: string) =>
       unwrap(client.PATCH("/api/v1/phones/{id}", { params: { path: { id } }, body: { password: "" } })),
+  });
+}
+
+export function useEncryptedOnly() {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: (p: { id: string; encryptedOnly: boolean }) =>
+      unwrap(
+        client.PATCH("/api/v1/phones/{id}", {
+          params: { path: { id: p.id } },
+          body: { encryptedOnly: p.encryptedOnly },
+        }),
+      ),
+    onSuccess: () => queries.invalidateQueries({ queryKey: ["phones"] }),
   });
 }
 
