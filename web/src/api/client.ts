@@ -41,6 +41,19 @@ export async function unwrap<T>(call: Promise<Answer<T>>): Promise<Solid<T>> {
   throw toApiError(answer.response.status, answer.error);
 }
 
+/** What was read, and the entity tag that names this state of it. */
+export type Tagged<T> = { value: T; tag: string };
+
+/** As unwrap, with the tag that a change sends as If-Match. */
+export async function unwrapTagged<T>(call: Promise<Answer<T>>): Promise<Tagged<Solid<T>>> {
+  const answer = await call.catch(() => undefined);
+  const value = await unwrap(answer ? Promise.resolve(answer) : call);
+  return { value, tag: answer?.response.headers.get("ETag") ?? "" };
+}
+
+/** The header of a change that counts only while the thing is what was read; without a tag it counts in any case. */
+export const ifMatch = (tag: string | undefined) => (tag ? { "If-Match": tag } : {});
+
 /** As unwrap, for operations that can give text as well, asked for JSON. */
 export async function unwrapJson<T>(call: Promise<Answer<T>>): Promise<Exclude<Solid<T>, string>> {
   return (await unwrap(call)) as Exclude<Solid<T>, string>;

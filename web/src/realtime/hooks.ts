@@ -8,7 +8,8 @@ export function makeFeed(queries: QueryClient): Feed {
     setTimer: (fn, ms) => window.setTimeout(fn, ms),
     clearTimer: (timer) => window.clearTimeout(timer),
     random: Math.random,
-    onReset: () => void queries.invalidateQueries(),
+    // What a form began from stays: it must not change below the person who types.
+    onReset: () => void queries.invalidateQueries({ predicate: (q) => q.queryKey[0] !== "begun" }),
   });
 }
 

@@ -1,20 +1,21 @@
-import { ActionIcon, Anchor, Badge, Button, Group, Menu, Modal, Stack, Tabs, Text, TextInput } from "@mantine/core";
-import { useForm } from "@mantine/form";
-import { useDebouncedValue, useDisclosure, useHotkeys } from "@mantine/hooks";
+import { Anchor, Badge, Button, Group, Tabs, Text } from "@mantine/core";
+import { useDebouncedValue, useHotkeys } from "@mantine/hooks";
 import { modals } from "@mantine/modals";
-import { IconArrowLeft, IconDots, IconMicrophone, IconPencil, IconTrash } from "@tabler/icons-react";
+import { IconArrowLeft, IconMicrophone } from "@tabler/icons-react";
 import { Link, useBlocker, useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { useCallback, useEffect, useState } from "react";
-import { formErrors } from "../../api/client";
-import type { Agent, Definition, Flow } from "../../api/types";
-import { confirm, done, failed } from "../../ui/notify";
+import { useCallback, useEffect, useRef, useState } from "react";
+import type { Agent, AgentVersion, Definition, Flow } from "../../api/types";
+import { difference } from "../../ui/diff";
+import { unlessChanged } from "../../ui/Editing";
+import { done, failed } from "../../ui/notify";
 import { Page } from "../../ui/Page";
 import { Loaded, Rows } from "../../ui/states";
 import { useMay, useSip } from "../identity/api";
 import { TalkPanel } from "../voice/TalkPanel";
+import { AgentMenu } from "./AgentMenu";
 import css from "./agent.module.css";
-import { useAgent, useDeleteAgent, useProblems, usePublish, useRenameAgent, useSaveVersion, useVersion } from "./api";
-import { same } from "./definition";
+import { readLatest, useAgent, useProblems, usePublish, useSaveVersion, useVersion } from "./api";
+import { prune, same } from "./definition";
 import { FlowEditor } from "./FlowEditor";
 import { KnowledgeForm } from "./KnowledgeForm";
 import { PromptForm } from "./PromptForm";
@@ -24,12 +25,12 @@ import { Versions } from "./Versions";
 export function AgentPage() {
   const { agentId } = useParams({ from: "/app/agents/$agentId" });
   const agent = useAgent(agentId);
-  const latest = useVersion(agentId, agent.data?.latestVersion);
+  const latest = useVersion(agentId, agent.data?.value.latestVersion);
   return (
     <Loaded query={agent} skeleton={<Rows n={4} height={90} />}>
-      {(a) => (
+      {({ value: a, tag }) => (
         <Loaded query={latest} skeleton={<Rows n={4} height={90} />}>
-          {(v) => <Editor key={a.id} agent={a} saved={v.definition} number={v.number} />}
+          {(v) => <Editor key={a.id} agent={a} tag={tag} saved={v.definition} number={v.number} />}
         </Loaded>
       )}
     </Loaded>
@@ -38,13 +39,15 @@ export function AgentPage() {
 
 const emptyFlow: Flow = { data: {}, nodes: [{ id: "start", type: "start", data: { text: "Welcome." } }], edges: [] };
 
-function Editor({ agent, saved, number }: { agent: Agent; saved: Definition; number: number }) {
+type EditorProps = { agent: Agent; tag: string; saved: Definition; number: number };
+
+function Editor({ agent, tag, saved, number }: EditorProps) {
   const sip = useSip();
   const { tab = "talk", talk = false } = useSearch({ from: "/app/agents/$agentId" });
   const navigate = useNavigate({ from: "/agents/$agentId" });
   const [draft, setDraft] = useState<Definition>(saved);
   const [loaded, setLoaded] = useState(0); // raised when another version is put into the editor
-  const [savedAs, setSavedAs] = useState(number);
+  const [base, setBase] = useState(number); // the version that the draft began from
   const [settled] = useDebouncedValue(draft, 400);
   const problems = useProblems(settled);
   const save = useSaveVersion(agent.id);
@@ -54,13 +57,14 @@ function Editor({ agent, saved, number }: { agent: Agent; saved: Definition; num
 
   // Somebody else's newer version replaces what is shown, unless there is work in progress here.
   useEffect(() => {
-    if (number === savedAs) return;
-    setSavedAs(number);
-    if (!dirty) {
-      setDraft(saved);
-      setLoaded((n) => n + 1);
-    }
-  }, [number, savedAs, dirty, saved]);
+    if (number === base || dirty) return;
+    setBase(number);
+    setDraft(saved);
+    setLoaded((n) => n + 1);
+  }, [number, base, dirty, saved]);
+  // The state of the agent that the draft began from; its name or what is published may have changed since.
+  const begun = useRef(tag);
+  if (agent.latestVersion === base) begun.current = tag;
 
   useBlocker({
     shouldBlockFn: async ({ next, current }) => {
@@ -72,26 +76,31 @@ function Editor({ agent, saved, number }: { agent: Agent; saved: Definition; num
 
   const change = useCallback((part: Partial<Definition>) => setDraft((d) => ({ ...d, ...part })), []);
   const changeFlow = useCallback((flow: Flow) => setDraft((d) => ({ ...d, flow })), []);
-  const store = (andPublish: boolean, note = "") =>
-    save.mutate(
-      { definition: draft, note },
-      {
-        onSuccess: (v) => {
-          setSavedAs(v.number);
-          if (!andPublish) {
-            done(
-              `Saved as version ${v.number}. Calls still use ${agent.publishedVersion ? `version ${agent.publishedVersion}` : "none"}.`,
-            );
-            return;
-          }
-          publish.mutate(v.number, {
-            onSuccess: () => done(`Version ${v.number} takes the calls from now on.`),
-            onError: failed,
-          });
-        },
-        onError: failed,
-      },
-    );
+  const take = (version: AgentVersion) => {
+    setBase(version.number);
+    setDraft(version.definition);
+    setLoaded((n) => n + 1);
+  };
+  const store = async (andPublish: boolean, note = "") => {
+    try {
+      const v = await unlessChanged({
+        tag: begun.current,
+        write: (t) => save.mutateAsync({ definition: draft, note, tag: t }),
+        read: () => readLatest(agent.id),
+        differ: (theirs) => (theirs.number === base ? [] : difference(prune(theirs.definition), prune(draft))),
+        take: (theirs) => take(theirs.value),
+      });
+      setBase(v.number);
+      if (andPublish) await publish.mutateAsync(v.number);
+      done(
+        andPublish
+          ? `Version ${v.number} takes the calls from now on.`
+          : `Saved as version ${v.number}. Calls still use ${agent.publishedVersion ? `version ${agent.publishedVersion}` : "none"}.`,
+      );
+    } catch (e) {
+      failed(e);
+    }
+  };
   useHotkeys([["mod+S", () => dirty && store(false)]], []);
 
   const unpublished = !dirty && agent.publishedVersion !== agent.latestVersion;
@@ -155,7 +164,7 @@ function Editor({ agent, saved, number }: { agent: Agent; saved: Definition; num
                   )}
                 </>
               )}
-          {(may.some("agent:update") || may.some("agent:delete")) && <More agent={agent} />}
+          <AgentMenu agent={agent} />
         </>
       }
     >
@@ -259,85 +268,5 @@ function askToLeave(): Promise<boolean> {
       onCancel: () => resolve(false),
       onClose: () => resolve(false),
     }),
-  );
-}
-
-function More({ agent }: { agent: Agent }) {
-  const sip = useSip();
-  const [open, dialog] = useDisclosure(false);
-  const remove = useDeleteAgent();
-  const may = useMay();
-  const rename = useRenameAgent(agent.id);
-  const navigate = useNavigate();
-  const form = useForm({ initialValues: { name: agent.name, slug: agent.slug } });
-  return (
-    <>
-      <Menu position="bottom-end">
-        <Menu.Target>
-          <ActionIcon variant="default" size={36} radius="xl" aria-label="More">
-            <IconDots size={18} />
-          </ActionIcon>
-        </Menu.Target>
-        <Menu.Dropdown>
-          {may.some("agent:update") && (
-            <Menu.Item leftSection={<IconPencil size={16} />} onClick={dialog.open}>
-              Rename
-            </Menu.Item>
-          )}
-          {may.some("agent:delete") && (
-            <Menu.Item
-              color="red"
-              leftSection={<IconTrash size={16} />}
-              onClick={() =>
-                confirm({
-                  title: `Delete ${agent.name}?`,
-                  text: `Calls to ${sip(agent.slug)} are refused from then on. Its calls so far stay in the list.`,
-                  action: "Delete",
-                  onConfirm: () =>
-                    remove.mutate(agent.id, {
-                      onSuccess: () => {
-                        done("The agent was deleted.");
-                        void navigate({ to: "/agents", ignoreBlocker: true });
-                      },
-                      onError: failed,
-                    }),
-                })
-              }
-            >
-              Delete
-            </Menu.Item>
-          )}
-        </Menu.Dropdown>
-      </Menu>
-      <Modal opened={open} onClose={dialog.close} title="Rename">
-        <form
-          onSubmit={form.onSubmit((v) =>
-            rename.mutate(v, {
-              onSuccess: () => {
-                dialog.close();
-                done("Renamed.");
-              },
-              onError: (e) => {
-                form.setErrors(formErrors(e));
-                failed(e);
-              },
-            }),
-          )}
-        >
-          <Stack>
-            <TextInput label="Name" required {...form.getInputProps("name")} />
-            <TextInput
-              label="Address"
-              description={`Phones call ${sip(form.values.slug)}`}
-              required
-              {...form.getInputProps("slug")}
-            />
-            <Button type="submit" loading={rename.isPending}>
-              Rename
-            </Button>
-          </Stack>
-        </form>
-      </Modal>
-    </>
   );
 }

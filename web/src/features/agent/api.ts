@@ -1,5 +1,5 @@
 import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { client, unwrap } from "../../api/client";
+import { client, ifMatch, unwrap, unwrapTagged } from "../../api/client";
 import type { Definition } from "../../api/types";
 import { prune } from "./definition";
 
@@ -9,24 +9,27 @@ export const useAgents = () =>
     queryFn: ({ signal }) => unwrap(client.GET("/api/v1/agents", { params: { query: { limit: 200 } }, signal })),
   });
 
+export const readAgent = (id: string, signal?: AbortSignal) =>
+  unwrapTagged(client.GET("/api/v1/agents/{id}", { params: { path: { id } }, signal }));
+
 export const useAgent = (id: string) =>
-  useQuery({
-    queryKey: ["agents", id],
-    queryFn: ({ signal }) => unwrap(client.GET("/api/v1/agents/{id}", { params: { path: { id } }, signal })),
-  });
+  useQuery({ queryKey: ["agents", id], queryFn: ({ signal }) => readAgent(id, signal) });
+
+const readVersion = (id: string, number: number, signal?: AbortSignal) =>
+  unwrap(client.GET("/api/v1/agents/{id}/versions/{number}", { params: { path: { id, number } }, signal }));
+
+/** An agent's newest version, with the tag of the agent. */
+export async function readLatest(id: string) {
+  const { value, tag } = await readAgent(id);
+  return { tag, value: await readVersion(id, value.latestVersion) };
+}
 
 export const useVersion = (id: string, number: number | undefined) =>
   useQuery({
     queryKey: ["agents", id, "versions", number],
     enabled: number !== undefined,
     staleTime: Number.POSITIVE_INFINITY, // a version never changes
-    queryFn: ({ signal }) =>
-      unwrap(
-        client.GET("/api/v1/agents/{id}/versions/{number}", {
-          params: { path: { id, number: number as number } },
-          signal,
-        }),
-      ),
+    queryFn: ({ signal }) => readVersion(id, number as number, signal),
   });
 
 export const useVersions = (id: string) =>
@@ -67,8 +70,8 @@ export function useCreateAgent() {
 export function useRenameAgent(id: string) {
   const refresh = useRefresh();
   return useMutation({
-    mutationFn: (body: { name: string; slug: string }) =>
-      unwrap(client.PATCH("/api/v1/agents/{id}", { params: { path: { id } }, body })),
+    mutationFn: ({ tag, ...body }: { tag: string; name: string; slug: string }) =>
+      unwrap(client.PATCH("/api/v1/agents/{id}", { params: { path: { id }, header: ifMatch(tag) }, body })),
     onSuccess: refresh,
   });
 }
@@ -84,14 +87,14 @@ export function useDeleteAgent() {
 export function useSaveVersion(id: string) {
   const refresh = useRefresh();
   return useMutation({
-    mutationFn: (v: { definition: Definition; note: string }) =>
+    mutationFn: (v: { definition: Definition; note: string; tag: string }) =>
       unwrap(
         client.POST("/api/v1/agents/{id}/versions", {
-          params: { path: { id } },
+          params: { path: { id }, header: ifMatch(v.tag) },
           body: { definition: prune(v.definition), ...(v.note ? { note: v.note } : {}) },
         }),
       ),
-    onSuccess: refresh,
+    onSettled: refresh,
   });
 }
 

@@ -5,6 +5,7 @@ import { IconPlus, IconSearch, IconSignature } from "@tabler/icons-react";
 import { useState } from "react";
 import type { Consent } from "../../api/types";
 import { since, when, words } from "../../ui/format";
+import { Listing } from "../../ui/Listing";
 import { More } from "../../ui/More";
 import { confirm, done, failed, refuse } from "../../ui/notify";
 import { Page } from "../../ui/Page";
@@ -81,56 +82,54 @@ function ConsentTable({ consents }: { consents: Consent[] }) {
       onConfirm: () => revoke.mutate(c.id, { onSuccess: () => done("The consent is withdrawn."), onError: failed }),
     });
   return (
-    <Table.ScrollContainer minWidth={720}>
-      <Table>
-        <Table.Thead>
-          <Table.Tr>
-            <Table.Th>Who</Table.Th>
-            <Table.Th>To what</Table.Th>
-            <Table.Th>Shown by</Table.Th>
-            <Table.Th>Given</Table.Th>
-            <Table.Th>State</Table.Th>
-            <Table.Th aria-label="Actions" />
+    <Listing minWidth={720}>
+      <Table.Thead>
+        <Table.Tr>
+          <Table.Th>Who</Table.Th>
+          <Table.Th>To what</Table.Th>
+          <Table.Th>Shown by</Table.Th>
+          <Table.Th>Given</Table.Th>
+          <Table.Th>State</Table.Th>
+          <Table.Th aria-label="Actions" />
+        </Table.Tr>
+      </Table.Thead>
+      <Table.Tbody>
+        {consents.map((c) => (
+          <Table.Tr key={c.id}>
+            <Table.Td className="mono">{c.subject}</Table.Td>
+            <Table.Td>{words(c.scope)}</Table.Td>
+            <Table.Td maw={240} style={{ overflowWrap: "anywhere" }}>
+              {words(c.source)}
+              <Text size="xs" c="dimmed">
+                {c.proof}
+              </Text>
+            </Table.Td>
+            <Table.Td>
+              {when(c.givenAt)}
+              <Text size="xs" c="dimmed">
+                {names.get(c.createdBy)}
+              </Text>
+            </Table.Td>
+            <Table.Td>
+              <State consent={c} />
+            </Table.Td>
+            <Table.Td ta="right">
+              {may && !c.revokedAt && (
+                <Button
+                  size="xs"
+                  variant="subtle"
+                  color="red"
+                  aria-label={`Withdraw the consent of ${c.subject} to ${words(c.scope)}`}
+                  onClick={() => ask(c)}
+                >
+                  Withdraw
+                </Button>
+              )}
+            </Table.Td>
           </Table.Tr>
-        </Table.Thead>
-        <Table.Tbody>
-          {consents.map((c) => (
-            <Table.Tr key={c.id}>
-              <Table.Td className="mono">{c.subject}</Table.Td>
-              <Table.Td>{words(c.scope)}</Table.Td>
-              <Table.Td maw={240} style={{ overflowWrap: "anywhere" }}>
-                {words(c.source)}
-                <Text size="xs" c="dimmed">
-                  {c.proof}
-                </Text>
-              </Table.Td>
-              <Table.Td>
-                {when(c.givenAt)}
-                <Text size="xs" c="dimmed">
-                  {names.get(c.createdBy)}
-                </Text>
-              </Table.Td>
-              <Table.Td>
-                <State consent={c} />
-              </Table.Td>
-              <Table.Td ta="right">
-                {may && !c.revokedAt && (
-                  <Button
-                    size="xs"
-                    variant="subtle"
-                    color="red"
-                    aria-label={`Withdraw the consent of ${c.subject} to ${words(c.scope)}`}
-                    onClick={() => ask(c)}
-                  >
-                    Withdraw
-                  </Button>
-                )}
-              </Table.Td>
-            </Table.Tr>
-          ))}
-        </Table.Tbody>
-      </Table>
-    </Table.ScrollContainer>
+        ))}
+      </Table.Tbody>
+    </Listing>
   );
 }
 

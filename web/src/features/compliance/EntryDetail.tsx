@@ -1,7 +1,8 @@
 import { Table, Text } from "@mantine/core";
 import type { AuditEntry } from "../../api/types";
+import { difference } from "../../ui/diff";
+import { Listing } from "../../ui/Listing";
 import css from "./compliance.module.css";
-import { difference } from "./diff";
 
 /** An audit entry in full: what changed, and where it came from. */
 export function EntryDetail({ entry: e, names }: { entry: AuditEntry; names: Map<string, string> }) {
@@ -23,26 +24,24 @@ export function EntryDetail({ entry: e, names }: { entry: AuditEntry; names: Map
   return (
     <div className={css.detail}>
       {changes.length > 0 ? (
-        <Table.ScrollContainer minWidth={380}>
-          <Table verticalSpacing={6} highlightOnHover={false} aria-label="What changed">
-            <Table.Thead>
-              <Table.Tr>
-                <Table.Th>Field</Table.Th>
-                <Table.Th>Before</Table.Th>
-                <Table.Th>After</Table.Th>
+        <Listing minWidth={380} verticalSpacing={6} highlightOnHover={false} aria-label="What changed">
+          <Table.Thead>
+            <Table.Tr>
+              <Table.Th>Field</Table.Th>
+              <Table.Th>Before</Table.Th>
+              <Table.Th>After</Table.Th>
+            </Table.Tr>
+          </Table.Thead>
+          <Table.Tbody>
+            {changes.map((c) => (
+              <Table.Tr key={c.path}>
+                <Table.Td className="mono">{c.path || "value"}</Table.Td>
+                <Table.Td className={css.value}>{c.before === null ? "–" : <del>{c.before}</del>}</Table.Td>
+                <Table.Td className={css.value}>{c.after === null ? "–" : <ins>{c.after}</ins>}</Table.Td>
               </Table.Tr>
-            </Table.Thead>
-            <Table.Tbody>
-              {changes.map((c) => (
-                <Table.Tr key={c.path}>
-                  <Table.Td className="mono">{c.path || "value"}</Table.Td>
-                  <Table.Td className={css.value}>{c.before === null ? "–" : <del>{c.before}</del>}</Table.Td>
-                  <Table.Td className={css.value}>{c.after === null ? "–" : <ins>{c.after}</ins>}</Table.Td>
-                </Table.Tr>
-              ))}
-            </Table.Tbody>
-          </Table>
-        </Table.ScrollContainer>
+            ))}
+          </Table.Tbody>
+        </Listing>
       ) : (
         <Text size="sm" c="dimmed">
           Nothing was changed by it.

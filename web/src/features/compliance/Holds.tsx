@@ -4,6 +4,7 @@ import { IconPlus } from "@tabler/icons-react";
 import { type FormEvent, useState } from "react";
 import type { LegalHold } from "../../api/types";
 import { since, when } from "../../ui/format";
+import { Listing } from "../../ui/Listing";
 import { More } from "../../ui/More";
 import { done, failed, refuse } from "../../ui/notify";
 import { Section } from "../../ui/Section";
@@ -61,58 +62,56 @@ const scopes = { organisation: "Everything", call: "A call", person: "A person" 
 function HoldTable({ holds, end }: { holds: LegalHold[]; end?: (h: LegalHold) => void }) {
   const names = useNames();
   return (
-    <Table.ScrollContainer minWidth={520}>
-      <Table>
-        <Table.Thead>
-          <Table.Tr>
-            <Table.Th>What</Table.Th>
-            <Table.Th>Reason</Table.Th>
-            <Table.Th>Since</Table.Th>
-            <Table.Th aria-label="Actions" />
-          </Table.Tr>
-        </Table.Thead>
-        <Table.Tbody>
-          {holds.map((h) => (
-            <Table.Tr key={h.id}>
-              <Table.Td>
-                {scopes[h.scope]}
-                {h.subject && (
-                  <Text size="xs" className="mono">
-                    {h.subject}
-                  </Text>
-                )}
-              </Table.Td>
-              <Table.Td>{h.reason}</Table.Td>
-              <Table.Td>
-                {when(h.createdAt)}
-                <Text size="xs" c="dimmed">
-                  {names.get(h.createdBy)}
+    <Listing minWidth={520}>
+      <Table.Thead>
+        <Table.Tr>
+          <Table.Th>What</Table.Th>
+          <Table.Th>Reason</Table.Th>
+          <Table.Th>Since</Table.Th>
+          <Table.Th aria-label="Actions" />
+        </Table.Tr>
+      </Table.Thead>
+      <Table.Tbody>
+        {holds.map((h) => (
+          <Table.Tr key={h.id}>
+            <Table.Td>
+              {scopes[h.scope]}
+              {h.subject && (
+                <Text size="xs" className="mono">
+                  {h.subject}
                 </Text>
-              </Table.Td>
-              <Table.Td ta="right">
-                {h.releasedAt ? (
-                  <Badge color="gray" title={h.releaseReason}>
-                    released {since(h.releasedAt)}
-                  </Badge>
-                ) : (
-                  end && (
-                    <Button
-                      size="xs"
-                      variant="subtle"
-                      color="red"
-                      onClick={() => end(h)}
-                      aria-label={`Release: ${h.reason}`}
-                    >
-                      Release
-                    </Button>
-                  )
-                )}
-              </Table.Td>
-            </Table.Tr>
-          ))}
-        </Table.Tbody>
-      </Table>
-    </Table.ScrollContainer>
+              )}
+            </Table.Td>
+            <Table.Td>{h.reason}</Table.Td>
+            <Table.Td>
+              {when(h.createdAt)}
+              <Text size="xs" c="dimmed">
+                {names.get(h.createdBy)}
+              </Text>
+            </Table.Td>
+            <Table.Td ta="right">
+              {h.releasedAt ? (
+                <Badge color="gray" title={h.releaseReason}>
+                  released {since(h.releasedAt)}
+                </Badge>
+              ) : (
+                end && (
+                  <Button
+                    size="xs"
+                    variant="subtle"
+                    color="red"
+                    onClick={() => end(h)}
+                    aria-label={`Release: ${h.reason}`}
+                  >
+                    Release
+                  </Button>
+                )
+              )}
+            </Table.Td>
+          </Table.Tr>
+        ))}
+      </Table.Tbody>
+    </Listing>
   );
 }
 

@@ -2,6 +2,7 @@ import { Badge, Button, Group, SimpleGrid, Table, Text, TextInput } from "@manti
 import { useState } from "react";
 import type { Erasure } from "../../api/types";
 import { when } from "../../ui/format";
+import { Listing } from "../../ui/Listing";
 import { confirm, done, failed } from "../../ui/notify";
 import { Section } from "../../ui/Section";
 import { save } from "../../ui/save";
@@ -89,23 +90,21 @@ function Erasures() {
     <Loaded query={erasures} rows={1}>
       {(items) =>
         items.length > 0 && (
-          <Table.ScrollContainer minWidth={460}>
-            <Table>
-              <Table.Thead>
-                <Table.Tr>
-                  <Table.Th>Erasure</Table.Th>
-                  <Table.Th>Reason</Table.Th>
-                  <Table.Th>Erased</Table.Th>
-                  <Table.Th aria-label="Certificate" />
-                </Table.Tr>
-              </Table.Thead>
-              <Table.Tbody>
-                {items.map((e) => (
-                  <Row key={e.id} erasure={e} />
-                ))}
-              </Table.Tbody>
-            </Table>
-          </Table.ScrollContainer>
+          <Listing minWidth={460}>
+            <Table.Thead>
+              <Table.Tr>
+                <Table.Th>Erasure</Table.Th>
+                <Table.Th>Reason</Table.Th>
+                <Table.Th>Erased</Table.Th>
+                <Table.Th aria-label="Certificate" />
+              </Table.Tr>
+            </Table.Thead>
+            <Table.Tbody>
+              {items.map((e) => (
+                <Row key={e.id} erasure={e} />
+              ))}
+            </Table.Tbody>
+          </Listing>
         )
       }
     </Loaded>

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { difference } from "./diff";
+import { difference } from "../../ui/diff";
 import { auditQuery, exportHref, readAuditFilters } from "./filters";
 
 describe("a difference", () => {

@@ -7,6 +7,7 @@ import { useEffect, useState } from "react";
 import type { Call } from "../../api/types";
 import { useRooms } from "../../realtime/hooks";
 import { clock, latency, when } from "../../ui/format";
+import { Listing } from "../../ui/Listing";
 import { Page } from "../../ui/Page";
 import { Empty, Loaded } from "../../ui/states";
 import { useAgents } from "../agent/api";
@@ -156,76 +157,74 @@ function NoCalls({ filtered, clear }: { filtered: boolean; clear: () => void }) 
 export function CallTable({ calls }: { calls: Call[] }) {
   const navigate = useNavigate();
   return (
-    <Table.ScrollContainer minWidth={320}>
-      <Table horizontalSpacing="md">
-        <Table.Thead>
-          <Table.Tr>
-            <Table.Th>Caller</Table.Th>
-            <Table.Th visibleFrom="sm">Agent</Table.Th>
-            <Table.Th>Began</Table.Th>
-            <Table.Th ta="right" visibleFrom="sm">
-              Length
-            </Table.Th>
-            <Table.Th ta="right" visibleFrom="md">
-              Turns
-            </Table.Th>
-            <Table.Th ta="right" visibleFrom="md">
-              Answered in (p50)
-            </Table.Th>
-            <Table.Th>State</Table.Th>
-          </Table.Tr>
-        </Table.Thead>
-        <Table.Tbody>
-          {calls.map((c) => (
-            <Table.Tr
-              key={c.id}
-              className="rowlink"
-              onClick={() => navigate({ to: "/calls/$callId", params: { callId: c.id } })}
-            >
-              <Table.Td>
-                <Group gap={10} wrap="nowrap">
-                  {c.direction === "outbound" ? (
-                    <IconArrowUpRight size={17} color="var(--agent)" aria-label="Outbound" />
-                  ) : (
-                    <IconArrowDownLeft size={17} color="var(--caller)" aria-label="Inbound" />
-                  )}
-                  <div>
-                    <Anchor
-                      renderRoot={(p) => <Link {...p} to="/calls/$callId" params={{ callId: c.id }} />}
-                      c="inherit"
-                      fw={600}
-                      onClick={(e) => e.stopPropagation()}
-                    >
-                      {callerName(c)}
-                    </Anchor>
-                    <Text size="xs" c="dimmed">
-                      {channelNames[c.channel] ?? c.channel}
-                      <Text span inherit hiddenFrom="sm">
-                        {c.agentName && `, with ${c.agentName}`}
-                        {c.answeredAt && `, ${clock(c.durationMs)}`}
-                      </Text>
+    <Listing minWidth={320} horizontalSpacing="md">
+      <Table.Thead>
+        <Table.Tr>
+          <Table.Th>Caller</Table.Th>
+          <Table.Th visibleFrom="sm">Agent</Table.Th>
+          <Table.Th>Began</Table.Th>
+          <Table.Th ta="right" visibleFrom="sm">
+            Length
+          </Table.Th>
+          <Table.Th ta="right" visibleFrom="md">
+            Turns
+          </Table.Th>
+          <Table.Th ta="right" visibleFrom="md">
+            Answered in (p50)
+          </Table.Th>
+          <Table.Th>State</Table.Th>
+        </Table.Tr>
+      </Table.Thead>
+      <Table.Tbody>
+        {calls.map((c) => (
+          <Table.Tr
+            key={c.id}
+            className="rowlink"
+            onClick={() => navigate({ to: "/calls/$callId", params: { callId: c.id } })}
+          >
+            <Table.Td>
+              <Group gap={10} wrap="nowrap">
+                {c.direction === "outbound" ? (
+                  <IconArrowUpRight size={17} color="var(--agent)" aria-label="Outbound" />
+                ) : (
+                  <IconArrowDownLeft size={17} color="var(--caller)" aria-label="Inbound" />
+                )}
+                <div>
+                  <Anchor
+                    renderRoot={(p) => <Link {...p} to="/calls/$callId" params={{ callId: c.id }} />}
+                    c="inherit"
+                    fw={600}
+                    onClick={(e) => e.stopPropagation()}
+                  >
+                    {callerName(c)}
+                  </Anchor>
+                  <Text size="xs" c="dimmed">
+                    {channelNames[c.channel] ?? c.channel}
+                    <Text span inherit hiddenFrom="sm">
+                      {c.agentName && `, with ${c.agentName}`}
+                      {c.answeredAt && `, ${clock(c.durationMs)}`}
                     </Text>
-                  </div>
-                </Group>
-              </Table.Td>
-              <Table.Td visibleFrom="sm">{c.agentName || c.agentSlug || "–"}</Table.Td>
-              <Table.Td>{when(c.startedAt)}</Table.Td>
-              <Table.Td ta="right" className="num" visibleFrom="sm">
-                {c.answeredAt ? clock(c.durationMs) : "–"}
-              </Table.Td>
-              <Table.Td ta="right" className="num" visibleFrom="md">
-                {c.turns}
-              </Table.Td>
-              <Table.Td ta="right" className="num" visibleFrom="md">
-                {latency(c.latency.p50Ms)}
-              </Table.Td>
-              <Table.Td>
-                <CallStatus call={c} />
-              </Table.Td>
-            </Table.Tr>
-          ))}
-        </Table.Tbody>
-      </Table>
-    </Table.ScrollContainer>
+                  </Text>
+                </div>
+              </Group>
+            </Table.Td>
+            <Table.Td visibleFrom="sm">{c.agentName || c.agentSlug || "–"}</Table.Td>
+            <Table.Td>{when(c.startedAt)}</Table.Td>
+            <Table.Td ta="right" className="num" visibleFrom="sm">
+              {c.answeredAt ? clock(c.durationMs) : "–"}
+            </Table.Td>
+            <Table.Td ta="right" className="num" visibleFrom="md">
+              {c.turns}
+            </Table.Td>
+            <Table.Td ta="right" className="num" visibleFrom="md">
+              {latency(c.latency.p50Ms)}
+            </Table.Td>
+            <Table.Td>
+              <CallStatus call={c} />
+            </Table.Td>
+          </Table.Tr>
+        ))}
+      </Table.Tbody>
+    </Listing>
   );
 }

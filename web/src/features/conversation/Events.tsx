@@ -2,6 +2,7 @@ import { Button, Center, Code, Group, Paper, Select, Table, Text } from "@mantin
 import { IconListDetails } from "@tabler/icons-react";
 import { useState } from "react";
 import type { Entry } from "../../api/types";
+import { Listing } from "../../ui/Listing";
 import { Empty, Loaded } from "../../ui/states";
 import { useEvents } from "./api";
 
@@ -44,23 +45,21 @@ export function Events({ id }: { id: string }) {
           }
           return (
             <Paper p={0} style={{ overflow: "hidden" }}>
-              <Table.ScrollContainer minWidth={620}>
-                <Table verticalSpacing={6} horizontalSpacing="md">
-                  <Table.Thead>
-                    <Table.Tr>
-                      <Table.Th w={90}>At</Table.Th>
-                      <Table.Th w={60}>Turn</Table.Th>
-                      <Table.Th w={170}>Kind</Table.Th>
-                      <Table.Th>What</Table.Th>
-                    </Table.Tr>
-                  </Table.Thead>
-                  <Table.Tbody>
-                    {items.map((e) => (
-                      <Row key={e.seq} entry={e} />
-                    ))}
-                  </Table.Tbody>
-                </Table>
-              </Table.ScrollContainer>
+              <Listing minWidth={620} verticalSpacing={6} horizontalSpacing="md">
+                <Table.Thead>
+                  <Table.Tr>
+                    <Table.Th w={90}>At</Table.Th>
+                    <Table.Th w={60}>Turn</Table.Th>
+                    <Table.Th w={170}>Kind</Table.Th>
+                    <Table.Th>What</Table.Th>
+                  </Table.Tr>
+                </Table.Thead>
+                <Table.Tbody>
+                  {items.map((e) => (
+                    <Row key={e.seq} entry={e} />
+                  ))}
+                </Table.Tbody>
+              </Listing>
               {events.hasNextPage && (
                 <Center p="md">
                   <Button variant="default" onClick={() => events.fetchNextPage()} loading={events.isFetchingNextPage}>

@@ -2,6 +2,7 @@ import { Badge, Button, Group, Modal, MultiSelect, Stack, Table, Text, TextInput
 import { useForm } from "@mantine/form";
 import type { Role, SentInvitation } from "../../api/types";
 import { when } from "../../ui/format";
+import { Listing } from "../../ui/Listing";
 import { confirm, done, failed, refuse } from "../../ui/notify";
 import { Section } from "../../ui/Section";
 import { Loaded } from "../../ui/states";
@@ -33,62 +34,60 @@ export function Invitations({ roles, hand }: Props) {
               Nobody is waited for.
             </Text>
           ) : (
-            <Table.ScrollContainer minWidth={560}>
-              <Table>
-                <Table.Thead>
-                  <Table.Tr>
-                    <Table.Th>E-mail</Table.Th>
-                    <Table.Th>Role</Table.Th>
-                    <Table.Th>Link made</Table.Th>
-                    <Table.Th>Works until</Table.Th>
-                    <Table.Th aria-label="Actions" />
+            <Listing minWidth={560}>
+              <Table.Thead>
+                <Table.Tr>
+                  <Table.Th>E-mail</Table.Th>
+                  <Table.Th>Role</Table.Th>
+                  <Table.Th>Link made</Table.Th>
+                  <Table.Th>Works until</Table.Th>
+                  <Table.Th aria-label="Actions" />
+                </Table.Tr>
+              </Table.Thead>
+              <Table.Tbody>
+                {data.items.map((i) => (
+                  <Table.Tr key={i.id}>
+                    <Table.Td fw={600}>{i.email}</Table.Td>
+                    <Table.Td>{roleName(i.role)}</Table.Td>
+                    <Table.Td>{when(i.sentAt)}</Table.Td>
+                    <Table.Td>{i.expired ? <Badge color="gray">ended</Badge> : when(i.expiresAt)}</Table.Td>
+                    <Table.Td>
+                      <Group gap={4} justify="flex-end" wrap="nowrap">
+                        {may("invitation:create") && (
+                          <Button
+                            size="xs"
+                            variant="subtle"
+                            aria-label={`New link for ${i.email}`}
+                            onClick={() => resend.mutate(i.id, { onSuccess: (s) => told(s, hand), onError: failed })}
+                          >
+                            New link
+                          </Button>
+                        )}
+                        {may("invitation:delete") && (
+                          <Button
+                            size="xs"
+                            variant="subtle"
+                            color="red"
+                            aria-label={`Revoke the invitation of ${i.email}`}
+                            onClick={() =>
+                              confirm({
+                                title: `Revoke the invitation of ${i.email}?`,
+                                text: "Its link stops working.",
+                                action: "Revoke",
+                                onConfirm: () =>
+                                  revoke.mutate(i.id, { onSuccess: () => done("It was revoked."), onError: failed }),
+                              })
+                            }
+                          >
+                            Revoke
+                          </Button>
+                        )}
+                      </Group>
+                    </Table.Td>
                   </Table.Tr>
-                </Table.Thead>
-                <Table.Tbody>
-                  {data.items.map((i) => (
-                    <Table.Tr key={i.id}>
-                      <Table.Td fw={600}>{i.email}</Table.Td>
-                      <Table.Td>{roleName(i.role)}</Table.Td>
-                      <Table.Td>{when(i.sentAt)}</Table.Td>
-                      <Table.Td>{i.expired ? <Badge color="gray">ended</Badge> : when(i.expiresAt)}</Table.Td>
-                      <Table.Td>
-                        <Group gap={4} justify="flex-end" wrap="nowrap">
-                          {may("invitation:create") && (
-                            <Button
-                              size="xs"
-                              variant="subtle"
-                              aria-label={`New link for ${i.email}`}
-                              onClick={() => resend.mutate(i.id, { onSuccess: (s) => told(s, hand), onError: failed })}
-                            >
-                              New link
-                            </Button>
-                          )}
-                          {may("invitation:delete") && (
-                            <Button
-                              size="xs"
-                              variant="subtle"
-                              color="red"
-                              aria-label={`Revoke the invitation of ${i.email}`}
-                              onClick={() =>
-                                confirm({
-                                  title: `Revoke the invitation of ${i.email}?`,
-                                  text: "Its link stops working.",
-                                  action: "Revoke",
-                                  onConfirm: () =>
-                                    revoke.mutate(i.id, { onSuccess: () => done("It was revoked."), onError: failed }),
-                                })
-                              }
-                            >
-                              Revoke
-                            </Button>
-                          )}
-                        </Group>
-                      </Table.Td>
-                    </Table.Tr>
-                  ))}
-                </Table.Tbody>
-              </Table>
-            </Table.ScrollContainer>
+                ))}
+              </Table.Tbody>
+            </Listing>
           )
         }
       </Loaded>

@@ -11,10 +11,18 @@ import {
 } from "@tabler/icons-react";
 import { useState } from "react";
 import type { Member, Role } from "../../api/types";
+import { type Begun, Editing } from "../../ui/Editing";
 import { confirm, done, failed } from "../../ui/notify";
 import { useMay, useMe } from "./api";
 import type { Handed } from "./PeoplePage";
-import { useChangeMember, usePermissions, useRemoveFactors, useRemoveMember, useSendReset } from "./peopleApi";
+import {
+  readMember,
+  useChangeMember,
+  usePermissions,
+  useRemoveFactors,
+  useRemoveMember,
+  useSendReset,
+} from "./peopleApi";
 import { mayGrant } from "./permissions";
 
 /** What can be done with a member, as far as the person may. */
@@ -120,45 +128,41 @@ export function MemberMenu({ member: m, roles, hand }: { member: Member; roles: 
           )}
         </Menu.Dropdown>
       </Menu>
-      <RoleDialog member={m} roles={roles} opened={choosing} close={dialog.close} />
+      <Modal opened={choosing} onClose={dialog.close} title={`Role of ${name}`}>
+        <Editing of={["member", m.userId]} read={readMember(m.userId)}>
+          {(begun) => <RoleOfMember begun={begun} roles={roles} close={dialog.close} />}
+        </Editing>
+      </Modal>
     </>
   );
 }
 
-function RoleDialog(props: { member: Member; roles: Role[]; opened: boolean; close: () => void }) {
-  const { member: m, close } = props;
+function RoleOfMember({ begun, close, ...props }: { begun: Begun<Member>; roles: Role[]; close: () => void }) {
   const change = useChangeMember();
   const roles = useGrantable(props.roles);
-  const [role, setRole] = useState(m.role);
+  const { role: before, userId } = begun.value;
+  const [role, setRole] = useState(before);
+  const save = async () => {
+    try {
+      await begun.save({ role }, (tag) => change.mutateAsync({ userId, tag, role }));
+      done("The role was changed. It counts at once.");
+      close();
+    } catch (e) {
+      failed(e);
+    }
+  };
   return (
-    <Modal opened={props.opened} onClose={close} title={`Role of ${m.name || m.email}`}>
-      <Stack>
-        <RoleChoice roles={roles} value={role} onChange={setRole} />
-        <Group justify="flex-end">
-          <Button variant="default" onClick={close}>
-            Cancel
-          </Button>
-          <Button
-            disabled={role === m.role}
-            loading={change.isPending}
-            onClick={() =>
-              change.mutate(
-                { userId: m.userId, role },
-                {
-                  onSuccess: () => {
-                    done("The role was changed. It counts at once.");
-                    close();
-                  },
-                  onError: failed,
-                },
-              )
-            }
-          >
-            Change the role
-          </Button>
-        </Group>
-      </Stack>
-    </Modal>
+    <Stack>
+      <RoleChoice roles={roles} value={role} onChange={setRole} />
+      <Group justify="flex-end">
+        <Button variant="default" onClick={close}>
+          Cancel
+        </Button>
+        <Button disabled={role === before} loading={change.isPending} onClick={save}>
+          Change the role
+        </Button>
+      </Group>
+    </Stack>
   );
 }
 

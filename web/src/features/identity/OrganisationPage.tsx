@@ -2,26 +2,28 @@ import { Button, Group, NumberInput, Select, SimpleGrid, Stack, TagsInput, Text,
 import { useForm } from "@mantine/form";
 import { useMemo } from "react";
 import type { Organisation } from "../../api/types";
+import { type Begun, Editing } from "../../ui/Editing";
 import { since } from "../../ui/format";
 import { done, refuse } from "../../ui/notify";
 import { Page } from "../../ui/Page";
 import { Section } from "../../ui/Section";
-import { Loaded } from "../../ui/states";
 import { useMay } from "./api";
-import { useChangeOrganisation, useOrganisation, useOrigins, useSetOrigins } from "./organisationApi";
+import { readOrganisation, readOrigins, useChangeOrganisation, useSetOrigins } from "./organisationApi";
 
 /** The organisation's name and what counts for all of it. */
 export function OrganisationPage() {
-  const organisation = useOrganisation();
   return (
     <Page title="Organisation" lead="What counts for everybody here.">
-      <Loaded query={organisation}>{(data) => <Settings key={data.id} organisation={data} />}</Loaded>
+      <Editing of={["organisation"]} read={readOrganisation} stays>
+        {(begun) => <Settings begun={begun} />}
+      </Editing>
       <Origins />
     </Page>
   );
 }
 
-function Settings({ organisation: o }: { organisation: Organisation }) {
+function Settings({ begun }: { begun: Begun<Organisation> }) {
+  const o = begun.value;
   const may = useMay()("organisation:update");
   const change = useChangeOrganisation();
   const zones = useMemo(() => [...new Set(["UTC", o.timeZone, ...Intl.supportedValuesOf("timeZone")])], [o.timeZone]);
@@ -41,28 +43,21 @@ function Settings({ organisation: o }: { organisation: Organisation }) {
       sessionIdleMinutes: (v) => (v === "" || (v >= 5 && v <= 1440) ? null : "Between 5 minutes and a day (1440)."),
     },
   });
+  const submit = form.onSubmit(async (v) => {
+    const mine = { name: v.name.trim(), address: v.address, timeZone: v.timeZone };
+    const idle = Number(v.sessionIdleMinutes);
+    try {
+      await begun.save({ ...mine, sessionIdleMinutes: idle || null }, (tag) =>
+        change.mutateAsync({ tag, ...mine, sessionIdleMinutes: idle }),
+      );
+      done("Saved.");
+    } catch (e) {
+      refuse(form, e);
+    }
+  });
   return (
     <Section title="General">
-      <form
-        noValidate
-        onSubmit={form.onSubmit((v) =>
-          change.mutate(
-            {
-              name: v.name.trim(),
-              address: v.address,
-              timeZone: v.timeZone,
-              sessionIdleMinutes: Number(v.sessionIdleMinutes),
-            },
-            {
-              onSuccess: () => {
-                form.resetDirty();
-                done("Saved.");
-              },
-              onError: (e) => refuse(form, e),
-            },
-          ),
-        )}
-      >
+      <form noValidate onSubmit={submit}>
         <Stack>
           <SimpleGrid cols={{ base: 1, sm: 2 }}>
             <TextInput label="Name" required maxLength={120} readOnly={!may} {...form.getInputProps("name")} />
@@ -120,35 +115,32 @@ function Settings({ organisation: o }: { organisation: Organisation }) {
 }
 
 function Origins() {
-  const origins = useOrigins();
   return (
     <Section
       title="Other sites that may call the API"
       lead="Pages of these sites may call the API from a browser, with a token of yours. None is the safe choice."
     >
-      <Loaded query={origins} rows={1}>
-        {(data) => <OriginsForm items={data.items} />}
-      </Loaded>
+      <Editing of={["origins"]} read={readOrigins} rows={1} stays>
+        {(begun) => <OriginsForm begun={begun} />}
+      </Editing>
     </Section>
   );
 }
 
-function OriginsForm({ items }: { items: string[] }) {
+function OriginsForm({ begun }: { begun: Begun<{ items: string[] }> }) {
   const may = useMay()("organisation:update");
   const set = useSetOrigins();
-  const form = useForm({ initialValues: { items } });
+  const form = useForm({ initialValues: { items: begun.value.items } });
+  const submit = form.onSubmit(async ({ items }) => {
+    try {
+      await begun.save({ items }, (tag) => set.mutateAsync({ tag, items }));
+      done("Saved.");
+    } catch (e) {
+      refuse(form, e);
+    }
+  });
   return (
-    <form
-      onSubmit={form.onSubmit((v) =>
-        set.mutate(v.items, {
-          onSuccess: () => {
-            form.resetDirty();
-            done("Saved.");
-          },
-          onError: (e) => refuse(form, e),
-        }),
-      )}
-    >
+    <form onSubmit={submit}>
       <Stack>
         <TagsInput
           label="Sites"

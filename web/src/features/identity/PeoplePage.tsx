@@ -4,6 +4,7 @@ import { IconUserPlus } from "@tabler/icons-react";
 import { useState } from "react";
 import type { Member, Role } from "../../api/types";
 import { when } from "../../ui/format";
+import { Listing } from "../../ui/Listing";
 import { More } from "../../ui/More";
 import { Page } from "../../ui/Page";
 import { Section } from "../../ui/Section";
@@ -60,44 +61,42 @@ function Members({ members, roles, hand }: { members: Member[]; roles: Role[]; h
   const teams = useTeams(may("team:read"));
   const teamName = (id: string) => teams.data?.items.find((t) => t.id === id)?.name ?? "";
   return (
-    <Table.ScrollContainer minWidth={640}>
-      <Table>
-        <Table.Thead>
-          <Table.Tr>
-            <Table.Th>Name</Table.Th>
-            <Table.Th>Role</Table.Th>
-            <Table.Th>Teams</Table.Th>
-            <Table.Th>Joined</Table.Th>
-            <Table.Th aria-label="Actions" />
+    <Listing minWidth={640}>
+      <Table.Thead>
+        <Table.Tr>
+          <Table.Th>Name</Table.Th>
+          <Table.Th>Role</Table.Th>
+          <Table.Th>Teams</Table.Th>
+          <Table.Th>Joined</Table.Th>
+          <Table.Th aria-label="Actions" />
+        </Table.Tr>
+      </Table.Thead>
+      <Table.Tbody>
+        {members.map((m) => (
+          <Table.Tr key={m.userId}>
+            <Table.Td>
+              <Group gap="xs">
+                <Text fw={600} size="sm">
+                  {m.name || m.email}
+                </Text>
+                {m.userId === me?.user.id && <Badge>you</Badge>}
+                {m.suspendedAt && <Badge color="red">suspended</Badge>}
+              </Group>
+              {m.name && (
+                <Text size="xs" c="dimmed">
+                  {m.email}
+                </Text>
+              )}
+            </Table.Td>
+            <Table.Td>{m.roleName}</Table.Td>
+            <Table.Td>{m.teams.map(teamName).filter(Boolean).join(", ") || "–"}</Table.Td>
+            <Table.Td>{when(m.joinedAt)}</Table.Td>
+            <Table.Td ta="right">
+              {m.userId !== me?.user.id && <MemberMenu member={m} roles={roles} hand={hand} />}
+            </Table.Td>
           </Table.Tr>
-        </Table.Thead>
-        <Table.Tbody>
-          {members.map((m) => (
-            <Table.Tr key={m.userId}>
-              <Table.Td>
-                <Group gap="xs">
-                  <Text fw={600} size="sm">
-                    {m.name || m.email}
-                  </Text>
-                  {m.userId === me?.user.id && <Badge>you</Badge>}
-                  {m.suspendedAt && <Badge color="red">suspended</Badge>}
-                </Group>
-                {m.name && (
-                  <Text size="xs" c="dimmed">
-                    {m.email}
-                  </Text>
-                )}
-              </Table.Td>
-              <Table.Td>{m.roleName}</Table.Td>
-              <Table.Td>{m.teams.map(teamName).filter(Boolean).join(", ") || "–"}</Table.Td>
-              <Table.Td>{when(m.joinedAt)}</Table.Td>
-              <Table.Td ta="right">
-                {m.userId !== me?.user.id && <MemberMenu member={m} roles={roles} hand={hand} />}
-              </Table.Td>
-            </Table.Tr>
-          ))}
-        </Table.Tbody>
-      </Table>
-    </Table.ScrollContainer>
+        ))}
+      </Table.Tbody>
+    </Listing>
   );
 }

@@ -2,6 +2,7 @@ import { Button, Group, Modal, Paper, Stack, Table, TextInput } from "@mantine/c
 import { IconPlus, IconStack2 } from "@tabler/icons-react";
 import { type FormEvent, useState } from "react";
 import type { Plan } from "../../api/types";
+import { Listing } from "../../ui/Listing";
 import { confirm, done, failed } from "../../ui/notify";
 import { Page } from "../../ui/Page";
 import { Empty, Loaded } from "../../ui/states";
@@ -36,57 +37,50 @@ export function PlansPage() {
                 action={add}
               />
             ) : (
-              <Table.ScrollContainer minWidth={460}>
-                <Table>
-                  <Table.Thead>
-                    <Table.Tr>
-                      <Table.Th>Name</Table.Th>
-                      <Table.Th>Limits</Table.Th>
-                      <Table.Th aria-label="Actions" />
+              <Listing minWidth={460}>
+                <Table.Thead>
+                  <Table.Tr>
+                    <Table.Th>Name</Table.Th>
+                    <Table.Th>Limits</Table.Th>
+                    <Table.Th aria-label="Actions" />
+                  </Table.Tr>
+                </Table.Thead>
+                <Table.Tbody>
+                  {data.items.map((p) => (
+                    <Table.Tr key={p.id}>
+                      <Table.Td fw={600}>{p.name}</Table.Td>
+                      <Table.Td>{summary(p)}</Table.Td>
+                      <Table.Td>
+                        <Group gap={4} justify="flex-end" wrap="nowrap">
+                          <Button size="xs" variant="subtle" onClick={() => setOpen(p)} aria-label={`Change ${p.name}`}>
+                            Change
+                          </Button>
+                          <Button
+                            size="xs"
+                            variant="subtle"
+                            color="red"
+                            aria-label={`Delete ${p.name}`}
+                            onClick={() =>
+                              confirm({
+                                title: `Delete the plan ${p.name}?`,
+                                text: "It goes only when no organisation has it.",
+                                action: "Delete",
+                                onConfirm: () =>
+                                  remove.mutate(p.id, {
+                                    onSuccess: () => done("The plan was deleted."),
+                                    onError: failed,
+                                  }),
+                              })
+                            }
+                          >
+                            Delete
+                          </Button>
+                        </Group>
+                      </Table.Td>
                     </Table.Tr>
-                  </Table.Thead>
-                  <Table.Tbody>
-                    {data.items.map((p) => (
-                      <Table.Tr key={p.id}>
-                        <Table.Td fw={600}>{p.name}</Table.Td>
-                        <Table.Td>{summary(p)}</Table.Td>
-                        <Table.Td>
-                          <Group gap={4} justify="flex-end" wrap="nowrap">
-                            <Button
-                              size="xs"
-                              variant="subtle"
-                              onClick={() => setOpen(p)}
-                              aria-label={`Change ${p.name}`}
-                            >
-                              Change
-                            </Button>
-                            <Button
-                              size="xs"
-                              variant="subtle"
-                              color="red"
-                              aria-label={`Delete ${p.name}`}
-                              onClick={() =>
-                                confirm({
-                                  title: `Delete the plan ${p.name}?`,
-                                  text: "It goes only when no organisation has it.",
-                                  action: "Delete",
-                                  onConfirm: () =>
-                                    remove.mutate(p.id, {
-                                      onSuccess: () => done("The plan was deleted."),
-                                      onError: failed,
-                                    }),
-                                })
-                              }
-                            >
-                              Delete
-                            </Button>
-                          </Group>
-                        </Table.Td>
-                      </Table.Tr>
-                    ))}
-                  </Table.Tbody>
-                </Table>
-              </Table.ScrollContainer>
+                  ))}
+                </Table.Tbody>
+              </Listing>
             )
           }
         </Loaded>

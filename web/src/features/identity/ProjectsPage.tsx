@@ -3,13 +3,15 @@ import { useForm } from "@mantine/form";
 import { IconFolder, IconPlus } from "@tabler/icons-react";
 import { useState } from "react";
 import type { Project } from "../../api/types";
+import { type Begun, Editing } from "../../ui/Editing";
 import { when } from "../../ui/format";
+import { Listing } from "../../ui/Listing";
 import { More } from "../../ui/More";
 import { confirm, done, failed, refuse } from "../../ui/notify";
 import { Page } from "../../ui/Page";
 import { Empty, Loaded } from "../../ui/states";
 import { useMay } from "./api";
-import { useDeleteProject, useProjects, useSaveProject } from "./peopleApi";
+import { readProject, useDeleteProject, useProjects, useSaveProject } from "./peopleApi";
 
 /** Projects: names under which programs sort what belongs together. */
 export function ProjectsPage() {
@@ -49,7 +51,12 @@ export function ProjectsPage() {
         onClose={() => setOpen(null)}
         title={open && open !== "new" ? `Project ${open.name}` : "New project"}
       >
-        {open && <ProjectForm project={open === "new" ? undefined : open} close={() => setOpen(null)} />}
+        {open === "new" && <ProjectForm close={() => setOpen(null)} />}
+        {open && open !== "new" && (
+          <Editing of={["project", open.id]} read={readProject(open.id)}>
+            {(begun) => <ProjectForm begun={begun} close={() => setOpen(null)} />}
+          </Editing>
+        )}
       </Modal>
     </Page>
   );
@@ -66,68 +73,60 @@ function ProjectTable({ projects, open }: { projects: Project[]; open: (p: Proje
       onConfirm: () => remove.mutate(p.id, { onSuccess: () => done("The project was deleted."), onError: failed }),
     });
   return (
-    <Table.ScrollContainer minWidth={480}>
-      <Table>
-        <Table.Thead>
-          <Table.Tr>
-            <Table.Th>Name</Table.Th>
-            <Table.Th>What for</Table.Th>
-            <Table.Th>Since</Table.Th>
-            <Table.Th aria-label="Actions" />
+    <Listing minWidth={480}>
+      <Table.Thead>
+        <Table.Tr>
+          <Table.Th>Name</Table.Th>
+          <Table.Th>What for</Table.Th>
+          <Table.Th>Since</Table.Th>
+          <Table.Th aria-label="Actions" />
+        </Table.Tr>
+      </Table.Thead>
+      <Table.Tbody>
+        {projects.map((p) => (
+          <Table.Tr key={p.id}>
+            <Table.Td fw={600}>{p.name}</Table.Td>
+            <Table.Td>{p.description || "–"}</Table.Td>
+            <Table.Td>{when(p.createdAt)}</Table.Td>
+            <Table.Td>
+              <Group gap={4} justify="flex-end" wrap="nowrap">
+                {may("project:update") && (
+                  <Button size="xs" variant="subtle" onClick={() => open(p)} aria-label={`Change ${p.name}`}>
+                    Change
+                  </Button>
+                )}
+                {may("project:delete") && (
+                  <Button size="xs" variant="subtle" color="red" onClick={() => ask(p)} aria-label={`Delete ${p.name}`}>
+                    Delete
+                  </Button>
+                )}
+              </Group>
+            </Table.Td>
           </Table.Tr>
-        </Table.Thead>
-        <Table.Tbody>
-          {projects.map((p) => (
-            <Table.Tr key={p.id}>
-              <Table.Td fw={600}>{p.name}</Table.Td>
-              <Table.Td>{p.description || "–"}</Table.Td>
-              <Table.Td>{when(p.createdAt)}</Table.Td>
-              <Table.Td>
-                <Group gap={4} justify="flex-end" wrap="nowrap">
-                  {may("project:update") && (
-                    <Button size="xs" variant="subtle" onClick={() => open(p)} aria-label={`Change ${p.name}`}>
-                      Change
-                    </Button>
-                  )}
-                  {may("project:delete") && (
-                    <Button
-                      size="xs"
-                      variant="subtle"
-                      color="red"
-                      onClick={() => ask(p)}
-                      aria-label={`Delete ${p.name}`}
-                    >
-                      Delete
-                    </Button>
-                  )}
-                </Group>
-              </Table.Td>
-            </Table.Tr>
-          ))}
-        </Table.Tbody>
-      </Table>
-    </Table.ScrollContainer>
+        ))}
+      </Table.Tbody>
+    </Listing>
   );
 }
 
-function ProjectForm({ project, close }: { project?: Project; close: () => void }) {
+function ProjectForm({ begun, close }: { begun?: Begun<Project>; close: () => void }) {
+  const project = begun?.value;
   const save = useSaveProject();
   const form = useForm({
     initialValues: { name: project?.name ?? "", description: project?.description ?? "" },
     validate: { name: (v) => (v.trim() ? null : "Give the project a name.") },
   });
-  const submit = form.onSubmit(({ name, description }) =>
-    save.mutate(
-      { ...(project ? { id: project.id } : {}), name: name.trim(), description },
-      {
-        onSuccess: () => {
-          done(project ? "The project was changed." : "The project was made.");
-          close();
-        },
-        onError: (e) => refuse(form, e),
-      },
-    ),
-  );
+  const submit = form.onSubmit(async ({ name, description }) => {
+    const mine = { name: name.trim(), description };
+    try {
+      if (begun) await begun.save(mine, (tag) => save.mutateAsync({ id: begun.value.id, tag, ...mine }));
+      else await save.mutateAsync(mine);
+      done(begun ? "The project was changed." : "The project was made.");
+      close();
+    } catch (e) {
+      refuse(form, e);
+    }
+  });
   return (
     <form noValidate onSubmit={submit}>
       <Stack>

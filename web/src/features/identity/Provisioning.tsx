@@ -2,6 +2,7 @@ import { Badge, Button, Group, Stack, Table, Text } from "@mantine/core";
 import { useState } from "react";
 import { Copy } from "../../ui/Copy";
 import { since } from "../../ui/format";
+import { Listing } from "../../ui/Listing";
 import { More } from "../../ui/More";
 import { confirm, done, failed } from "../../ui/notify";
 import { ShownOnce } from "../../ui/ShownOnce";
@@ -37,33 +38,31 @@ export function Provisioning({ connection: c }: { connection: Connection }) {
       <Loaded query={tokens} rows={1}>
         {({ items }) =>
           items.length > 0 && (
-            <Table.ScrollContainer minWidth={420}>
-              <Table aria-label={`SCIM tokens of ${c.name}`}>
-                <Table.Tbody>
-                  {items.map((t) => (
-                    <Table.Tr key={t.id}>
-                      <Table.Td>Token of {since(t.createdAt)}</Table.Td>
-                      <Table.Td>
-                        {t.lastUsedAt ? `Last used ${since(t.lastUsedAt)}` : <Badge color="gray">never used</Badge>}
-                      </Table.Td>
-                      <Table.Td ta="right">
-                        {may && (
-                          <Button
-                            size="xs"
-                            variant="subtle"
-                            color="red"
-                            aria-label={`Revoke the token of ${since(t.createdAt)}`}
-                            onClick={() => ask(t.id)}
-                          >
-                            Revoke
-                          </Button>
-                        )}
-                      </Table.Td>
-                    </Table.Tr>
-                  ))}
-                </Table.Tbody>
-              </Table>
-            </Table.ScrollContainer>
+            <Listing minWidth={420} aria-label={`SCIM tokens of ${c.name}`}>
+              <Table.Tbody>
+                {items.map((t) => (
+                  <Table.Tr key={t.id}>
+                    <Table.Td>Token of {since(t.createdAt)}</Table.Td>
+                    <Table.Td>
+                      {t.lastUsedAt ? `Last used ${since(t.lastUsedAt)}` : <Badge color="gray">never used</Badge>}
+                    </Table.Td>
+                    <Table.Td ta="right">
+                      {may && (
+                        <Button
+                          size="xs"
+                          variant="subtle"
+                          color="red"
+                          aria-label={`Revoke the token of ${since(t.createdAt)}`}
+                          onClick={() => ask(t.id)}
+                        >
+                          Revoke
+                        </Button>
+                      )}
+                    </Table.Td>
+                  </Table.Tr>
+                ))}
+              </Table.Tbody>
+            </Listing>
           )
         }
       </Loaded>
@@ -107,38 +106,36 @@ export function Links({ connection: c }: { connection: Connection }) {
             <Text fw={600} size="sm">
               Accounts at {c.name}
             </Text>
-            <Table.ScrollContainer minWidth={460}>
-              <Table aria-label={`Accounts at ${c.name}`}>
-                <Table.Tbody>
-                  {items.map((l) => (
-                    <Table.Tr key={l.userId}>
-                      <Table.Td>
-                        <Text fw={600} size="sm">
-                          {names.get(l.userId) ?? l.userId}
-                        </Text>
-                        <Text size="xs" c="dimmed" className="mono" style={{ overflowWrap: "anywhere" }}>
-                          {l.subject}
-                        </Text>
-                      </Table.Td>
-                      <Table.Td>Last sign-in {since(l.lastUsedAt)}</Table.Td>
-                      <Table.Td ta="right">
-                        {may && (
-                          <Button
-                            size="xs"
-                            variant="subtle"
-                            color="red"
-                            aria-label={`Forget the account of ${names.get(l.userId) ?? l.userId}`}
-                            onClick={() => ask(l.userId)}
-                          >
-                            Forget
-                          </Button>
-                        )}
-                      </Table.Td>
-                    </Table.Tr>
-                  ))}
-                </Table.Tbody>
-              </Table>
-            </Table.ScrollContainer>
+            <Listing minWidth={460} aria-label={`Accounts at ${c.name}`}>
+              <Table.Tbody>
+                {items.map((l) => (
+                  <Table.Tr key={l.userId}>
+                    <Table.Td>
+                      <Text fw={600} size="sm">
+                        {names.get(l.userId) ?? l.userId}
+                      </Text>
+                      <Text size="xs" c="dimmed" className="mono" style={{ overflowWrap: "anywhere" }}>
+                        {l.subject}
+                      </Text>
+                    </Table.Td>
+                    <Table.Td>Last sign-in {since(l.lastUsedAt)}</Table.Td>
+                    <Table.Td ta="right">
+                      {may && (
+                        <Button
+                          size="xs"
+                          variant="subtle"
+                          color="red"
+                          aria-label={`Forget the account of ${names.get(l.userId) ?? l.userId}`}
+                          onClick={() => ask(l.userId)}
+                        >
+                          Forget
+                        </Button>
+                      )}
+                    </Table.Td>
+                  </Table.Tr>
+                ))}
+              </Table.Tbody>
+            </Listing>
             <More query={links} />
           </Stack>
         )

@@ -1,6 +1,7 @@
 import { Alert, Button, Group, Stack, TextInput } from "@mantine/core";
 import { useForm } from "@mantine/form";
 import type { Role } from "../../api/types";
+import type { Begun } from "../../ui/Editing";
 import { done, refuse } from "../../ui/notify";
 import { Loaded } from "../../ui/states";
 import { useMe } from "./api";
@@ -8,7 +9,8 @@ import { Expansion, PermissionPicker } from "./PermissionPicker";
 import { usePermissions, useSaveRole } from "./peopleApi";
 import { expand, mayGrant } from "./permissions";
 
-export function RoleForm({ role, close }: { role?: Role; close: () => void }) {
+export function RoleForm({ begun, close }: { begun?: Begun<Role>; close: () => void }) {
+  const role = begun?.value;
   const { data: me } = useMe();
   const permissions = usePermissions();
   const save = useSaveRole();
@@ -23,24 +25,21 @@ export function RoleForm({ role, close }: { role?: Role; close: () => void }) {
       permissions: (v) => (v.length > 0 ? null : "A role without permissions lets nobody do anything."),
     },
   });
+  const submit = form.onSubmit(async (v) => {
+    const mine = { ...v, name: v.name.trim() };
+    try {
+      if (begun) await begun.save(mine, (tag) => save.mutateAsync({ id: begun.value.id, tag, ...mine }));
+      else await save.mutateAsync(mine);
+      done(begun ? "The role was changed. It counts at once." : "The role was made.");
+      close();
+    } catch (e) {
+      refuse(form, e);
+    }
+  });
   return (
     <Loaded query={permissions}>
       {({ items: catalogue }) => (
-        <form
-          noValidate
-          onSubmit={form.onSubmit((v) =>
-            save.mutate(
-              { ...(role ? { id: role.id } : {}), ...v, name: v.name.trim() },
-              {
-                onSuccess: () => {
-                  done(role ? "The role was changed. It counts at once." : "The role was made.");
-                  close();
-                },
-                onError: (e) => refuse(form, e),
-              },
-            ),
-          )}
-        >
+        <form noValidate onSubmit={submit}>
           <Stack>
             {role && role.members > 0 && (
               <Alert variant="light" color="clay">

@@ -2,12 +2,14 @@ import { Badge, Button, Group, Modal, Paper, Stack, Table, Text } from "@mantine
 import { IconPlus } from "@tabler/icons-react";
 import { useState } from "react";
 import type { Role } from "../../api/types";
+import { Editing } from "../../ui/Editing";
+import { Listing } from "../../ui/Listing";
 import { confirm, done, failed } from "../../ui/notify";
 import { Page } from "../../ui/Page";
 import { Loaded } from "../../ui/states";
 import { useMay } from "./api";
 import { Expansion } from "./PermissionPicker";
-import { useDeleteRole, useRoles } from "./peopleApi";
+import { readRole, useDeleteRole, useRoles } from "./peopleApi";
 import { RoleForm } from "./RoleForm";
 
 /** Roles: what people may do, by name. */
@@ -55,7 +57,12 @@ export function RolesPage() {
         size="xl"
         closeOnClickOutside={false}
       >
-        {edited && <RoleForm role={edited === "new" ? undefined : edited} close={() => edit(null)} />}
+        {edited === "new" && <RoleForm close={() => edit(null)} />}
+        {edited && edited !== "new" && (
+          <Editing of={["role", edited.id]} read={readRole(edited.id)}>
+            {(begun) => <RoleForm begun={begun} close={() => edit(null)} />}
+          </Editing>
+        )}
       </Modal>
     </Page>
   );
@@ -65,71 +72,69 @@ function RoleTable(props: { roles: Role[]; show: (r: Role) => void; edit: (r: Ro
   const may = useMay();
   const remove = useDeleteRole();
   return (
-    <Table.ScrollContainer minWidth={560}>
-      <Table>
-        <Table.Thead>
-          <Table.Tr>
-            <Table.Th>Role</Table.Th>
-            <Table.Th ta="right">People</Table.Th>
-            <Table.Th ta="right">Permissions</Table.Th>
-            <Table.Th aria-label="Actions" />
-          </Table.Tr>
-        </Table.Thead>
-        <Table.Tbody>
-          {props.roles.map((r) => (
-            <Table.Tr key={r.id}>
-              <Table.Td>
-                <Group gap="xs">
-                  <Text fw={600} size="sm">
-                    {r.name}
-                  </Text>
-                  {r.builtIn && <Badge color="gray">built in</Badge>}
-                </Group>
-                <Text size="xs" c="dimmed">
-                  {r.description}
+    <Listing minWidth={560}>
+      <Table.Thead>
+        <Table.Tr>
+          <Table.Th>Role</Table.Th>
+          <Table.Th ta="right">People</Table.Th>
+          <Table.Th ta="right">Permissions</Table.Th>
+          <Table.Th aria-label="Actions" />
+        </Table.Tr>
+      </Table.Thead>
+      <Table.Tbody>
+        {props.roles.map((r) => (
+          <Table.Tr key={r.id}>
+            <Table.Td>
+              <Group gap="xs">
+                <Text fw={600} size="sm">
+                  {r.name}
                 </Text>
-              </Table.Td>
-              <Table.Td ta="right" className="num">
-                {r.members}
-              </Table.Td>
-              <Table.Td ta="right" className="num">
-                {r.expanded.length}
-              </Table.Td>
-              <Table.Td>
-                <Group gap={4} justify="flex-end" wrap="nowrap">
-                  <Button size="xs" variant="subtle" onClick={() => props.show(r)} aria-label={`Show ${r.name}`}>
-                    Show
+                {r.builtIn && <Badge color="gray">built in</Badge>}
+              </Group>
+              <Text size="xs" c="dimmed">
+                {r.description}
+              </Text>
+            </Table.Td>
+            <Table.Td ta="right" className="num">
+              {r.members}
+            </Table.Td>
+            <Table.Td ta="right" className="num">
+              {r.expanded.length}
+            </Table.Td>
+            <Table.Td>
+              <Group gap={4} justify="flex-end" wrap="nowrap">
+                <Button size="xs" variant="subtle" onClick={() => props.show(r)} aria-label={`Show ${r.name}`}>
+                  Show
+                </Button>
+                {!r.builtIn && may("role:update") && (
+                  <Button size="xs" variant="subtle" onClick={() => props.edit(r)} aria-label={`Change ${r.name}`}>
+                    Change
                   </Button>
-                  {!r.builtIn && may("role:update") && (
-                    <Button size="xs" variant="subtle" onClick={() => props.edit(r)} aria-label={`Change ${r.name}`}>
-                      Change
-                    </Button>
-                  )}
-                  {!r.builtIn && may("role:delete") && (
-                    <Button
-                      size="xs"
-                      variant="subtle"
-                      color="red"
-                      aria-label={`Delete ${r.name}`}
-                      onClick={() =>
-                        confirm({
-                          title: `Delete the role ${r.name}?`,
-                          text: "It goes only when nobody has it.",
-                          action: "Delete",
-                          onConfirm: () =>
-                            remove.mutate(r.id, { onSuccess: () => done("The role was deleted."), onError: failed }),
-                        })
-                      }
-                    >
-                      Delete
-                    </Button>
-                  )}
-                </Group>
-              </Table.Td>
-            </Table.Tr>
-          ))}
-        </Table.Tbody>
-      </Table>
-    </Table.ScrollContainer>
+                )}
+                {!r.builtIn && may("role:delete") && (
+                  <Button
+                    size="xs"
+                    variant="subtle"
+                    color="red"
+                    aria-label={`Delete ${r.name}`}
+                    onClick={() =>
+                      confirm({
+                        title: `Delete the role ${r.name}?`,
+                        text: "It goes only when nobody has it.",
+                        action: "Delete",
+                        onConfirm: () =>
+                          remove.mutate(r.id, { onSuccess: () => done("The role was deleted."), onError: failed }),
+                      })
+                    }
+                  >
+                    Delete
+                  </Button>
+                )}
+              </Group>
+            </Table.Td>
+          </Table.Tr>
+        ))}
+      </Table.Tbody>
+    </Listing>
   );
 }

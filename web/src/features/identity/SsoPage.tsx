@@ -2,6 +2,7 @@ import { Badge, Button, Group, Modal, Stack, Switch, Table, Text, TextInput } fr
 import { IconPlugConnected, IconPlus } from "@tabler/icons-react";
 import { type FormEvent, useState } from "react";
 import { Copy } from "../../ui/Copy";
+import { Listing } from "../../ui/Listing";
 import { confirm, done, failed } from "../../ui/notify";
 import { Page } from "../../ui/Page";
 import { Section } from "../../ui/Section";
@@ -190,61 +191,59 @@ function Domains({ connection: c }: { connection: Connection }) {
         Who types an address of a verified domain is led to this provider.
       </Text>
       {c.domains.length > 0 && (
-        <Table.ScrollContainer minWidth={460}>
-          <Table>
-            <Table.Tbody>
-              {c.domains.map((d) => (
-                <Table.Tr key={d.domain}>
-                  <Table.Td>
-                    <Text fw={600} size="sm">
-                      {d.domain}{" "}
-                      <Badge color={d.verified ? "pine" : "clay"}>{d.verified ? "verified" : "to be verified"}</Badge>
-                    </Text>
-                    {!d.verified && (
-                      <>
-                        <Text size="xs" c="dimmed" mt={4}>
-                          Add a TXT record to the domain's DNS:
-                        </Text>
-                        <Copy value={d.recordName} label="the record's name" />
-                        <Copy value={d.recordValue} label="the record's value" />
-                      </>
-                    )}
-                  </Table.Td>
-                  <Table.Td>
-                    {may && (
-                      <Group gap={4} justify="flex-end" wrap="nowrap">
-                        {!d.verified && (
-                          <Button
-                            size="xs"
-                            variant="default"
-                            loading={verify.isPending}
-                            onClick={() =>
-                              verify.mutate(
-                                { id: c.id, domain: d.domain },
-                                { onSuccess: () => done("The domain is yours."), onError: failed },
-                              )
-                            }
-                          >
-                            Verify
-                          </Button>
-                        )}
+        <Listing minWidth={460}>
+          <Table.Tbody>
+            {c.domains.map((d) => (
+              <Table.Tr key={d.domain}>
+                <Table.Td>
+                  <Text fw={600} size="sm">
+                    {d.domain}{" "}
+                    <Badge color={d.verified ? "pine" : "clay"}>{d.verified ? "verified" : "to be verified"}</Badge>
+                  </Text>
+                  {!d.verified && (
+                    <>
+                      <Text size="xs" c="dimmed" mt={4}>
+                        Add a TXT record to the domain's DNS:
+                      </Text>
+                      <Copy value={d.recordName} label="the record's name" />
+                      <Copy value={d.recordValue} label="the record's value" />
+                    </>
+                  )}
+                </Table.Td>
+                <Table.Td>
+                  {may && (
+                    <Group gap={4} justify="flex-end" wrap="nowrap">
+                      {!d.verified && (
                         <Button
                           size="xs"
-                          variant="subtle"
-                          color="red"
-                          aria-label={`Remove ${d.domain}`}
-                          onClick={() => remove.mutate({ id: c.id, domain: d.domain }, { onError: failed })}
+                          variant="default"
+                          loading={verify.isPending}
+                          onClick={() =>
+                            verify.mutate(
+                              { id: c.id, domain: d.domain },
+                              { onSuccess: () => done("The domain is yours."), onError: failed },
+                            )
+                          }
                         >
-                          Remove
+                          Verify
                         </Button>
-                      </Group>
-                    )}
-                  </Table.Td>
-                </Table.Tr>
-              ))}
-            </Table.Tbody>
-          </Table>
-        </Table.ScrollContainer>
+                      )}
+                      <Button
+                        size="xs"
+                        variant="subtle"
+                        color="red"
+                        aria-label={`Remove ${d.domain}`}
+                        onClick={() => remove.mutate({ id: c.id, domain: d.domain }, { onError: failed })}
+                      >
+                        Remove
+                      </Button>
+                    </Group>
+                  )}
+                </Table.Td>
+              </Table.Tr>
+            ))}
+          </Table.Tbody>
+        </Listing>
       )}
       {may && (
         <form onSubmit={submit}>

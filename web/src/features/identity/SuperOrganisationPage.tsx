@@ -17,6 +17,7 @@ import { Link, useParams } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import type { Member, SuperOrganisation } from "../../api/types";
 import { since } from "../../ui/format";
+import { Listing } from "../../ui/Listing";
 import { More } from "../../ui/More";
 import { done, failed } from "../../ui/notify";
 import { Page } from "../../ui/Page";
@@ -228,48 +229,46 @@ function People({ o }: { o: SuperOrganisation }) {
     >
       <Loaded query={members} rows={2}>
         {(data) => (
-          <Table.ScrollContainer minWidth={460}>
-            <Table>
-              <Table.Thead>
-                <Table.Tr>
-                  <Table.Th>Name</Table.Th>
-                  <Table.Th>Role</Table.Th>
-                  <Table.Th aria-label="Actions" />
-                </Table.Tr>
-              </Table.Thead>
-              <Table.Tbody>
-                {data.items.map((m) => (
-                  <Table.Tr key={m.userId}>
-                    <Table.Td>
-                      <Group gap="xs">
-                        <Text fw={600} size="sm">
-                          {m.name || m.email}
-                        </Text>
-                        {m.suspendedAt && <Badge color="red">suspended</Badge>}
-                      </Group>
-                      <Text size="xs" c="dimmed">
-                        {m.email}
+          <Listing minWidth={460}>
+            <Table.Thead>
+              <Table.Tr>
+                <Table.Th>Name</Table.Th>
+                <Table.Th>Role</Table.Th>
+                <Table.Th aria-label="Actions" />
+              </Table.Tr>
+            </Table.Thead>
+            <Table.Tbody>
+              {data.items.map((m) => (
+                <Table.Tr key={m.userId}>
+                  <Table.Td>
+                    <Group gap="xs">
+                      <Text fw={600} size="sm">
+                        {m.name || m.email}
                       </Text>
-                    </Table.Td>
-                    <Table.Td>{m.roleName}</Table.Td>
-                    <Table.Td ta="right">
-                      {m.userId !== me?.user.id && !m.suspendedAt && !o.suspendedAt && (
-                        <Button
-                          size="xs"
-                          variant="subtle"
-                          leftSection={<IconUserShare size={14} />}
-                          aria-label={`Act as ${m.name || m.email}`}
-                          onClick={() => actAs(m)}
-                        >
-                          Act as
-                        </Button>
-                      )}
-                    </Table.Td>
-                  </Table.Tr>
-                ))}
-              </Table.Tbody>
-            </Table>
-          </Table.ScrollContainer>
+                      {m.suspendedAt && <Badge color="red">suspended</Badge>}
+                    </Group>
+                    <Text size="xs" c="dimmed">
+                      {m.email}
+                    </Text>
+                  </Table.Td>
+                  <Table.Td>{m.roleName}</Table.Td>
+                  <Table.Td ta="right">
+                    {m.userId !== me?.user.id && !m.suspendedAt && !o.suspendedAt && (
+                      <Button
+                        size="xs"
+                        variant="subtle"
+                        leftSection={<IconUserShare size={14} />}
+                        aria-label={`Act as ${m.name || m.email}`}
+                        onClick={() => actAs(m)}
+                      >
+                        Act as
+                      </Button>
+                    )}
+                  </Table.Td>
+                </Table.Tr>
+              ))}
+            </Table.Tbody>
+          </Listing>
         )}
       </Loaded>
       <More query={members} />

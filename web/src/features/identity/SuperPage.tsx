@@ -5,6 +5,7 @@ import { IconBuilding, IconPlus, IconSearch } from "@tabler/icons-react";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
 import { when } from "../../ui/format";
+import { Listing } from "../../ui/Listing";
 import { More } from "../../ui/More";
 import { done, refuse } from "../../ui/notify";
 import { Page } from "../../ui/Page";
@@ -76,55 +77,53 @@ type Items = NonNullable<ReturnType<typeof useSuperOrganisations>["data"]>;
 function OrganisationTable({ items }: Pick<Items, "items">) {
   const navigate = useNavigate();
   return (
-    <Table.ScrollContainer minWidth={640}>
-      <Table>
-        <Table.Thead>
-          <Table.Tr>
-            <Table.Th>Name</Table.Th>
-            <Table.Th>Plan</Table.Th>
-            <Table.Th>Data</Table.Th>
-            <Table.Th ta="right">People</Table.Th>
-            <Table.Th ta="right">Agents</Table.Th>
-            <Table.Th ta="right">Minutes</Table.Th>
-            <Table.Th>Since</Table.Th>
+    <Listing minWidth={640}>
+      <Table.Thead>
+        <Table.Tr>
+          <Table.Th>Name</Table.Th>
+          <Table.Th>Plan</Table.Th>
+          <Table.Th>Data</Table.Th>
+          <Table.Th ta="right">People</Table.Th>
+          <Table.Th ta="right">Agents</Table.Th>
+          <Table.Th ta="right">Minutes</Table.Th>
+          <Table.Th>Since</Table.Th>
+        </Table.Tr>
+      </Table.Thead>
+      <Table.Tbody>
+        {items.map((o) => (
+          <Table.Tr
+            key={o.id}
+            className="rowlink"
+            onClick={() => navigate({ to: "/super/$organisationId", params: { organisationId: o.id } })}
+          >
+            <Table.Td>
+              <Group gap="xs">
+                <Link
+                  to="/super/$organisationId"
+                  params={{ organisationId: o.id }}
+                  style={{ color: "inherit", fontWeight: 600 }}
+                  onClick={(e) => e.stopPropagation()}
+                >
+                  {o.name}
+                </Link>
+                {o.suspendedAt && <Badge color="red">suspended</Badge>}
+              </Group>
+            </Table.Td>
+            <Table.Td>{o.plan?.name ?? "–"}</Table.Td>
+            <Table.Td>
+              {o.placement === "own" ? "own" : "shared"}
+              {o.region && `, ${o.region}`}
+            </Table.Td>
+            {(["seats", "agents", "minutes"] as const).map((k) => (
+              <Table.Td key={k} ta="right" className="num">
+                {amount(k, o.use[k])}
+              </Table.Td>
+            ))}
+            <Table.Td>{when(o.createdAt)}</Table.Td>
           </Table.Tr>
-        </Table.Thead>
-        <Table.Tbody>
-          {items.map((o) => (
-            <Table.Tr
-              key={o.id}
-              className="rowlink"
-              onClick={() => navigate({ to: "/super/$organisationId", params: { organisationId: o.id } })}
-            >
-              <Table.Td>
-                <Group gap="xs">
-                  <Link
-                    to="/super/$organisationId"
-                    params={{ organisationId: o.id }}
-                    style={{ color: "inherit", fontWeight: 600 }}
-                    onClick={(e) => e.stopPropagation()}
-                  >
-                    {o.name}
-                  </Link>
-                  {o.suspendedAt && <Badge color="red">suspended</Badge>}
-                </Group>
-              </Table.Td>
-              <Table.Td>{o.plan?.name ?? "–"}</Table.Td>
-              <Table.Td>
-                {o.placement === "own" ? "own" : "shared"}
-                {o.region && `, ${o.region}`}
-              </Table.Td>
-              {(["seats", "agents", "minutes"] as const).map((k) => (
-                <Table.Td key={k} ta="right" className="num">
-                  {amount(k, o.use[k])}
-                </Table.Td>
-              ))}
-              <Table.Td>{when(o.createdAt)}</Table.Td>
-            </Table.Tr>
-          ))}
-        </Table.Tbody>
-      </Table>
-    </Table.ScrollContainer>
+        ))}
+      </Table.Tbody>
+    </Listing>
   );
 }
 

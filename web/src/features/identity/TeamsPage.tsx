@@ -3,11 +3,13 @@ import { useForm } from "@mantine/form";
 import { IconPlus, IconUsersGroup } from "@tabler/icons-react";
 import { useState } from "react";
 import type { Team } from "../../api/types";
+import { type Begun, Editing } from "../../ui/Editing";
+import { Listing } from "../../ui/Listing";
 import { confirm, done, failed, refuse } from "../../ui/notify";
 import { Page } from "../../ui/Page";
 import { Empty, Loaded } from "../../ui/states";
 import { useMay } from "./api";
-import { useDeleteTeam, useMembers, useNames, useSaveTeam, useTeamMember, useTeams } from "./peopleApi";
+import { readTeam, useDeleteTeam, useMembers, useNames, useSaveTeam, useTeamMember, useTeams } from "./peopleApi";
 
 /** Teams: permissions such as call:read:team reach what belongs to them. */
 export function TeamsPage() {
@@ -46,7 +48,12 @@ export function TeamsPage() {
         onClose={() => setOpen(null)}
         title={open && open !== "new" ? `Team ${open.name}` : "New team"}
       >
-        {open && <TeamForm team={open === "new" ? undefined : open} close={() => setOpen(null)} />}
+        {open === "new" && <TeamForm close={() => setOpen(null)} />}
+        {open && open !== "new" && (
+          <Editing of={["team", open.id]} read={readTeam(open.id)}>
+            {(begun) => <TeamForm begun={begun} close={() => setOpen(null)} />}
+          </Editing>
+        )}
       </Modal>
     </Page>
   );
@@ -57,63 +64,62 @@ function TeamTable({ teams, open }: { teams: Team[]; open: (t: Team) => void }) 
   const names = useNames();
   const remove = useDeleteTeam();
   return (
-    <Table.ScrollContainer minWidth={520}>
-      <Table>
-        <Table.Thead>
-          <Table.Tr>
-            <Table.Th>Name</Table.Th>
-            <Table.Th>What for</Table.Th>
-            <Table.Th>People</Table.Th>
-            <Table.Th aria-label="Actions" />
+    <Listing minWidth={520}>
+      <Table.Thead>
+        <Table.Tr>
+          <Table.Th>Name</Table.Th>
+          <Table.Th>What for</Table.Th>
+          <Table.Th>People</Table.Th>
+          <Table.Th aria-label="Actions" />
+        </Table.Tr>
+      </Table.Thead>
+      <Table.Tbody>
+        {teams.map((t) => (
+          <Table.Tr key={t.id}>
+            <Table.Td fw={600}>{t.name}</Table.Td>
+            <Table.Td>{t.description || "–"}</Table.Td>
+            <Table.Td>
+              {t.members.every((id) => names.has(id)) && t.members.length < 6
+                ? t.members.map((id) => names.get(id)).join(", ") || "Nobody"
+                : t.members.length}
+            </Table.Td>
+            <Table.Td>
+              <Group gap={4} justify="flex-end" wrap="nowrap">
+                {may("team:update") && (
+                  <Button size="xs" variant="subtle" onClick={() => open(t)} aria-label={`Change ${t.name}`}>
+                    Change
+                  </Button>
+                )}
+                {may("team:delete") && (
+                  <Button
+                    size="xs"
+                    variant="subtle"
+                    color="red"
+                    aria-label={`Delete ${t.name}`}
+                    onClick={() =>
+                      confirm({
+                        title: `Delete ${t.name}?`,
+                        text: "Its people stay. What only the team could see is seen by those with a wider role.",
+                        action: "Delete",
+                        onConfirm: () =>
+                          remove.mutate(t.id, { onSuccess: () => done("The team was deleted."), onError: failed }),
+                      })
+                    }
+                  >
+                    Delete
+                  </Button>
+                )}
+              </Group>
+            </Table.Td>
           </Table.Tr>
-        </Table.Thead>
-        <Table.Tbody>
-          {teams.map((t) => (
-            <Table.Tr key={t.id}>
-              <Table.Td fw={600}>{t.name}</Table.Td>
-              <Table.Td>{t.description || "–"}</Table.Td>
-              <Table.Td>
-                {t.members.every((id) => names.has(id)) && t.members.length < 6
-                  ? t.members.map((id) => names.get(id)).join(", ") || "Nobody"
-                  : t.members.length}
-              </Table.Td>
-              <Table.Td>
-                <Group gap={4} justify="flex-end" wrap="nowrap">
-                  {may("team:update") && (
-                    <Button size="xs" variant="subtle" onClick={() => open(t)} aria-label={`Change ${t.name}`}>
-                      Change
-                    </Button>
-                  )}
-                  {may("team:delete") && (
-                    <Button
-                      size="xs"
-                      variant="subtle"
-                      color="red"
-                      aria-label={`Delete ${t.name}`}
-                      onClick={() =>
-                        confirm({
-                          title: `Delete ${t.name}?`,
-                          text: "Its people stay. What only the team could see is seen by those with a wider role.",
-                          action: "Delete",
-                          onConfirm: () =>
-                            remove.mutate(t.id, { onSuccess: () => done("The team was deleted."), onError: failed }),
-                        })
-                      }
-                    >
-                      Delete
-                    </Button>
-                  )}
-                </Group>
-              </Table.Td>
-            </Table.Tr>
-          ))}
-        </Table.Tbody>
-      </Table>
-    </Table.ScrollContainer>
+        ))}
+      </Table.Tbody>
+    </Listing>
   );
 }
 
-function TeamForm({ team, close }: { team?: Team; close: () => void }) {
+function TeamForm({ begun, close }: { begun?: Begun<Team>; close: () => void }) {
+  const team = begun?.value;
   const may = useMay();
   const save = useSaveTeam();
   const place = useTeamMember();
@@ -124,7 +130,10 @@ function TeamForm({ team, close }: { team?: Team; close: () => void }) {
   });
   const submit = async ({ name, description, members: chosen }: typeof form.values) => {
     try {
-      const saved = await save.mutateAsync({ ...(team ? { id: team.id } : {}), name: name.trim(), description });
+      const mine = { name: name.trim(), description };
+      const saved = begun
+        ? await begun.save(mine, (tag) => save.mutateAsync({ id: begun.value.id, tag, ...mine }))
+        : await save.mutateAsync(mine);
       const before = team?.members ?? [];
       for (const userId of chosen)
         if (!before.includes(userId)) await place.mutateAsync({ id: saved.id, userId, on: true });

@@ -3,6 +3,7 @@ import { useDisclosure } from "@mantine/hooks";
 import { IconKey, IconPlus } from "@tabler/icons-react";
 import { useState } from "react";
 import { when } from "../../ui/format";
+import { Listing } from "../../ui/Listing";
 import { confirm, done, failed } from "../../ui/notify";
 import { Page } from "../../ui/Page";
 import { ShownOnce } from "../../ui/ShownOnce";
@@ -49,82 +50,80 @@ export function TokensPage() {
                 action={add}
               />
             ) : (
-              <Table.ScrollContainer minWidth={760}>
-                <Table>
-                  <Table.Thead>
-                    <Table.Tr>
-                      <Table.Th>Name</Table.Th>
-                      <Table.Th>May do</Table.Th>
-                      <Table.Th>From</Table.Th>
-                      <Table.Th>Last used</Table.Th>
-                      <Table.Th>Expires</Table.Th>
-                      <Table.Th aria-label="Actions" />
+              <Listing minWidth={760}>
+                <Table.Thead>
+                  <Table.Tr>
+                    <Table.Th>Name</Table.Th>
+                    <Table.Th>May do</Table.Th>
+                    <Table.Th>From</Table.Th>
+                    <Table.Th>Last used</Table.Th>
+                    <Table.Th>Expires</Table.Th>
+                    <Table.Th aria-label="Actions" />
+                  </Table.Tr>
+                </Table.Thead>
+                <Table.Tbody>
+                  {data.items.map((t) => (
+                    <Table.Tr key={t.id}>
+                      <Table.Td>
+                        <Text fw={600} size="sm">
+                          {t.name}
+                        </Text>
+                        <Text size="xs" c="dimmed">
+                          {names.has(t.userId) && `${names.get(t.userId)}, `}
+                          {when(t.createdAt)}
+                        </Text>
+                      </Table.Td>
+                      <Table.Td maw={220}>
+                        <Listed items={t.scopes} none="All that its person may" />
+                      </Table.Td>
+                      <Table.Td maw={180}>
+                        <Listed items={t.allowedIps} none="Everywhere" />
+                      </Table.Td>
+                      <Table.Td>
+                        {t.lastUsedAt ? when(t.lastUsedAt) : <Badge color="gray">never</Badge>}
+                        {t.lastUsedIp && (
+                          <Text size="xs" c="dimmed" className="mono">
+                            {t.lastUsedIp}
+                          </Text>
+                        )}
+                      </Table.Td>
+                      <Table.Td>
+                        {!t.expiresAt ? (
+                          "Does not"
+                        ) : isPast(t.expiresAt) ? (
+                          <Badge color="red">expired</Badge>
+                        ) : (
+                          when(t.expiresAt)
+                        )}
+                      </Table.Td>
+                      <Table.Td ta="right">
+                        {may("token:delete") && (
+                          <Button
+                            aria-label={`Revoke ${t.name}`}
+                            size="xs"
+                            variant="subtle"
+                            color="red"
+                            onClick={() =>
+                              confirm({
+                                title: `Revoke “${t.name}”?`,
+                                text: "Programs that use it are refused from now on. This cannot be undone.",
+                                action: "Revoke",
+                                onConfirm: () =>
+                                  revoke.mutate(t.id, {
+                                    onSuccess: () => done("The token was revoked."),
+                                    onError: failed,
+                                  }),
+                              })
+                            }
+                          >
+                            Revoke
+                          </Button>
+                        )}
+                      </Table.Td>
                     </Table.Tr>
-                  </Table.Thead>
-                  <Table.Tbody>
-                    {data.items.map((t) => (
-                      <Table.Tr key={t.id}>
-                        <Table.Td>
-                          <Text fw={600} size="sm">
-                            {t.name}
-                          </Text>
-                          <Text size="xs" c="dimmed">
-                            {names.has(t.userId) && `${names.get(t.userId)}, `}
-                            {when(t.createdAt)}
-                          </Text>
-                        </Table.Td>
-                        <Table.Td maw={220}>
-                          <Listed items={t.scopes} none="All that its person may" />
-                        </Table.Td>
-                        <Table.Td maw={180}>
-                          <Listed items={t.allowedIps} none="Everywhere" />
-                        </Table.Td>
-                        <Table.Td>
-                          {t.lastUsedAt ? when(t.lastUsedAt) : <Badge color="gray">never</Badge>}
-                          {t.lastUsedIp && (
-                            <Text size="xs" c="dimmed" className="mono">
-                              {t.lastUsedIp}
-                            </Text>
-                          )}
-                        </Table.Td>
-                        <Table.Td>
-                          {!t.expiresAt ? (
-                            "Does not"
-                          ) : isPast(t.expiresAt) ? (
-                            <Badge color="red">expired</Badge>
-                          ) : (
-                            when(t.expiresAt)
-                          )}
-                        </Table.Td>
-                        <Table.Td ta="right">
-                          {may("token:delete") && (
-                            <Button
-                              aria-label={`Revoke ${t.name}`}
-                              size="xs"
-                              variant="subtle"
-                              color="red"
-                              onClick={() =>
-                                confirm({
-                                  title: `Revoke “${t.name}”?`,
-                                  text: "Programs that use it are refused from now on. This cannot be undone.",
-                                  action: "Revoke",
-                                  onConfirm: () =>
-                                    revoke.mutate(t.id, {
-                                      onSuccess: () => done("The token was revoked."),
-                                      onError: failed,
-                                    }),
-                                })
-                              }
-                            >
-                              Revoke
-                            </Button>
-                          )}
-                        </Table.Td>
-                      </Table.Tr>
-                    ))}
-                  </Table.Tbody>
-                </Table>
-              </Table.ScrollContainer>
+                  ))}
+                </Table.Tbody>
+              </Listing>
             )
           }
         </Loaded>

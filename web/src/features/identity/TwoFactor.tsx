@@ -13,6 +13,7 @@ import { formErrors, messageOf } from "../../api/client";
 import type { MFA, Passkey } from "../../api/types";
 import { Copy } from "../../ui/Copy";
 import { since, when } from "../../ui/format";
+import { Listing } from "../../ui/Listing";
 import { confirm, done, failed } from "../../ui/notify";
 import { Section } from "../../ui/Section";
 import { Loaded } from "../../ui/states";
@@ -227,23 +228,21 @@ function Passkeys({ passkeys, onCodes }: { passkeys: Passkey[] } & Codes) {
       }
     >
       {passkeys.length > 0 && (
-        <Table.ScrollContainer minWidth={420}>
-          <Table>
-            <Table.Thead>
-              <Table.Tr>
-                <Table.Th>Passkey</Table.Th>
-                <Table.Th>Added</Table.Th>
-                <Table.Th>Last used</Table.Th>
-                <Table.Th aria-label="Actions" />
-              </Table.Tr>
-            </Table.Thead>
-            <Table.Tbody>
-              {passkeys.map((k) => (
-                <PasskeyRow key={k.id} passkey={k} />
-              ))}
-            </Table.Tbody>
-          </Table>
-        </Table.ScrollContainer>
+        <Listing minWidth={420}>
+          <Table.Thead>
+            <Table.Tr>
+              <Table.Th>Passkey</Table.Th>
+              <Table.Th>Added</Table.Th>
+              <Table.Th>Last used</Table.Th>
+              <Table.Th aria-label="Actions" />
+            </Table.Tr>
+          </Table.Thead>
+          <Table.Tbody>
+            {passkeys.map((k) => (
+              <PasskeyRow key={k.id} passkey={k} />
+            ))}
+          </Table.Tbody>
+        </Listing>
       )}
     </Way>
   );

@@ -1,29 +1,32 @@
 import { useQuery } from "@tanstack/react-query";
-import { client, unwrap } from "../../api/client";
+import { client, ifMatch, unwrap, unwrapTagged } from "../../api/client";
 import type { LimitsView } from "../../api/types";
 import { useChange } from "./peopleApi";
 
-export const useOrganisation = () =>
-  useQuery({
-    queryKey: ["organisation"],
-    queryFn: ({ signal }) => unwrap(client.GET("/api/v1/organisation", { signal })),
-  });
+export const readOrganisation = (signal?: AbortSignal) => unwrapTagged(client.GET("/api/v1/organisation", { signal }));
 
 export const useChangeOrganisation = () =>
   useChange(
-    ["organisation", "me"],
-    (body: { name?: string; address?: string; timeZone?: string; sessionIdleMinutes?: number }) =>
-      unwrap(client.PATCH("/api/v1/organisation", { body })),
+    ["me"],
+    ({
+      tag,
+      ...body
+    }: {
+      tag: string;
+      name?: string;
+      address?: string;
+      timeZone?: string;
+      sessionIdleMinutes?: number;
+    }) => unwrap(client.PATCH("/api/v1/organisation", { params: { header: ifMatch(tag) }, body })),
   );
 
-export const useOrigins = () =>
-  useQuery({
-    queryKey: ["origins"],
-    queryFn: ({ signal }) => unwrap(client.GET("/api/v1/organisation/origins", { signal })),
-  });
+export const readOrigins = (signal?: AbortSignal) =>
+  unwrapTagged(client.GET("/api/v1/organisation/origins", { signal }));
 
 export const useSetOrigins = () =>
-  useChange(["origins"], (items: string[]) => unwrap(client.PUT("/api/v1/organisation/origins", { body: { items } })));
+  useChange([], ({ tag, items }: { tag: string; items: string[] }) =>
+    unwrap(client.PUT("/api/v1/organisation/origins", { params: { header: ifMatch(tag) }, body: { items } })),
+  );
 
 export const useSignOnPolicy = () =>
   useQuery({

@@ -1,5 +1,5 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { client, unwrap } from "../../api/client";
+import { client, ifMatch, unwrap, unwrapTagged } from "../../api/client";
 import { usePages } from "../../api/pages";
 import { useMay } from "./api";
 import { proving } from "./Prove";
@@ -29,9 +29,12 @@ export function useNames(): Map<string, string> {
 const lists = ["members", "invitations", "teams", "roles", "limits", "sign-on-policy"];
 
 export const useChangeMember = () =>
-  useChange(lists, ({ userId, ...body }: { userId: string; role?: string; suspended?: boolean }) =>
-    unwrap(client.PATCH("/api/v1/members/{userId}", { params: { path: { userId } }, body })),
+  useChange(lists, ({ userId, tag, ...body }: { userId: string; tag?: string; role?: string; suspended?: boolean }) =>
+    unwrap(client.PATCH("/api/v1/members/{userId}", { params: { path: { userId }, header: ifMatch(tag) }, body })),
   );
+
+export const readMember = (userId: string) => (signal?: AbortSignal) =>
+  unwrapTagged(client.GET("/api/v1/members/{userId}", { params: { path: { userId } }, signal }));
 
 export const useRemoveMember = () =>
   useChange(lists, (userId: string) =>
@@ -75,12 +78,17 @@ export const useTeams = (enabled = true) =>
     queryFn: ({ signal }) => unwrap(client.GET("/api/v1/teams", { params: { query: { limit: 200 } }, signal })),
   });
 
+/** The thing that is changed, and the state of it that was read; neither for a new one. */
+type Which = { id?: string; tag?: string };
 export type TeamText = { name: string; description: string };
 
+export const readTeam = (id: string) => (signal?: AbortSignal) =>
+  unwrapTagged(client.GET("/api/v1/teams/{id}", { params: { path: { id } }, signal }));
+
 export const useSaveTeam = () =>
-  useChange(lists, ({ id, ...body }: TeamText & { id?: string }) =>
+  useChange(lists, ({ id, tag, ...body }: TeamText & Which) =>
     id
-      ? unwrap(client.PATCH("/api/v1/teams/{id}", { params: { path: { id } }, body }))
+      ? unwrap(client.PATCH("/api/v1/teams/{id}", { params: { path: { id }, header: ifMatch(tag) }, body }))
       : unwrap(client.POST("/api/v1/teams", { body })),
   );
 
@@ -100,10 +108,13 @@ export const useProjects = () =>
     unwrap(client.GET("/api/v1/projects", { params: { query: { cursor } }, signal })),
   );
 
+export const readProject = (id: string) => (signal?: AbortSignal) =>
+  unwrapTagged(client.GET("/api/v1/projects/{id}", { params: { path: { id } }, signal }));
+
 export const useSaveProject = () =>
-  useChange(["projects"], ({ id, ...body }: TeamText & { id?: string }) =>
+  useChange(["projects"], ({ id, tag, ...body }: TeamText & Which) =>
     id
-      ? unwrap(client.PATCH("/api/v1/projects/{id}", { params: { path: { id } }, body }))
+      ? unwrap(client.PATCH("/api/v1/projects/{id}", { params: { path: { id }, header: ifMatch(tag) }, body }))
       : unwrap(client.POST("/api/v1/projects", { body })),
   );
 
@@ -127,10 +138,13 @@ export const usePermissions = (enabled = true) =>
 
 export type RoleText = { name: string; description: string; permissions: string[] };
 
+export const readRole = (id: string) => (signal?: AbortSignal) =>
+  unwrapTagged(client.GET("/api/v1/roles/{id}", { params: { path: { id } }, signal }));
+
 export const useSaveRole = () =>
-  useChange([...lists, "me"], ({ id, ...body }: RoleText & { id?: string }) =>
+  useChange([...lists, "me"], ({ id, tag, ...body }: RoleText & Which) =>
     id
-      ? unwrap(client.PATCH("/api/v1/roles/{id}", { params: { path: { id } }, body }))
+      ? unwrap(client.PATCH("/api/v1/roles/{id}", { params: { path: { id }, header: ifMatch(tag) }, body }))
       : unwrap(client.POST("/api/v1/roles", { body })),
   );
 

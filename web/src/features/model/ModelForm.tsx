@@ -12,10 +12,10 @@ import {
   TextInput,
 } from "@mantine/core";
 import { useForm } from "@mantine/form";
-import { formErrors } from "../../api/client";
 import type { Model, ModelInput, Service } from "../../api/types";
-import { done, failed } from "../../ui/notify";
-import { useProbe, useSaveModel } from "./api";
+import { type Begun, Editing } from "../../ui/Editing";
+import { done, failed, refuse } from "../../ui/notify";
+import { readModel, useProbe, useSaveModel } from "./api";
 import { ProbeLines } from "./Probe";
 import { presets, serviceNames, services } from "./presets";
 
@@ -39,7 +39,23 @@ export function toInput(v: Values): ModelInput {
   };
 }
 
-export function ModelForm({ model, close }: { model?: Model; close: () => void }) {
+/** Makes a server, or changes one. */
+export function ModelDialog({ model, close }: { model?: Model; close: () => void }) {
+  return (
+    <Modal opened onClose={close} title={model ? `Change ${model.name}` : "Add a server"} size="lg">
+      {model ? (
+        <Editing of={["model", model.id]} read={readModel(model.id)}>
+          {(begun) => <ModelForm begun={begun} close={close} />}
+        </Editing>
+      ) : (
+        <ModelForm close={close} />
+      )}
+    </Modal>
+  );
+}
+
+function ModelForm({ begun, close }: { begun?: Begun<Model>; close: () => void }) {
+  const model = begun?.value;
   const save = useSaveModel(model?.id);
   const probe = useProbe();
   const form = useForm<Values>({
@@ -67,108 +83,97 @@ export function ModelForm({ model, close }: { model?: Model; close: () => void }
     form.setFieldValue("name", form.values.name || p.name);
     form.setFieldValue("baseUrls", { stt: "", llm: "", tts: "", ...p.baseUrls });
   };
+  const submit = form.onSubmit(async (v) => {
+    const body = toInput(v);
+    const { keys: _, ...mine } = body; // a key is never read, so it cannot differ
+    try {
+      if (begun) await begun.save(mine, (tag) => save.mutateAsync({ tag, body }));
+      else await save.mutateAsync({ body });
+      done("Saved.");
+      close();
+    } catch (e) {
+      refuse(form, e);
+    }
+  });
   return (
-    <Modal opened onClose={close} title={model ? `Change ${model.name}` : "Add a server"} size="lg">
-      <form
-        onSubmit={form.onSubmit((v) =>
-          save.mutate(toInput(v), {
-            onSuccess: () => {
-              done("Saved.");
-              close();
-            },
-            onError: (e) => {
-              form.setErrors(formErrors(e));
-              failed(e);
-            },
-          }),
+    <form onSubmit={submit}>
+      <Stack>
+        {!model && (
+          <div>
+            <Text size="sm" fw={500} mb={6}>
+              Begin with
+            </Text>
+            <Chip.Group onChange={(v) => fill(String(v))}>
+              <Group gap={8}>
+                {presets.map((p) => (
+                  <Chip key={p.name} value={p.name} title={p.about} size="sm">
+                    {p.name}
+                  </Chip>
+                ))}
+              </Group>
+            </Chip.Group>
+          </div>
         )}
-      >
-        <Stack>
-          {!model && (
-            <div>
-              <Text size="sm" fw={500} mb={6}>
-                Begin with
-              </Text>
-              <Chip.Group onChange={(v) => fill(String(v))}>
-                <Group gap={8}>
-                  {presets.map((p) => (
-                    <Chip key={p.name} value={p.name} title={p.about} size="sm">
-                      {p.name}
-                    </Chip>
-                  ))}
-                </Group>
-              </Chip.Group>
-            </div>
-          )}
-          <TextInput label="Name" required {...form.getInputProps("name")} />
-          {services.map((s) => {
-            const found = probe.data?.services[s]?.models ?? [];
-            return (
-              <Fieldset key={s} legend={serviceNames[s]} radius="lg" variant="default">
-                <SimpleGrid cols={{ base: 1, sm: 2 }} spacing="sm">
-                  <TextInput
-                    label="Base URL"
-                    placeholder="Empty: not offered"
-                    {...form.getInputProps(`baseUrls.${s}`)}
+        <TextInput label="Name" required {...form.getInputProps("name")} />
+        {services.map((s) => {
+          const found = probe.data?.services[s]?.models ?? [];
+          return (
+            <Fieldset key={s} legend={serviceNames[s]} radius="lg" variant="default">
+              <SimpleGrid cols={{ base: 1, sm: 2 }} spacing="sm">
+                <TextInput label="Base URL" placeholder="Empty: not offered" {...form.getInputProps(`baseUrls.${s}`)} />
+                <PasswordInput
+                  label="Key"
+                  placeholder={model?.hasKey?.[s] ? "Kept; type to replace it" : "Only if the server asks for one"}
+                  autoComplete="off"
+                  disabled={!form.values.baseUrls[s]}
+                  {...form.getInputProps(`keys.${s}`)}
+                />
+                {form.values.baseUrls[s] && (
+                  <Autocomplete
+                    label="Model"
+                    placeholder="Check to find them"
+                    data={[...new Set(found)]}
+                    {...form.getInputProps(`defaults.${s}`)}
                   />
-                  <PasswordInput
-                    label="Key"
-                    placeholder={model?.hasKey?.[s] ? "Kept; type to replace it" : "Only if the server asks for one"}
-                    autoComplete="off"
-                    disabled={!form.values.baseUrls[s]}
-                    {...form.getInputProps(`keys.${s}`)}
-                  />
-                  {form.values.baseUrls[s] && (
-                    <Autocomplete
-                      label="Model"
-                      placeholder="Check to find them"
-                      data={[...new Set(found)]}
-                      {...form.getInputProps(`defaults.${s}`)}
-                    />
-                  )}
-                  {s === "tts" && form.values.baseUrls.tts && (
-                    <TextInput
-                      label="Voice"
-                      placeholder="alloy, af_heart, …"
-                      {...form.getInputProps("defaults.voice")}
-                    />
-                  )}
-                </SimpleGrid>
-              </Fieldset>
-            );
-          })}
-          {probe.data && <ProbeLines result={probe.data} />}
-          <Group justify="space-between">
-            <Button
-              variant="default"
-              disabled={used.length === 0}
-              loading={probe.isPending}
-              onClick={() => {
-                const typed = Object.values(form.values.keys).some(Boolean);
-                // A saved server is checked with the keys it has, unless something new was typed.
-                probe.mutate(
-                  model && !form.isDirty() && !typed
-                    ? { id: model.id }
-                    : { draft: { ...toInput(form.values), ...(model ? { id: model.id } : {}) } },
-                  {
-                    onError: failed,
-                  },
-                );
-              }}
-            >
-              Check
+                )}
+                {s === "tts" && form.values.baseUrls.tts && (
+                  <TextInput label="Voice" placeholder="alloy, af_heart, …" {...form.getInputProps("defaults.voice")} />
+                )}
+              </SimpleGrid>
+            </Fieldset>
+          );
+        })}
+        {probe.data && <ProbeLines result={probe.data} />}
+        <Group justify="space-between">
+          <Button
+            variant="default"
+            disabled={used.length === 0}
+            loading={probe.isPending}
+            onClick={() => {
+              const typed = Object.values(form.values.keys).some(Boolean);
+              // A saved server is checked with the keys it has, unless something new was typed.
+              probe.mutate(
+                model && !form.isDirty() && !typed
+                  ? { id: model.id }
+                  : { draft: { ...toInput(form.values), ...(model ? { id: model.id } : {}) } },
+                {
+                  onError: failed,
+                },
+              );
+            }}
+          >
+            Check
+          </Button>
+          <Group>
+            <Button variant="subtle" color="gray" onClick={close}>
+              Cancel
             </Button>
-            <Group>
-              <Button variant="subtle" color="gray" onClick={close}>
-                Cancel
-              </Button>
-              <Button type="submit" loading={save.isPending} disabled={used.length === 0}>
-                Save
-              </Button>
-            </Group>
+            <Button type="submit" loading={save.isPending} disabled={used.length === 0}>
+              Save
+            </Button>
           </Group>
-        </Stack>
-      </form>
-    </Modal>
+        </Group>
+      </Stack>
+    </form>
   );
 }

@@ -8,7 +8,7 @@ import { Page } from "../../ui/Page";
 import { Empty, Loaded, Rows } from "../../ui/states";
 import { useMay } from "../identity/api";
 import { useDeleteModel, useModels, useProbe } from "./api";
-import { ModelForm } from "./ModelForm";
+import { ModelDialog } from "./ModelForm";
 import { ProbeLines } from "./Probe";
 import { serviceNames } from "./presets";
 
@@ -64,7 +64,7 @@ export function ModelsPage() {
           );
         }}
       </Loaded>
-      {editing && <ModelForm model={editing === "new" ? undefined : editing} close={() => setEditing(null)} />}
+      {editing && <ModelDialog model={editing === "new" ? undefined : editing} close={() => setEditing(null)} />}
     </Page>
   );
 }

@@ -1,16 +1,19 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { client, unwrap } from "../../api/client";
+import { client, ifMatch, unwrap, unwrapTagged } from "../../api/client";
 import type { ModelInput } from "../../api/types";
 
 export const useModels = () =>
   useQuery({ queryKey: ["models"], queryFn: ({ signal }) => unwrap(client.GET("/api/v1/models", { signal })) });
 
+export const readModel = (id: string) => async (signal?: AbortSignal) =>
+  unwrapTagged(client.GET("/api/v1/models/{id}", { params: { path: { id } }, signal }));
+
 export function useSaveModel(id?: string) {
   const queries = useQueryClient();
   return useMutation({
-    mutationFn: (body: ModelInput) =>
+    mutationFn: ({ tag, body }: { tag?: string; body: ModelInput }) =>
       id
-        ? unwrap(client.PATCH("/api/v1/models/{id}", { params: { path: { id } }, body }))
+        ? unwrap(client.PATCH("/api/v1/models/{id}", { params: { path: { id }, header: ifMatch(tag) }, body }))
         : unwrap(client.POST("/api/v1/models", { body })),
     onSuccess: () => queries.invalidateQueries({ queryKey: ["models"] }),
   });

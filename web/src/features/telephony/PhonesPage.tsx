@@ -30,6 +30,7 @@ import { formErrors } from "../../api/client";
 import type { Phone, PhoneServer } from "../../api/types";
 import { Copy } from "../../ui/Copy";
 import { since } from "../../ui/format";
+import { Listing } from "../../ui/Listing";
 import { confirm, done, failed } from "../../ui/notify";
 import { Page } from "../../ui/Page";
 import { Empty, Loaded } from "../../ui/states";
@@ -96,122 +97,120 @@ function PhoneTable({ phones, onSecret }: { phones: Phone[]; onSecret: (s: Secre
   const server = usePhoneServer();
   const may = useMay();
   return (
-    <Table.ScrollContainer minWidth={640}>
-      <Table horizontalSpacing="md">
-        <Table.Thead>
-          <Table.Tr>
-            <Table.Th>User name</Table.Th>
-            <Table.Th>Name</Table.Th>
-            <Table.Th>State</Table.Th>
-            <Table.Th>Where</Table.Th>
-            <Table.Th aria-label="Actions" />
-          </Table.Tr>
-        </Table.Thead>
-        <Table.Tbody>
-          {phones.map((p) => (
-            <Table.Tr key={p.id}>
-              <Table.Td fw={600}>{p.username}</Table.Td>
-              <Table.Td>
-                {p.displayName || "–"}
-                {p.encryptedOnly && (
+    <Listing minWidth={640} horizontalSpacing="md">
+      <Table.Thead>
+        <Table.Tr>
+          <Table.Th>User name</Table.Th>
+          <Table.Th>Name</Table.Th>
+          <Table.Th>State</Table.Th>
+          <Table.Th>Where</Table.Th>
+          <Table.Th aria-label="Actions" />
+        </Table.Tr>
+      </Table.Thead>
+      <Table.Tbody>
+        {phones.map((p) => (
+          <Table.Tr key={p.id}>
+            <Table.Td fw={600}>{p.username}</Table.Td>
+            <Table.Td>
+              {p.displayName || "–"}
+              {p.encryptedOnly && (
+                <Text size="xs" c="dimmed">
+                  Only encrypted
+                </Text>
+              )}
+            </Table.Td>
+            <Table.Td>
+              <Badge color={p.registered ? "pine" : "gray"}>{p.registered ? "Registered" : "Not registered"}</Badge>
+            </Table.Td>
+            <Table.Td>
+              {(p.contacts ?? []).map((c) => (
+                <div key={c.uri}>
+                  <Text size="sm">{c.userAgent || c.uri}</Text>
                   <Text size="xs" c="dimmed">
-                    Only encrypted
+                    {c.transport.toUpperCase()}, until {since(c.expiresAt)}
                   </Text>
-                )}
-              </Table.Td>
-              <Table.Td>
-                <Badge color={p.registered ? "pine" : "gray"}>{p.registered ? "Registered" : "Not registered"}</Badge>
-              </Table.Td>
-              <Table.Td>
-                {(p.contacts ?? []).map((c) => (
-                  <div key={c.uri}>
-                    <Text size="sm">{c.userAgent || c.uri}</Text>
-                    <Text size="xs" c="dimmed">
-                      {c.transport.toUpperCase()}, until {since(c.expiresAt)}
-                    </Text>
-                  </div>
-                ))}
-              </Table.Td>
-              <Table.Td ta="right">
-                {(may("phone:update") || may("phone:delete")) && (
-                  <Menu position="bottom-end">
-                    <Menu.Target>
-                      <ActionIcon variant="subtle" color="gray" aria-label={`Actions for ${p.username}`}>
-                        <IconDots size={18} />
-                      </ActionIcon>
-                    </Menu.Target>
-                    <Menu.Dropdown>
-                      {may("phone:update") && (
-                        <Menu.Item
-                          leftSection={<IconKey size={16} />}
-                          onClick={() =>
-                            confirm({
-                              title: `New password for ${p.username}?`,
-                              text: "The old one stops working, and the phone is signed off until it has the new one.",
-                              action: "Make a new password",
-                              onConfirm: () =>
-                                renew.mutate(p.id, {
-                                  onSuccess: (r) => onSecret({ username: p.username, password: r.password ?? "" }),
-                                  onError: failed,
-                                }),
-                            })
-                          }
-                        >
-                          New password
-                        </Menu.Item>
-                      )}
-                      {may("phone:update") && (p.encryptedOnly || (server.data?.tlsPort ?? 0) > 0) && (
-                        <Menu.Item
-                          leftSection={p.encryptedOnly ? <IconLockOpen size={16} /> : <IconLock size={16} />}
-                          onClick={() =>
-                            confirm({
-                              title: p.encryptedOnly
-                                ? `Let ${p.username} work without encryption?`
-                                : `Only encrypted for ${p.username}?`,
-                              text: p.encryptedOnly
-                                ? "It may then register by UDP and TCP too, and its calls need no SRTP."
-                                : "It then works by TLS with SRTP only. If it is registered otherwise it is signed off.",
-                              action: p.encryptedOnly ? "Allow unencrypted" : "Only encrypted",
-                              onConfirm: () =>
-                                encrypt.mutate(
-                                  { id: p.id, encryptedOnly: !p.encryptedOnly },
-                                  { onSuccess: () => done("The phone was changed."), onError: failed },
-                                ),
-                            })
-                          }
-                        >
-                          {p.encryptedOnly ? "Allow unencrypted" : "Only encrypted"}
-                        </Menu.Item>
-                      )}
-                      {may("phone:delete") && (
-                        <Menu.Item
-                          color="red"
-                          leftSection={<IconTrash size={16} />}
-                          onClick={() =>
-                            confirm({
-                              title: `Delete ${p.username}?`,
-                              text: "The phone can no longer register or be called. Calls already made stay in the list.",
-                              action: "Delete",
-                              onConfirm: () =>
-                                remove.mutate(p.id, {
-                                  onSuccess: () => done("The phone was deleted."),
-                                  onError: failed,
-                                }),
-                            })
-                          }
-                        >
-                          Delete
-                        </Menu.Item>
-                      )}
-                    </Menu.Dropdown>
-                  </Menu>
-                )}
-              </Table.Td>
-            </Table.Tr>
-          ))}
-        </Table.Tbody>
-      </Table>
-    </Table.ScrollContainer>
+                </div>
+              ))}
+            </Table.Td>
+            <Table.Td ta="right">
+              {(may("phone:update") || may("phone:delete")) && (
+                <Menu position="bottom-end">
+                  <Menu.Target>
+                    <ActionIcon variant="subtle" color="gray" aria-label={`Actions for ${p.username}`}>
+                      <IconDots size={18} />
+                    </ActionIcon>
+                  </Menu.Target>
+                  <Menu.Dropdown>
+                    {may("phone:update") && (
+                      <Menu.Item
+                        leftSection={<IconKey size={16} />}
+                        onClick={() =>
+                          confirm({
+                            title: `New password for ${p.username}?`,
+                            text: "The old one stops working, and the phone is signed off until it has the new one.",
+                            action: "Make a new password",
+                            onConfirm: () =>
+                              renew.mutate(p.id, {
+                                onSuccess: (r) => onSecret({ username: p.username, password: r.password ?? "" }),
+                                onError: failed,
+                              }),
+                          })
+                        }
+                      >
+                        New password
+                      </Menu.Item>
+                    )}
+                    {may("phone:update") && (p.encryptedOnly || (server.data?.tlsPort ?? 0) > 0) && (
+                      <Menu.Item
+                        leftSection={p.encryptedOnly ? <IconLockOpen size={16} /> : <IconLock size={16} />}
+                        onClick={() =>
+                          confirm({
+                            title: p.encryptedOnly
+                              ? `Let ${p.username} work without encryption?`
+                              : `Only encrypted for ${p.username}?`,
+                            text: p.encryptedOnly
+                              ? "It may then register by UDP and TCP too, and its calls need no SRTP."
+                              : "It then works by TLS with SRTP only. If it is registered otherwise it is signed off.",
+                            action: p.encryptedOnly ? "Allow unencrypted" : "Only encrypted",
+                            onConfirm: () =>
+                              encrypt.mutate(
+                                { id: p.id, encryptedOnly: !p.encryptedOnly },
+                                { onSuccess: () => done("The phone was changed."), onError: failed },
+                              ),
+                          })
+                        }
+                      >
+                        {p.encryptedOnly ? "Allow unencrypted" : "Only encrypted"}
+                      </Menu.Item>
+                    )}
+                    {may("phone:delete") && (
+                      <Menu.Item
+                        color="red"
+                        leftSection={<IconTrash size={16} />}
+                        onClick={() =>
+                          confirm({
+                            title: `Delete ${p.username}?`,
+                            text: "The phone can no longer register or be called. Calls already made stay in the list.",
+                            action: "Delete",
+                            onConfirm: () =>
+                              remove.mutate(p.id, {
+                                onSuccess: () => done("The phone was deleted."),
+                                onError: failed,
+                              }),
+                          })
+                        }
+                      >
+                        Delete
+                      </Menu.Item>
+                    )}
+                  </Menu.Dropdown>
+                </Menu>
+              )}
+            </Table.Td>
+          </Table.Tr>
+        ))}
+      </Table.Tbody>
+    </Listing>
   );
 }
 
