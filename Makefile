@@ -80,8 +80,11 @@ test/e2e/node_modules/.installed: test/e2e/package-lock.json
 	cd test/e2e && npm ci --no-audit --no-fund
 	@touch $@
 
+bin/mockoidc: test/peers/mockoidc/main.go go.sum
+	$(GO) build -trimpath -o $@ ./test/peers/mockoidc
+
 .PHONY: e2e
-e2e: speech build test/e2e/node_modules/.installed ## the built binary, used in Chromium as a person would
+e2e: speech build bin/mockoidc test/e2e/node_modules/.installed ## the built binary, used in Chromium as a person would
 	cd test/e2e && npm test
 
 .PHONY: generate

@@ -45,6 +45,46 @@ test("a consent is recorded, found by its number, and withdrawn", async () => {
   await row.getByText(/^withdrawn/).waitFor();
 });
 
+test("a person's data is held, released, exported and erased with a certificate", async () => {
+  const { page } = ui;
+  await page.goto(`${server.base}/settings/retention`);
+  await page.getByRole("button", { name: "New hold" }).click();
+  const hold = page.getByRole("dialog", { name: "New legal hold" });
+  await hold.getByRole("combobox", { name: "What to keep" }).click();
+  await page.getByRole("option", { name: "A person" }).click();
+  await hold.getByLabel("Number or address").fill("+49 30 777");
+  await hold.getByRole("button", { name: "Hold", exact: true }).click();
+  await hold.getByText("Say why; it stays on record.").waitFor();
+  await hold.getByLabel("Reason").fill("Claim 7/26");
+  await hold.getByRole("button", { name: "Hold", exact: true }).click();
+  await page.getByRole("button", { name: "Release: Claim 7/26" }).click();
+  const release = page.getByRole("dialog", { name: "Release the hold?" });
+  await release.getByLabel("Reason").fill("Settled");
+  await release.getByRole("button", { name: "Release" }).click();
+  await page.getByText("Nothing is held.").waitFor();
+  await page.getByRole("switch", { name: "Released ones too" }).check();
+  await page.getByRole("cell", { name: /^released/ }).waitFor();
+
+  await page.getByLabel("Number or address").fill("+49 30 123456");
+  const [file] = await Promise.all([
+    page.waitForEvent("download"),
+    page.getByRole("button", { name: "Export everything" }).click(),
+  ]);
+  assert.equal(file.suggestedFilename(), "person.zip");
+  const erase = page.getByRole("button", { name: "Erase everything" });
+  assert.ok(await erase.isDisabled(), "it erases without a reason");
+  await page.getByLabel("Reason of an erasure").fill("Asked for by letter");
+  await erase.click();
+  await page.getByRole("button", { name: "Erase", exact: true }).click();
+  const row = page.getByRole("row", { name: /Asked for by letter/ });
+  const [certificate] = await Promise.all([
+    page.waitForEvent("download"),
+    row.getByRole("button", { name: "Certificate" }).click(),
+  ]);
+  assert.match(certificate.suggestedFilename(), /^erasure-.*\.json$/);
+  assert.deepEqual((await session.json("/consents")).items, [], "the person's consent is still there");
+});
+
 test("a project is made, changed and deleted", async () => {
   const { page } = ui;
   await page.goto(`${server.base}/settings/projects`);

@@ -32,10 +32,15 @@ export async function open(browser, options = {}) {
   return { context, page, problems };
 }
 
+/** Fills in the form for signing in, which is open. */
+export async function enter(page, { email, password }) {
+  await page.getByLabel("E-mail").fill(email);
+  await page.getByLabel("Password", { exact: false }).first().fill(password);
+  await page.getByRole("button", { name: "Sign in", exact: true }).click();
+}
+
 export async function signIn(page, base, owner) {
   await page.goto(`${base}/sign-in`);
-  await page.getByLabel("E-mail").fill(owner.email);
-  await page.getByLabel("Password", { exact: false }).first().fill(owner.password);
-  await page.getByRole("button", { name: "Sign in", exact: true }).click();
+  await enter(page, owner);
   await page.getByRole("heading", { name: "Overview" }).waitFor();
 }

@@ -33,8 +33,8 @@ async function freeUDP() {
   return port;
 }
 
-/** Starts `parley serve` and waits for the link that makes the owner. */
-export async function start() {
+/** Starts `parley serve` with more settings, and waits for the link that makes the owner. */
+export async function start(settings = {}) {
   const dir = await mkdtemp(join(tmpdir(), "parley-e2e-"));
   const http = await freeTCP();
   const rtp = 30_000 + Math.floor(Math.random() * 1000) * 20;
@@ -48,6 +48,7 @@ export async function start() {
       PARLEY_WEBRTC_ADDR: `127.0.0.1:${await freeUDP()}`,
       PARLEY_RTP_PORTS: `${rtp}-${rtp + 99}`,
       PARLEY_DATA_DIR: join(dir, "data"),
+      ...settings,
     },
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -119,4 +120,18 @@ export async function signedUp(server) {
     return r.json();
   };
   return { cookie, api, json };
+}
+
+/** Invites a person and accepts for them. */
+export async function member(server, session, { email, name, password, role }) {
+  const made = await session.api("POST", "/invitations", { email, role });
+  if (made.status !== 201) throw new Error(`invitation: ${made.status} ${await made.text()}`);
+  const { shownLink } = await made.json();
+  const token = new URL(shownLink).hash.replace("#token=", "");
+  const joined = await fetch(`${server.base}/api/v1/invitations/accept`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ token, name, password }),
+  });
+  if (!joined.ok) throw new Error(`accepting: ${joined.status} ${await joined.text()}`);
 }

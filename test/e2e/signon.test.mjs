@@ -1,7 +1,7 @@
 // Second factors as a person sets them up and uses them: an authenticator app, recovery codes, a passkey.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { launch, open, signIn } from "./browser.mjs";
+import { enter, launch, open, signIn } from "./browser.mjs";
 import { owner, signedUp, start } from "./server.mjs";
 import { totp } from "./totp.mjs";
 
@@ -39,11 +39,7 @@ async function signOut(page) {
   await page.getByRole("heading", { name: "Sign in" }).waitFor();
 }
 
-async function password(page) {
-  await page.getByLabel("E-mail").fill(owner.email);
-  await page.getByLabel("Password", { exact: false }).first().fill(owner.password);
-  await page.getByRole("button", { name: "Sign in", exact: true }).click();
-}
+const password = (page) => enter(page, owner);
 
 test("an authenticator app is set up by its code", async () => {
   const { page } = ui;

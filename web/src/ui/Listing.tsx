@@ -3,8 +3,14 @@ import { useMediaQuery } from "@mantine/hooks";
 import { useLayoutEffect, useRef } from "react";
 import css from "./listing.module.css";
 
+type Props = TableProps & {
+  minWidth: number;
+  /** The paper around it has no padding of its own. */
+  flush?: boolean;
+};
+
 /** A table that scrolls where it is too wide, and whose rows become cards on a phone. */
-export function Listing({ minWidth, children, ...props }: TableProps & { minWidth: number }) {
+export function Listing({ minWidth, flush, children, ...props }: Props) {
   const table = useRef<HTMLTableElement>(null);
   const phone = useMediaQuery("(max-width: 700px)", undefined, { getInitialValueInEffect: false });
   useLayoutEffect(() => {
@@ -12,7 +18,7 @@ export function Listing({ minWidth, children, ...props }: TableProps & { minWidt
   });
   return (
     <Table.ScrollContainer minWidth={phone ? 0 : minWidth}>
-      <Table ref={table} className={phone ? css.cards : undefined} {...props}>
+      <Table ref={table} className={phone ? css.cards : undefined} data-flush={flush || undefined} {...props}>
         {children}
       </Table>
     </Table.ScrollContainer>

@@ -35,6 +35,9 @@ export function when(iso: string | null | undefined, now = new Date()): string {
 export const since = (iso: string | null | undefined, now = new Date()) =>
   when(iso, now).replace(/^[TY]/, (c) => c.toLowerCase());
 
+/** "1 Nov". */
+export const day = (iso: string) => new Date(iso).toLocaleDateString([], { day: "numeric", month: "short" });
+
 /** "1 entry", "2 entries". */
 export const count = (n: number, one: string, many: string) => `${n.toLocaleString("en-GB")} ${n === 1 ? one : many}`;
 

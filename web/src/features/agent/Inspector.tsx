@@ -6,19 +6,17 @@ import {
   Checkbox,
   Group,
   NumberInput,
-  Paper,
   Select,
   Stack,
-  TagsInput,
   Text,
   Textarea,
   TextInput,
   Title,
 } from "@mantine/core";
-import { IconPlus, IconTrash, IconX } from "@tabler/icons-react";
+import { IconTrash, IconX } from "@tabler/icons-react";
 import type { FlowData, FlowIntent, FlowNodeData, Problem } from "../../api/types";
-import css from "./agent.module.css";
-import { type StepNode, unique } from "./graph";
+import type { StepNode } from "./graph";
+import { SpokenList } from "./Spoken";
 import { steps } from "./steps";
 
 type Props = {
@@ -119,63 +117,29 @@ export function Inspector({ node, flowData, problems, change, remove, close }: P
 }
 
 function Intents({ intents, change }: { intents: FlowIntent[]; change: (i: FlowIntent[]) => void }) {
-  const set = (at: number, part: Partial<FlowIntent>) =>
-    change(intents.map((x, i) => (i === at ? { ...x, ...part } : x)));
   return (
     <div>
       <Text size="sm" fw={500} mb={4}>
         What the caller may want
       </Text>
-      <Stack gap="xs">
-        {intents.map((intent, i) => (
-          <Paper key={intent.id} p="sm" className={css.intent}>
-            <Group gap="xs" wrap="nowrap" align="flex-end">
-              <TextInput
-                label="Called"
-                size="xs"
-                flex={1}
-                value={intent.label ?? ""}
-                placeholder={intent.id}
-                onChange={(e) => set(i, { label: e.currentTarget.value })}
-              />
-              <TextInput
-                label="Key"
-                size="xs"
-                w={52}
-                maxLength={1}
-                value={intent.key ?? ""}
-                onChange={(e) => set(i, { key: e.currentTarget.value })}
-              />
-              <ActionIcon
-                variant="subtle"
-                color="red"
-                onClick={() => change(intents.filter((_, j) => j !== i))}
-                aria-label={`Remove ${intent.label || intent.id}`}
-              >
-                <IconTrash size={16} />
-              </ActionIcon>
-            </Group>
-            <TagsInput
-              label="Ways of saying it"
-              size="xs"
-              mt={6}
-              value={intent.phrases}
-              onChange={(phrases) => set(i, { phrases })}
-              splitChars={[",", ";"]}
-            />
-          </Paper>
-        ))}
-        <Button
-          size="xs"
-          variant="default"
-          leftSection={<IconPlus size={14} />}
-          onClick={() =>
-            change([...intents, { id: unique("choice", new Set(intents.map((x) => x.id))), label: "", phrases: [] }])
-          }
-        >
-          Add a choice
-        </Button>
-      </Stack>
+      <SpokenList
+        items={intents}
+        change={change}
+        one="choice"
+        size="xs"
+        name={(intent) => intent.label ?? ""}
+        make={(id) => ({ id, label: "", phrases: [] })}
+        first={(intent, set) => (
+          <TextInput
+            label="Called"
+            size="xs"
+            flex={1}
+            value={intent.label ?? ""}
+            placeholder={intent.id}
+            onChange={(e) => set({ label: e.currentTarget.value })}
+          />
+        )}
+      />
     </div>
   );
 }

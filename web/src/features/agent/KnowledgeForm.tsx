@@ -3,7 +3,6 @@ import {
   Button,
   Group,
   NumberInput,
-  Paper,
   SimpleGrid,
   Stack,
   TagsInput,
@@ -12,13 +11,12 @@ import {
   TextInput,
   Title,
 } from "@mantine/core";
-import { IconPlus, IconTrash } from "@tabler/icons-react";
+import { IconTrash } from "@tabler/icons-react";
 import { useState } from "react";
 import type { Department, FlowData, Problem } from "../../api/types";
-import css from "./agent.module.css";
-import { unique } from "./graph";
 import { formatHours, readHours } from "./hours";
 import { about, Sheet } from "./Sheet";
+import { SpokenList } from "./Spoken";
 
 const days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] as const;
 const dayNames = {
@@ -143,60 +141,33 @@ function Hours(props: {
 }
 
 function Departments({ list, change }: { list: Department[]; change: (d: Department[]) => void }) {
-  const set = (at: number, part: Partial<Department>) => change(list.map((x, i) => (i === at ? { ...x, ...part } : x)));
   return (
-    <Stack gap="xs">
-      {list.map((d, i) => (
-        <Paper key={d.id} p="sm" className={css.intent}>
-          <Group gap="xs" align="flex-end" wrap="nowrap">
-            <TextInput label="Name" flex={2} value={d.name} onChange={(e) => set(i, { name: e.currentTarget.value })} />
-            <TextInput
-              label="Put through to"
-              flex={2}
-              value={d.target ?? ""}
-              onChange={(e) => set(i, { target: e.currentTarget.value })}
-            />
-            <TextInput
-              label="Key"
-              w={56}
-              maxLength={1}
-              value={d.key ?? ""}
-              onChange={(e) => set(i, { key: e.currentTarget.value })}
-            />
-            <ActionIcon
-              variant="subtle"
-              color="red"
-              size="lg"
-              onClick={() => change(list.filter((_, j) => j !== i))}
-              aria-label={`Remove ${d.name || d.id}`}
-            >
-              <IconTrash size={17} />
-            </ActionIcon>
-          </Group>
-          <TagsInput
-            label="Ways of saying it"
-            mt={6}
-            value={d.phrases ?? []}
-            onChange={(phrases) => set(i, { phrases })}
-          />
+    <SpokenList
+      items={list}
+      change={change}
+      one="department"
+      name={(d) => d.name}
+      make={(id) => ({ id, name: "" })}
+      first={(d, set) => (
+        <>
+          <TextInput label="Name" flex={2} value={d.name} onChange={(e) => set({ name: e.currentTarget.value })} />
           <TextInput
-            label="Said when nobody answers"
-            mt={6}
-            value={d.message ?? ""}
-            onChange={(e) => set(i, { message: e.currentTarget.value })}
+            label="Put through to"
+            flex={2}
+            value={d.target ?? ""}
+            onChange={(e) => set({ target: e.currentTarget.value })}
           />
-        </Paper>
-      ))}
-      <Button
-        variant="default"
-        size="xs"
-        w="fit-content"
-        leftSection={<IconPlus size={14} />}
-        onClick={() => change([...list, { id: unique("department", new Set(list.map((d) => d.id))), name: "" }])}
-      >
-        Add a department
-      </Button>
-    </Stack>
+        </>
+      )}
+      last={(d, set) => (
+        <TextInput
+          label="Said when nobody answers"
+          mt={6}
+          value={d.message ?? ""}
+          onChange={(e) => set({ message: e.currentTarget.value })}
+        />
+      )}
+    />
   );
 }
 

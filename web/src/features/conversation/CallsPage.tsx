@@ -157,7 +157,7 @@ function NoCalls({ filtered, clear }: { filtered: boolean; clear: () => void }) 
 export function CallTable({ calls }: { calls: Call[] }) {
   const navigate = useNavigate();
   return (
-    <Listing minWidth={320} horizontalSpacing="md">
+    <Listing flush minWidth={320} horizontalSpacing="md">
       <Table.Thead>
         <Table.Tr>
           <Table.Th>Caller</Table.Th>

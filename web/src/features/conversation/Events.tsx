@@ -45,7 +45,7 @@ export function Events({ id }: { id: string }) {
           }
           return (
             <Paper p={0} style={{ overflow: "hidden" }}>
-              <Listing minWidth={620} verticalSpacing={6} horizontalSpacing="md">
+              <Listing flush minWidth={620} verticalSpacing={6} horizontalSpacing="md">
                 <Table.Thead>
                   <Table.Tr>
                     <Table.Th w={90}>At</Table.Th>

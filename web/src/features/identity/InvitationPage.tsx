@@ -1,4 +1,4 @@
-import { Alert, Button, Group, Stack, Text, TextInput } from "@mantine/core";
+import { Alert, Button, Stack, Text, TextInput } from "@mantine/core";
 import { useForm } from "@mantine/form";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
@@ -97,17 +97,10 @@ function Join({ token, email }: { token: string; email: string }) {
   if (!me.data) {
     return (
       <Stack>
-        <Text size="sm">
-          You have an account with {email}. Sign in with it in another tab, then come back here and look again.
-        </Text>
-        <Group grow>
-          <Button component="a" href="/sign-in" target="_blank" rel="noreferrer">
-            Sign in
-          </Button>
-          <Button variant="default" onClick={() => me.refetch()} loading={me.isFetching}>
-            Look again
-          </Button>
-        </Group>
+        <Text size="sm">You have an account with {email}. Sign in with it, and you come back here.</Text>
+        <Button renderRoot={(p) => <Link {...p} to="/sign-in" search={{ next: "/invitation" }} />} fullWidth>
+          Sign in
+        </Button>
       </Stack>
     );
   }

@@ -1,6 +1,6 @@
 import { Group, Paper, Progress, SimpleGrid, Text } from "@mantine/core";
 import type { LimitsView } from "../../api/types";
-import { since } from "../../ui/format";
+import { day } from "../../ui/format";
 import { Page } from "../../ui/Page";
 import { Loaded } from "../../ui/states";
 import { amount, kinds, share } from "./limits";
@@ -40,7 +40,7 @@ function Meter({ kind, data }: { kind: (typeof kinds)[number]; data: LimitsView 
     <Paper p="md" component="section" aria-label={kind.label}>
       <Text size="sm" c="dimmed">
         {kind.label}
-        {kind.key === "minutes" && ` since ${since(data.monthStart)}`}
+        {kind.key === "minutes" && ` since ${day(data.monthStart)}`}
       </Text>
       <Group gap={6} align="baseline" mt={2}>
         <Text fz="1.7rem" fw={600} className="num" ff="heading">

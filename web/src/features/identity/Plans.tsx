@@ -3,8 +3,9 @@ import { IconPlus, IconStack2 } from "@tabler/icons-react";
 import { type FormEvent, useState } from "react";
 import type { Plan } from "../../api/types";
 import { Listing } from "../../ui/Listing";
-import { confirm, done, failed } from "../../ui/notify";
+import { done, failed } from "../../ui/notify";
 import { Page } from "../../ui/Page";
+import { RowActions } from "../../ui/RowActions";
 import { Empty, Loaded } from "../../ui/states";
 import { LimitInputs } from "./LimitFields";
 import { amount, fromFields, kinds, toFields } from "./limits";
@@ -51,31 +52,15 @@ export function PlansPage() {
                       <Table.Td fw={600}>{p.name}</Table.Td>
                       <Table.Td>{summary(p)}</Table.Td>
                       <Table.Td>
-                        <Group gap={4} justify="flex-end" wrap="nowrap">
-                          <Button size="xs" variant="subtle" onClick={() => setOpen(p)} aria-label={`Change ${p.name}`}>
-                            Change
-                          </Button>
-                          <Button
-                            size="xs"
-                            variant="subtle"
-                            color="red"
-                            aria-label={`Delete ${p.name}`}
-                            onClick={() =>
-                              confirm({
-                                title: `Delete the plan ${p.name}?`,
-                                text: "It goes only when no organisation has it.",
-                                action: "Delete",
-                                onConfirm: () =>
-                                  remove.mutate(p.id, {
-                                    onSuccess: () => done("The plan was deleted."),
-                                    onError: failed,
-                                  }),
-                              })
-                            }
-                          >
-                            Delete
-                          </Button>
-                        </Group>
+                        <RowActions
+                          name={p.name}
+                          change={() => setOpen(p)}
+                          remove={{
+                            text: "It goes only when no organisation has it.",
+                            run: () =>
+                              remove.mutate(p.id, { onSuccess: () => done("The plan was deleted."), onError: failed }),
+                          }}
+                        />
                       </Table.Td>
                     </Table.Tr>
                   ))}

@@ -4,8 +4,9 @@ import { useState } from "react";
 import type { Role } from "../../api/types";
 import { Editing } from "../../ui/Editing";
 import { Listing } from "../../ui/Listing";
-import { confirm, done, failed } from "../../ui/notify";
+import { done, failed } from "../../ui/notify";
 import { Page } from "../../ui/Page";
+import { RowActions } from "../../ui/RowActions";
 import { Loaded } from "../../ui/states";
 import { useMay } from "./api";
 import { Expansion } from "./PermissionPicker";
@@ -102,35 +103,23 @@ function RoleTable(props: { roles: Role[]; show: (r: Role) => void; edit: (r: Ro
               {r.expanded.length}
             </Table.Td>
             <Table.Td>
-              <Group gap={4} justify="flex-end" wrap="nowrap">
+              <RowActions
+                name={r.name}
+                change={!r.builtIn && may("role:update") ? () => props.edit(r) : undefined}
+                remove={
+                  !r.builtIn && may("role:delete")
+                    ? {
+                        text: "It goes only when nobody has it.",
+                        run: () =>
+                          remove.mutate(r.id, { onSuccess: () => done("The role was deleted."), onError: failed }),
+                      }
+                    : undefined
+                }
+              >
                 <Button size="xs" variant="subtle" onClick={() => props.show(r)} aria-label={`Show ${r.name}`}>
                   Show
                 </Button>
-                {!r.builtIn && may("role:update") && (
-                  <Button size="xs" variant="subtle" onClick={() => props.edit(r)} aria-label={`Change ${r.name}`}>
-                    Change
-                  </Button>
-                )}
-                {!r.builtIn && may("role:delete") && (
-                  <Button
-                    size="xs"
-                    variant="subtle"
-                    color="red"
-                    aria-label={`Delete ${r.name}`}
-                    onClick={() =>
-                      confirm({
-                        title: `Delete the role ${r.name}?`,
-                        text: "It goes only when nobody has it.",
-                        action: "Delete",
-                        onConfirm: () =>
-                          remove.mutate(r.id, { onSuccess: () => done("The role was deleted."), onError: failed }),
-                      })
-                    }
-                  >
-                    Delete
-                  </Button>
-                )}
-              </Group>
+              </RowActions>
             </Table.Td>
           </Table.Tr>
         ))}

@@ -25,7 +25,7 @@ import { Section } from "../../ui/Section";
 import { Loaded } from "../../ui/states";
 import { useMe } from "./api";
 import { LimitInputs } from "./LimitFields";
-import { amount, fromFields, kinds, toFields } from "./limits";
+import { fromFields, toFields } from "./limits";
 import {
   useImpersonate,
   usePlans,
@@ -177,12 +177,8 @@ function Settings({ o }: { o: SuperOrganisation }) {
       { onSuccess: () => done("Saved. It counts within a minute."), onError: failed },
     );
   };
-  const inForce = kinds.map(
-    ({ key, label }) =>
-      `${label} ${o.use[key] === null ? "–" : amount(key, o.use[key])} of ${o.limits[key] === undefined ? "any" : amount(key, o.limits[key])}`,
-  );
   return (
-    <Section title="Plan and limits" lead={inForce.join(" · ")}>
+    <Section title="Plan and limits" lead="Its own limits go before those of its plan.">
       <form onSubmit={submit}>
         <Stack>
           <Group grow align="flex-start">
@@ -202,10 +198,12 @@ function Settings({ o }: { o: SuperOrganisation }) {
               onChange={(v) => setPlan(v ?? "")}
             />
           </Group>
-          <Text size="sm" fw={500}>
-            Limits of its own, which go before the plan's
-          </Text>
-          <LimitInputs value={limits} onChange={setLimits} placeholder={planId ? "As the plan says" : "No limit"} />
+          <LimitInputs
+            value={limits}
+            use={o.use}
+            onChange={setLimits}
+            placeholder={planId ? "As the plan says" : "No limit"}
+          />
           <Group>
             <Button type="submit" loading={update.isPending} disabled={!name.trim()}>
               Save

@@ -1,120 +1,39 @@
-import { Button, Group, Modal, MultiSelect, Paper, Stack, Table, Textarea, TextInput } from "@mantine/core";
+import { Button, Group, MultiSelect, Stack, Textarea, TextInput } from "@mantine/core";
 import { useForm } from "@mantine/form";
-import { IconPlus, IconUsersGroup } from "@tabler/icons-react";
-import { useState } from "react";
+import { IconUsersGroup } from "@tabler/icons-react";
 import type { Team } from "../../api/types";
-import { type Begun, Editing } from "../../ui/Editing";
-import { Listing } from "../../ui/Listing";
-import { confirm, done, failed, refuse } from "../../ui/notify";
-import { Page } from "../../ui/Page";
-import { Empty, Loaded } from "../../ui/states";
+import type { Begun } from "../../ui/Editing";
+import { done, refuse } from "../../ui/notify";
 import { useMay } from "./api";
+import { NamedThings } from "./NamedThings";
 import { readTeam, useDeleteTeam, useMembers, useNames, useSaveTeam, useTeamMember, useTeams } from "./peopleApi";
 
 /** Teams: permissions such as call:read:team reach what belongs to them. */
 export function TeamsPage() {
-  const may = useMay();
-  const teams = useTeams();
-  const [open, setOpen] = useState<Team | "new" | null>(null);
-  const add = may("team:create") && (
-    <Button leftSection={<IconPlus size={16} />} onClick={() => setOpen("new")}>
-      New team
-    </Button>
-  );
+  const names = useNames();
+  const people = ({ members }: Team) =>
+    members.every((id) => names.has(id)) && members.length < 6
+      ? members.map((id) => names.get(id)).join(", ") || "Nobody"
+      : members.length;
   return (
-    <Page
+    <NamedThings
+      one="team"
       title="Teams"
       lead="People who work together. A role can be narrowed to what belongs to one's team."
-      actions={add}
-    >
-      <Paper p="md">
-        <Loaded query={teams}>
-          {(data) =>
-            data.items.length === 0 ? (
-              <Empty
-                icon={<IconUsersGroup size={22} />}
-                title="No teams yet"
-                text="Small organisations need none. Make one when not everybody should see every call."
-                action={add}
-              />
-            ) : (
-              <TeamTable teams={data.items} open={setOpen} />
-            )
-          }
-        </Loaded>
-      </Paper>
-      <Modal
-        opened={open !== null}
-        onClose={() => setOpen(null)}
-        title={open && open !== "new" ? `Team ${open.name}` : "New team"}
-      >
-        {open === "new" && <TeamForm close={() => setOpen(null)} />}
-        {open && open !== "new" && (
-          <Editing of={["team", open.id]} read={readTeam(open.id)}>
-            {(begun) => <TeamForm begun={begun} close={() => setOpen(null)} />}
-          </Editing>
-        )}
-      </Modal>
-    </Page>
-  );
-}
-
-function TeamTable({ teams, open }: { teams: Team[]; open: (t: Team) => void }) {
-  const may = useMay();
-  const names = useNames();
-  const remove = useDeleteTeam();
-  return (
-    <Listing minWidth={520}>
-      <Table.Thead>
-        <Table.Tr>
-          <Table.Th>Name</Table.Th>
-          <Table.Th>What for</Table.Th>
-          <Table.Th>People</Table.Th>
-          <Table.Th aria-label="Actions" />
-        </Table.Tr>
-      </Table.Thead>
-      <Table.Tbody>
-        {teams.map((t) => (
-          <Table.Tr key={t.id}>
-            <Table.Td fw={600}>{t.name}</Table.Td>
-            <Table.Td>{t.description || "–"}</Table.Td>
-            <Table.Td>
-              {t.members.every((id) => names.has(id)) && t.members.length < 6
-                ? t.members.map((id) => names.get(id)).join(", ") || "Nobody"
-                : t.members.length}
-            </Table.Td>
-            <Table.Td>
-              <Group gap={4} justify="flex-end" wrap="nowrap">
-                {may("team:update") && (
-                  <Button size="xs" variant="subtle" onClick={() => open(t)} aria-label={`Change ${t.name}`}>
-                    Change
-                  </Button>
-                )}
-                {may("team:delete") && (
-                  <Button
-                    size="xs"
-                    variant="subtle"
-                    color="red"
-                    aria-label={`Delete ${t.name}`}
-                    onClick={() =>
-                      confirm({
-                        title: `Delete ${t.name}?`,
-                        text: "Its people stay. What only the team could see is seen by those with a wider role.",
-                        action: "Delete",
-                        onConfirm: () =>
-                          remove.mutate(t.id, { onSuccess: () => done("The team was deleted."), onError: failed }),
-                      })
-                    }
-                  >
-                    Delete
-                  </Button>
-                )}
-              </Group>
-            </Table.Td>
-          </Table.Tr>
-        ))}
-      </Table.Tbody>
-    </Listing>
+      icon={<IconUsersGroup size={22} />}
+      empty={{
+        title: "No teams yet",
+        text: "Small organisations need none. Make one when not everybody should see every call.",
+      }}
+      query={useTeams()}
+      column={{ title: "People", of: people }}
+      remove={{
+        text: "Its people stay. What only the team could see is seen by those with a wider role.",
+        by: useDeleteTeam(),
+      }}
+      read={readTeam}
+      form={(close, begun) => <TeamForm begun={begun} close={close} />}
+    />
   );
 }
 

@@ -97,7 +97,7 @@ function PhoneTable({ phones, onSecret }: { phones: Phone[]; onSecret: (s: Secre
   const server = usePhoneServer();
   const may = useMay();
   return (
-    <Listing minWidth={640} horizontalSpacing="md">
+    <Listing flush minWidth={640} horizontalSpacing="md">
       <Table.Thead>
         <Table.Tr>
           <Table.Th>User name</Table.Th>

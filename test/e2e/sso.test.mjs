@@ -1,0 +1,103 @@
+// Single sign-on as an administrator sets it up and tests it, and as a colleague uses it, with a provider that nobody
+// here wrote (test/peers/mockoidc).
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { launch, open, signIn } from "./browser.mjs";
+import { member, owner, signedUp, start } from "./server.mjs";
+
+const jane = "jane.doe@example.com"; // whom the provider signs in
+let server;
+let session;
+let browser;
+let ui; // the owner's
+let provider;
+let config;
+
+before(async () => {
+  server = await start({ PARLEY_SSO_PRIVATE_NETWORKS: "true" });
+  session = await signedUp(server);
+  provider = spawn(fileURLToPath(new URL("../../bin/mockoidc", import.meta.url)), { stdio: ["pipe", "pipe", "inherit"] });
+  config = JSON.parse(
+    await new Promise((resolve, reject) => {
+      let text = "";
+      provider.stdout.on("data", (chunk) => {
+        text += chunk;
+        if (text.includes("\n")) resolve(text);
+      });
+      provider.once("error", reject);
+      provider.once("exit", (code) => reject(new Error(`the provider ended with ${code}`)));
+    }),
+  );
+  browser = await launch();
+  ui = await open(browser);
+  await signIn(ui.page, server.base, owner);
+});
+after(async () => {
+  await browser?.close();
+  provider?.stdin.end();
+  await server?.stop();
+});
+
+test("a connection is made and tested before people use it", async () => {
+  const { page } = ui;
+  await page.goto(`${server.base}/settings/sso`);
+  await page.getByRole("heading", { name: "No connections yet" }).waitFor();
+  await page.getByRole("button", { name: "New connection" }).first().click();
+  const dialog = page.getByRole("dialog", { name: "New connection" });
+  await dialog.getByLabel("Name").fill("City directory");
+  await dialog.getByLabel("Issuer").fill(`${config.issuer}/elsewhere`);
+  await dialog.getByLabel("Client ID").fill(config.clientId);
+  await dialog.getByRole("textbox", { name: "Client secret" }).fill(config.clientSecret);
+  await dialog.getByRole("button", { name: "Make the connection" }).click();
+  const test = page.getByRole("button", { name: "Test the connection" });
+  await test.click();
+  await page.getByRole("img", { name: "Bad" }).first().waitFor();
+  assert.equal(await page.getByRole("link", { name: /^Try to sign in/ }).count(), 0);
+
+  await page.getByRole("button", { name: "Change City directory" }).click();
+  const change = page.getByRole("dialog", { name: "City directory" });
+  await change.getByLabel("Issuer").fill(config.issuer);
+  await change.getByRole("button", { name: "Save" }).click();
+  await change.getByText(/give the client's secret there too/).waitFor(); // one provider's secret is not sent to another
+  await change.getByRole("textbox", { name: "Client secret" }).fill(config.clientSecret);
+  await change.getByRole("button", { name: "Save" }).click();
+  await change.waitFor({ state: "detached" });
+  await test.click();
+  const [trial] = await Promise.all([
+    page.context().waitForEvent("page"),
+    page.getByRole("link", { name: /^Try to sign in/ }).click(),
+  ]);
+  await trial.getByText(/domain is not verified/).waitFor();
+  await trial.close();
+  await page.getByRole("button", { name: "What came of it?" }).click();
+  await page.getByText(/^They would be refused: .*domain is not verified/).waitFor();
+});
+
+test("a colleague signs in with it, and their account there is known", async () => {
+  const { page } = ui;
+  await member(server, session, { email: jane, name: "Jane Doe", password: "copper kettle morning train", role: "viewer" });
+  await page.getByRole("switch", { name: "People may use it" }).click();
+  await page.getByText("in use", { exact: true }).waitFor();
+  const { here } = (await session.json("/sso/connections")).items[0];
+  const guest = await open(browser);
+  await guest.page.goto(here.startUrl);
+  await guest.page.getByRole("heading", { name: "Overview" }).waitFor();
+  await guest.page.getByRole("button", { name: /^Account of Jane Doe/ }).first().waitFor();
+  await guest.page.goto(`${server.base}/account`);
+  await guest.page.getByText("through single sign-on").first().waitFor();
+  assert.deepEqual(guest.problems, []);
+  await guest.context.close();
+
+  await page.reload();
+  const accounts = page.getByRole("table", { name: "Accounts at City directory" });
+  await accounts.getByRole("button", { name: "Forget the account of Jane Doe" }).click();
+  await page.getByRole("button", { name: "Forget it" }).click();
+  await accounts.waitFor({ state: "detached" });
+});
+
+test("nothing went wrong in the page", () => {
+  // What a form is refused for is an answer of 422, which the browser itself reports.
+  assert.deepEqual(ui.problems.filter((p) => !/status of 422/.test(p)), []);
+});
