@@ -1066,6 +1066,12 @@ type Agent struct {
 	LatestVersion int64     `json:"latestVersion"`
 	Name          string    `json:"name"`
 
+	// OwnerId Whose agent it is: who made it, or was given it; empty: nobody's
+	OwnerId string `json:"ownerId"`
+
+	// ProjectId Empty: of no project
+	ProjectId string `json:"projectId"`
+
 	// PublishedVersion The version that calls use, null before the first is published
 	PublishedVersion *int64 `json:"publishedVersion"`
 
@@ -1232,8 +1238,14 @@ type CallDetail struct {
 	Recording RecordingInfo          `json:"recording"`
 	StartedAt time.Time              `json:"startedAt"`
 	Status    CallDetailStatus       `json:"status"`
-	To        string                 `json:"to"`
-	Turns     int64                  `json:"turns"`
+
+	// TakenBy Whose phone it was put through to; empty: nobody's
+	TakenBy string `json:"takenBy"`
+	To      string `json:"to"`
+	Turns   int64  `json:"turns"`
+
+	// UserId Who placed it, or whose phone it came from; empty: nobody of the organisation
+	UserId string `json:"userId"`
 }
 
 // CallDetailChannel defines model for CallDetail.Channel.
@@ -1319,8 +1331,14 @@ type CallRecord struct {
 	Recording RecordingInfo          `json:"recording"`
 	StartedAt time.Time              `json:"startedAt"`
 	Status    CallRecordStatus       `json:"status"`
-	To        string                 `json:"to"`
-	Turns     int64                  `json:"turns"`
+
+	// TakenBy Whose phone it was put through to; empty: nobody's
+	TakenBy string `json:"takenBy"`
+	To      string `json:"to"`
+	Turns   int64  `json:"turns"`
+
+	// UserId Who placed it, or whose phone it came from; empty: nobody of the organisation
+	UserId string `json:"userId"`
 }
 
 // CallRecordChannel defines model for CallRecord.Channel.
@@ -1367,7 +1385,13 @@ type CallTurn struct {
 // ChangeAgentBody defines model for ChangeAgentBody.
 type ChangeAgentBody struct {
 	Name *string `json:"name,omitempty"`
-	Slug *string `json:"slug,omitempty"`
+
+	// OwnerId Whose agent it is; empty: nobody's
+	OwnerId *string `json:"ownerId,omitempty"`
+
+	// ProjectId Empty: of no project
+	ProjectId *string `json:"projectId,omitempty"`
+	Slug      *string `json:"slug,omitempty"`
 }
 
 // ConfirmInputBody defines model for ConfirmInputBody.
@@ -1438,6 +1462,10 @@ type CreateAgentBody struct {
 	Name       string     `json:"name"`
 	Note       *string    `json:"note,omitempty"`
 
+	// OwnerId Whose agent it is; left out: of whoever makes it; empty: nobody's
+	OwnerId   *string `json:"ownerId,omitempty"`
+	ProjectId *string `json:"projectId,omitempty"`
+
 	// Slug Name in addresses: sip:SLUG@host
 	Slug string `json:"slug"`
 }
@@ -1450,7 +1478,11 @@ type CreateInputBody struct {
 	EncryptedOnly *bool `json:"encryptedOnly,omitempty"`
 
 	// Password Left out, one is made
-	Password *string `json:"password,omitempty"`
+	Password  *string `json:"password,omitempty"`
+	ProjectId *string `json:"projectId,omitempty"`
+
+	// UserId Whose phone it is; empty or left out: nobody's, or yours where you may add only your own
+	UserId *string `json:"userId,omitempty"`
 
 	// Username What the phone registers as; unique on the server
 	Username string `json:"username"`
@@ -1947,14 +1979,6 @@ type ListOfRoleBody struct {
 	Next *string `json:"next"`
 }
 
-// ListOfStringBody defines model for ListOfStringBody.
-type ListOfStringBody struct {
-	Items *[]string `json:"items"`
-
-	// Next Cursor of the next page, null at the end
-	Next *string `json:"next"`
-}
-
 // ListOfSuperOrganisationBody defines model for ListOfSuperOrganisationBody.
 type ListOfSuperOrganisationBody struct {
 	Items *[]SuperOrganisation `json:"items"`
@@ -2441,6 +2465,17 @@ type Peaks struct {
 	DurationMs int64     `json:"durationMs"`
 }
 
+// PermissionsOutputBody defines model for PermissionsOutputBody.
+type PermissionsOutputBody struct {
+	Items *[]string `json:"items"`
+
+	// Narrowed Those of items that may be narrowed by a last part :own or :team
+	Narrowed *[]string `json:"narrowed"`
+
+	// Next Always null
+	Next *string `json:"next"`
+}
+
 // PersonExportInputBody defines model for PersonExportInputBody.
 type PersonExportInputBody struct {
 	Reason *string `json:"reason,omitempty"`
@@ -2462,8 +2497,14 @@ type Phone struct {
 	EncryptedOnly bool   `json:"encryptedOnly"`
 	Id            string `json:"id"`
 
+	// ProjectId Empty: of no project
+	ProjectId string `json:"projectId"`
+
 	// Registered Whether it can be called now
 	Registered bool `json:"registered"`
+
+	// UserId Whose phone it is; empty: nobody's
+	UserId string `json:"userId"`
 
 	// Username What the phone registers as, and is called by
 	Username string `json:"username"`
@@ -2591,7 +2632,10 @@ type Project struct {
 	Description string    `json:"description"`
 	Id          string    `json:"id"`
 	Name        string    `json:"name"`
-	UpdatedAt   time.Time `json:"updatedAt"`
+
+	// OwnerId Who made it; empty: not known
+	OwnerId   string    `json:"ownerId"`
+	UpdatedAt time.Time `json:"updatedAt"`
 }
 
 // Reception defines model for Reception.
@@ -2969,8 +3013,14 @@ type SecretBodyBody struct {
 	// Password The password that was made. It is shown once and cannot be had later
 	Password *string `json:"password,omitempty"`
 
+	// ProjectId Empty: of no project
+	ProjectId string `json:"projectId"`
+
 	// Registered Whether it can be called now
 	Registered bool `json:"registered"`
+
+	// UserId Whose phone it is; empty: nobody's
+	UserId string `json:"userId"`
 
 	// Username What the phone registers as, and is called by
 	Username string `json:"username"`
@@ -3390,6 +3440,12 @@ type UpdateInputBody struct {
 
 	// Password A new password; empty has one made. It ends the phone's registrations
 	Password *string `json:"password,omitempty"`
+
+	// ProjectId Empty: of no project
+	ProjectId *string `json:"projectId,omitempty"`
+
+	// UserId Whose phone it is; empty: nobody's
+	UserId *string `json:"userId,omitempty"`
 }
 
 // Use defines model for Use.
@@ -3451,6 +3507,9 @@ type ListAgentsParams struct {
 	// Cursor next of the page before
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 	Limit  *int64  `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// ProjectId Agents of this project only
+	ProjectId *string `form:"projectId,omitempty" json:"projectId,omitempty"`
 
 	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
@@ -3630,6 +3689,9 @@ type ListCallsParams struct {
 
 	// AgentId Id or slug of an agent
 	AgentId *string `form:"agentId,omitempty" json:"agentId,omitempty"`
+
+	// ProjectId Calls of the agents that belong to a project now
+	ProjectId *string `form:"projectId,omitempty" json:"projectId,omitempty"`
 
 	// Q Part of a number or name, or words that were said
 	Q *string `form:"q,omitempty" json:"q,omitempty"`
@@ -4055,6 +4117,9 @@ type ListPhonesParams struct {
 	// Cursor next of the page before
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 	Limit  *int64  `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// ProjectId Phones of this project only
+	ProjectId *string `form:"projectId,omitempty" json:"projectId,omitempty"`
 
 	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
@@ -4680,14 +4745,14 @@ type ClientInterface interface {
 	// Corresponds with GET /api/v1/agents/{id} (the `GetAgent` operationId).
 	GetAgent(ctx context.Context, id string, params *GetAgentParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// UpdateAgentWithBody Rename an agent
+	// UpdateAgentWithBody Rename an agent, or say whose it is
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /api/v1/agents/{id} (the `UpdateAgent` operationId).
 	UpdateAgentWithBody(ctx context.Context, id string, params *UpdateAgentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// UpdateAgent Rename an agent
+	// UpdateAgent Rename an agent, or say whose it is
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -6039,7 +6104,7 @@ func (c *Client) GetAgent(ctx context.Context, id string, params *GetAgentParams
 	return c.Client.Do(req)
 }
 
-// UpdateAgentWithBody Rename an agent
+// UpdateAgentWithBody Rename an agent, or say whose it is
 //
 // Takes any type of body and a specified content type.
 //
@@ -6056,7 +6121,7 @@ func (c *Client) UpdateAgentWithBody(ctx context.Context, id string, params *Upd
 	return c.Client.Do(req)
 }
 
-// UpdateAgent Rename an agent
+// UpdateAgent Rename an agent, or say whose it is
 //
 // Takes a body of the `application/json` content type.
 //
@@ -9383,6 +9448,18 @@ func NewListAgentsRequest(server string, params *ListAgentsParams) (*http.Reques
 
 		}
 
+		if params.ProjectId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "projectId", *params.ProjectId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if encoded := queryValues.Encode(); encoded != "" {
 			rawQueryFragments = append(rawQueryFragments, encoded)
 		}
@@ -10988,6 +11065,18 @@ func NewListCallsRequest(server string, params *ListCallsParams) (*http.Request,
 		if params.AgentId != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "agentId", *params.AgentId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.ProjectId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "projectId", *params.ProjectId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -14750,6 +14839,18 @@ func NewListPhonesRequest(server string, params *ListPhonesParams) (*http.Reques
 
 		}
 
+		if params.ProjectId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "projectId", *params.ProjectId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if encoded := queryValues.Encode(); encoded != "" {
 			rawQueryFragments = append(rawQueryFragments, encoded)
 		}
@@ -18093,14 +18194,14 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/v1/agents/{id} (the `GetAgent` operationId).
 	GetAgentWithResponse(ctx context.Context, id string, params *GetAgentParams, reqEditors ...RequestEditorFn) (*GetAgentResponse, error)
 
-	// UpdateAgentWithBodyWithResponse Rename an agent
+	// UpdateAgentWithBodyWithResponse Rename an agent, or say whose it is
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/agents/{id} (the `UpdateAgent` operationId).
 	UpdateAgentWithBodyWithResponse(ctx context.Context, id string, params *UpdateAgentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateAgentResponse, error)
 
-	// UpdateAgentWithResponse Rename an agent
+	// UpdateAgentWithResponse Rename an agent, or say whose it is
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -23934,7 +24035,7 @@ type ListPermissionsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *ListOfStringBody
+	JSON200 *PermissionsOutputBody
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Error
 	// Headers200 the parsed response headers for an HTTP 200 response
@@ -23942,7 +24043,7 @@ type ListPermissionsResponse struct {
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r ListPermissionsResponse) GetJSON200() *ListOfStringBody {
+func (r ListPermissionsResponse) GetJSON200() *PermissionsOutputBody {
 	return r.JSON200
 }
 
@@ -27323,7 +27424,7 @@ func (c *ClientWithResponses) GetAgentWithResponse(ctx context.Context, id strin
 	return ParseGetAgentResponse(rsp)
 }
 
-// UpdateAgentWithBodyWithResponse Rename an agent
+// UpdateAgentWithBodyWithResponse Rename an agent, or say whose it is
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -27336,7 +27437,7 @@ func (c *ClientWithResponses) UpdateAgentWithBodyWithResponse(ctx context.Contex
 	return ParseUpdateAgentResponse(rsp)
 }
 
-// UpdateAgentWithResponse Rename an agent
+// UpdateAgentWithResponse Rename an agent, or say whose it is
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -33358,7 +33459,7 @@ func ParseListPermissionsResponse(rsp *http.Response) (*ListPermissionsResponse,
 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest ListOfStringBody
+		var dest PermissionsOutputBody
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

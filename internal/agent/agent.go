@@ -70,6 +70,8 @@ type Agent struct {
 	Status           string    `json:"status" enum:"published,draft"`
 	PublishedVersion *int      `json:"publishedVersion" doc:"The version that calls use, null before the first is published"`
 	LatestVersion    int       `json:"latestVersion"`
+	OwnerID          string    `json:"ownerId" doc:"Whose agent it is: who made it, or was given it; empty: nobody's"`
+	ProjectID        string    `json:"projectId" doc:"Empty: of no project"`
 	CreatedAt        time.Time `json:"createdAt"`
 	UpdatedAt        time.Time `json:"updatedAt"`
 }

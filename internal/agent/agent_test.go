@@ -84,11 +84,11 @@ func TestSeedAndPublish(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		list, next, err := w.List(ctx, orgA, "", 1)
+		list, next, err := w.List(ctx, orgA, "", "", 1)
 		if err != nil || len(list) != 1 || next == "" || list[0].Slug != "front-desk" || list[0].Status != "published" {
 			t.Fatalf("first page: %+v %q %v", list, next, err)
 		}
-		list, next, err = w.List(ctx, orgA, next, 10)
+		list, next, err = w.List(ctx, orgA, "", next, 10)
 		if err != nil || len(list) != 1 || next != "" || list[0].Slug != "sim" || list[0].Kind != "prompt" {
 			t.Fatalf("second page: %+v %q %v", list, next, err)
 		}

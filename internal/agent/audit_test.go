@@ -34,7 +34,7 @@ func TestChangesAreAudited(t *testing.T) {
 		check(err)
 		_, err = w.Publish(ctx, orgA, a.ID, 2)
 		check(err)
-		_, err = w.Rename(ctx, orgA, a.ID, new("Two"), nil)
+		_, err = w.Update(ctx, orgA, a.ID, agent.Change{Name: new("Two")})
 		check(err)
 		check(w.Delete(ctx, orgA, a.ID))
 		var got []string

@@ -53,7 +53,15 @@ type createAgent struct {
 		Slug       string      `json:"slug" doc:"Name in addresses: sip:SLUG@host"`
 		Definition *Definition `json:"definition"`
 		Note       string      `json:"note,omitempty" maxLength:"500"`
+		OwnerID    *string     `json:"ownerId,omitempty" maxLength:"64" doc:"Whose agent it is; left out: of whoever makes it; empty: nobody's"`
+		ProjectID  string      `json:"projectId,omitempty" maxLength:"64"`
 	}
+}
+
+type listAgents struct {
+	Cursor    string `query:"cursor" maxLength:"100" doc:"next of the page before"`
+	Limit     int    `query:"limit" default:"50" minimum:"1" maximum:"200"`
+	ProjectID string `query:"projectId" maxLength:"64" doc:"Agents of this project only"`
 }
 
 type changeAgent struct {
@@ -61,6 +69,9 @@ type changeAgent struct {
 	Body struct {
 		Name *string `json:"name,omitempty"`
 		Slug *string `json:"slug,omitempty"`
+
+		OwnerID   *string `json:"ownerId,omitempty" maxLength:"64" doc:"Whose agent it is; empty: nobody's"`
+		ProjectID *string `json:"projectId,omitempty" maxLength:"64" doc:"Empty: of no project"`
 	}
 }
 
@@ -99,15 +110,21 @@ func matching(kind string, op huma.Operation) huma.Operation {
 	return op
 }
 
+// narrow lets an operation be used with ":own" and ":team".
+func narrow(op huma.Operation) huma.Operation {
+	op.Metadata["narrow"] = true
+	return op
+}
+
 // Routes adds the operations to api.
 func (s *Service) Routes(api huma.API) {
 	op := func(id, method, path, permission, summary string, status int) huma.Operation {
-		return operation(id, method, path, "agents", permission, summary, status)
+		return narrow(operation(id, method, path, "agents", permission, summary, status))
 	}
 	huma.Register(api, op("list-agents", "GET", "/api/v1/agents", "agent:read", "List agents", 200), s.httpList)
 	huma.Register(api, op("create-agent", "POST", "/api/v1/agents", "agent:create", "Create an agent with its first version", 201), s.httpCreate)
 	huma.Register(api, op("get-agent", "GET", "/api/v1/agents/{id}", "agent:read", "Get an agent, by id or slug", 200), s.httpGet)
-	huma.Register(api, matching("agent", op("update-agent", "PATCH", "/api/v1/agents/{id}", "agent:update", "Rename an agent", 200)), s.httpChange)
+	huma.Register(api, matching("agent", op("update-agent", "PATCH", "/api/v1/agents/{id}", "agent:update", "Rename an agent, or say whose it is", 200)), s.httpChange)
 	huma.Register(api, matching("agent", op("delete-agent", "DELETE", "/api/v1/agents/{id}", "agent:delete", "Delete an agent and its versions", http.StatusNoContent)), s.httpDelete)
 	huma.Register(api, op("list-agent-versions", "GET", "/api/v1/agents/{id}/versions", "agent:read", "List versions, newest first", 200), s.httpVersions)
 	huma.Register(api, matching("agent", op("create-agent-version", "POST", "/api/v1/agents/{id}/versions", "agent:update", "Add a version; calls use it once it is published", 201)), s.httpAddVersion)
@@ -127,12 +144,12 @@ func who(ctx context.Context) (identity.Principal, error) {
 	return p, nil
 }
 
-func (s *Service) httpList(ctx context.Context, in *page) (*items[Agent], error) {
+func (s *Service) httpList(ctx context.Context, in *listAgents) (*items[Agent], error) {
 	p, err := who(ctx)
 	if err != nil {
 		return nil, err
 	}
-	list, next, err := s.List(ctx, p.OrgID, in.Cursor, in.Limit)
+	list, next, err := s.List(ctx, p.OrgID, in.ProjectID, in.Cursor, in.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +161,14 @@ func (s *Service) httpCreate(ctx context.Context, in *createAgent) (*one[Agent],
 	if err != nil {
 		return nil, err
 	}
-	a, err := s.Create(ctx, p.OrgID, NewAgent{Name: in.Body.Name, Slug: in.Body.Slug, Definition: in.Body.Definition, Note: in.Body.Note, By: p.UserID})
+	if in.Body.OwnerID == nil {
+		in.Body.OwnerID = &p.UserID
+	}
+	owner, err := identity.ScopeOf(ctx).Owner(p, "body.ownerId", in.Body.OwnerID)
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.Create(ctx, p.OrgID, NewAgent{Owner: owner, ProjectID: in.Body.ProjectID, Name: in.Body.Name, Slug: in.Body.Slug, Definition: in.Body.Definition, Note: in.Body.Note, By: p.UserID})
 	return reply(a, err)
 }
 
@@ -168,7 +192,12 @@ func (s *Service) httpChange(ctx context.Context, in *changeAgent) (*one[Agent],
 	if err != nil {
 		return nil, err
 	}
-	return reply(s.Rename(ctx, p.OrgID, in.ID, in.Body.Name, in.Body.Slug))
+	if in.Body.OwnerID != nil {
+		if _, err := identity.ScopeOf(ctx).Owner(p, "body.ownerId", in.Body.OwnerID); err != nil {
+			return nil, err
+		}
+	}
+	return reply(s.Update(ctx, p.OrgID, in.ID, Change{Name: in.Body.Name, Slug: in.Body.Slug, OwnerID: in.Body.OwnerID, ProjectID: in.Body.ProjectID}))
 }
 
 func (s *Service) httpDelete(ctx context.Context, in *path) (*struct{}, error) {

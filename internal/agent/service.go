@@ -44,9 +44,11 @@ type Config struct {
 	LocalStatus func() (ok bool, message string)
 	// Quota is how many agents an organisation may have, nil for any number. It may be nil.
 	Quota func(ctx context.Context, orgID string) (*int64, error)
-	Rand  io.Reader // confirmation codes; default crypto/rand
-	Clock quartz.Clock
-	Log   *slog.Logger
+	// Assignable refuses a person or a project that is not the organisation's; "" is none. It may be nil.
+	Assignable func(ctx context.Context, orgID, userID, projectID string) error
+	Rand       io.Reader // confirmation codes; default crypto/rand
+	Clock      quartz.Clock
+	Log        *slog.Logger
 }
 
 // Service manages agents, models and appointments.
@@ -79,6 +81,8 @@ type NewAgent struct {
 	Definition *Definition
 	Note       string
 	By         string // user id
+	Owner      string // user id, "": nobody
+	ProjectID  string // "": of no project
 	Publish    bool
 }
 
@@ -98,9 +102,12 @@ func (s *Service) Create(ctx context.Context, orgID string, n NewAgent) (Agent, 
 	if err != nil {
 		return Agent{}, err
 	}
+	if err := s.assignable(ctx, orgID, n.Owner, n.ProjectID); err != nil {
+		return Agent{}, err
+	}
 	now := s.now()
 	row := &agentRow{ID: newID(), OrganisationID: orgID, Slug: n.Slug, Name: n.Name, Kind: n.Definition.Kind, LatestVersion: 1,
-		CreatedAt: now, UpdatedAt: now}
+		OwnerID: n.Owner, ProjectID: n.ProjectID, CreatedAt: now, UpdatedAt: now}
 	if n.Publish {
 		one := 1
 		row.PublishedVersion = &one
@@ -171,12 +178,15 @@ func (s *Service) Get(ctx context.Context, orgID, name string) (Agent, error) {
 	return out, err
 }
 
-// List gives a page of agents, oldest first, and the cursor of the next.
-func (s *Service) List(ctx context.Context, orgID, cursor string, limit int) ([]Agent, string, error) {
+// List gives a page of agents, oldest first, and the cursor of the next; of one project unless projectID is "".
+func (s *Service) List(ctx context.Context, orgID, projectID, cursor string, limit int) ([]Agent, string, error) {
 	var rows []agentRow
 	err := s.c.DB.ReadTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) error {
-		return tx.NewSelect().Model(&rows).Where("organisation_id = ?", orgID).Where("id > ?", cursor).
-			OrderExpr("id").Limit(int64(limit + 1)).Scan(ctx)
+		q := tx.NewSelect().Model(&rows).Where("organisation_id = ?", orgID).Where("id > ?", cursor)
+		if projectID != "" {
+			q = q.Where("project_id = ?", projectID)
+		}
+		return identity.ScopeOf(ctx).Where(q, "owner_id").OrderExpr("id").Limit(int64(limit + 1)).Scan(ctx)
 	})
 	if err != nil {
 		return nil, "", fmt.Errorf("list agents: %w", err)
@@ -193,8 +203,15 @@ func (s *Service) List(ctx context.Context, orgID, cursor string, limit int) ([]
 	return out, next, nil
 }
 
-// Rename changes an agent's name and slug; nil leaves one as it is.
-func (s *Service) Rename(ctx context.Context, orgID, id string, name, slug *string) (Agent, error) {
+// Change is what can be changed of an agent; nil leaves it as it is.
+type Change struct{ Name, Slug, OwnerID, ProjectID *string }
+
+// Update changes an agent's name and slug, whose it is and what project it belongs to.
+func (s *Service) Update(ctx context.Context, orgID, id string, c Change) (Agent, error) {
+	name, slug := c.Name, c.Slug
+	if err := s.assignable(ctx, orgID, value(c.OwnerID), value(c.ProjectID)); err != nil {
+		return Agent{}, err
+	}
 	if name != nil {
 		if err := checkName(*name); err != nil {
 			return Agent{}, err
@@ -212,8 +229,14 @@ func (s *Service) Rename(ctx context.Context, orgID, id string, name, slug *stri
 		if name != nil {
 			r.Name = *name
 		}
+		if c.OwnerID != nil {
+			r.OwnerID = *c.OwnerID
+		}
+		if c.ProjectID != nil {
+			r.ProjectID = *c.ProjectID
+		}
 		if slug != nil && *slug != r.Slug {
-			if _, err := oneAgent(ctx, tx, "slug = ?", *slug); err == nil {
+			if _, err := oneAgent(identity.Unscoped(ctx), tx, "slug = ?", *slug); err == nil {
 				return slugTaken(*slug)
 			} else if !fault.Is(err, fault.NotFound) {
 				return err

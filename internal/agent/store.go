@@ -9,6 +9,7 @@ import (
 
 	"github.com/uptrace/bun"
 
+	"github.com/parley-voice/parley/internal/identity"
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/fault"
 )
@@ -23,6 +24,8 @@ type agentRow struct {
 	Kind             string
 	PublishedVersion *int
 	LatestVersion    int
+	OwnerID          string
+	ProjectID        string
 	CreatedAt        int64
 	UpdatedAt        int64
 }
@@ -42,7 +45,7 @@ type versionRow struct {
 
 func (r *agentRow) agent() Agent {
 	a := Agent{ID: r.ID, Slug: r.Slug, Name: r.Name, Kind: r.Kind, Status: "draft", PublishedVersion: r.PublishedVersion,
-		LatestVersion: r.LatestVersion, CreatedAt: at(r.CreatedAt), UpdatedAt: at(r.UpdatedAt)}
+		LatestVersion: r.LatestVersion, OwnerID: r.OwnerID, ProjectID: r.ProjectID, CreatedAt: at(r.CreatedAt), UpdatedAt: at(r.UpdatedAt)}
 	if r.PublishedVersion != nil {
 		a.Status = "published"
 	}
@@ -70,9 +73,11 @@ func agentByName(ctx context.Context, tx *db.Tx, name string) (*agentRow, error)
 	return oneAgent(ctx, tx, "(id = ? OR slug = ?)", name, name)
 }
 
+// oneAgent finds an agent that ctx reaches.
 func oneAgent(ctx context.Context, tx *db.Tx, where string, args ...any) (*agentRow, error) {
 	var r agentRow
-	err := tx.NewSelect().Model(&r).Where("organisation_id = ?", tx.OrgID()).Where(where, args...).Limit(1).Scan(ctx)
+	q := tx.NewSelect().Model(&r).Where("organisation_id = ?", tx.OrgID()).Where(where, args...)
+	err := identity.ScopeOf(ctx).Where(q, "owner_id").Limit(1).Scan(ctx)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fault.New(fault.NotFound, "there is no agent %q", args[0])
 	}

@@ -109,4 +109,6 @@ func (nobody) Session(context.Context, string) (identity.Principal, error) {
 }
 
 // Still implements gateway.Authenticator.
-func (nobody) Still(context.Context, identity.Principal) error { return errors.New("no sign-in") }
+func (nobody) Still(context.Context, identity.Principal) (identity.Principal, error) {
+	return identity.Principal{}, errors.New("no sign-in")
+}

@@ -236,7 +236,7 @@ func (a *App) buildContexts(context.Context) (err error) {
 		DB: a.db, Sealer: a.key, Clock: a.clock, Log: a.log,
 		Prober:      openai.Prober{Config: openai.Config{Clock: a.clock, Log: a.log}},
 		LocalStatus: func() (bool, string) { s := a.local.Check(); return s.OK(), s.String() },
-		Quota:       a.agentQuota,
+		Quota:       a.agentQuota, Assignable: a.assignable,
 	})
 	outbox, err := a.startMail()
 	if err != nil {
@@ -254,7 +254,7 @@ func (a *App) buildContexts(context.Context) (err error) {
 	a.onStop("identity", func(context.Context) error { a.identity.Close(); return nil })
 	a.buildSSO()
 	a.phones = telephony.New(telephony.Config{
-		DB: a.db, Sealer: a.key.Box("phones"), Realm: a.cfg.SIPDomain, Clock: a.clock, Log: a.log, Quota: a.phoneQuota, Standing: a.standing, Server: a.phoneServer,
+		DB: a.db, Sealer: a.key.Box("phones"), Realm: a.cfg.SIPDomain, Clock: a.clock, Log: a.log, Quota: a.phoneQuota, Standing: a.standing, Assignable: a.assignable, Server: a.phoneServer,
 		Registrations: func() telephony.Registrations {
 			if a.sip == nil {
 				return nil
@@ -285,7 +285,7 @@ func (a *App) startMedia(context.Context) error {
 
 func (a *App) startRecords(ctx context.Context) (err error) {
 	a.records, err = conversation.New(conversation.Config{
-		DB: a.db, Blobs: a.blobs, Key: a.key, DataDir: a.cfg.DataDir, Live: a.bus, Search: a.search, Calls: a.calls, Dialer: a.calls,
+		DB: a.db, Blobs: a.blobs, Key: a.key, DataDir: a.cfg.DataDir, Live: a.bus, Search: a.search, Agents: a.agents, Calls: a.calls, Dialer: a.calls,
 		Clock: a.clock, Log: a.log, Registry: a.reg,
 	})
 	if err != nil {
@@ -307,7 +307,7 @@ func (a *App) startRecords(ctx context.Context) (err error) {
 	if err := a.startKeys(); err != nil {
 		return err
 	}
-	if err := a.followIdentity(ctx); err != nil {
+	if err := errors.Join(a.followIdentity(ctx), a.followProjects(ctx)); err != nil {
 		return err
 	}
 	if err := a.startTrails(ctx); err != nil {
@@ -399,7 +399,7 @@ func settingProblem(setting, value string, err error) error {
 }
 
 func (a *App) startWeb(ctx context.Context) (err error) {
-	a.hub = gateway.NewHub(a.identity, a.clock, a.log)
+	a.hub = gateway.NewHub(a.identity, a.agents.OwnedBy, a.clock, a.log)
 	a.feed = &feed{hub: a.hub, bus: a.bus, calls: a.calls, clock: a.clock, log: a.log}
 	if err := a.feed.start(ctx); err != nil {
 		return err

@@ -180,7 +180,7 @@ func TestPhoneCallsPhone(t *testing.T) {
 	hangUp(t, other)
 	over(t, caller, "the caller's call")
 	call, _ := r.ended()
-	if call.AgentID != "" || call.To != "desk" || call.EndedBy != "operator" || len(call.Legs) != 2 || call.Codec == "" {
+	if call.AgentID != "" || call.To != "desk" || call.TakenBy != "desks-person" || call.EndedBy != "operator" || len(call.Legs) != 2 || call.Codec == "" {
 		t.Errorf("record: %+v", call)
 	}
 }

@@ -77,7 +77,7 @@ func (c *calls) accept(ctx context.Context, leg media.Leg) {
 		c.refuse(leg, causeOf(err))
 		return
 	}
-	rec, err := c.begin(ctx, leg, snap, conversation.StatusRinging, nil)
+	rec, err := c.begin(ctx, leg, snap, conversation.StatusRinging, "", nil)
 	if err != nil {
 		c.log.Warn("call refused", "to", info.To, "reason", err)
 		c.refuse(leg, causeOf(err))
@@ -112,8 +112,9 @@ func (c *calls) find(ctx context.Context, info media.LegInfo) (*agent.Snapshot, 
 	return c.agents.ResolveSlug(ctx, slug)
 }
 
-// begin takes a place among the running calls, if the organisation's plan has one left, and opens the record.
-func (c *calls) begin(ctx context.Context, leg media.Leg, snap *agent.Snapshot, status conversation.Status, meta map[string]any) (*conversation.Call, error) {
+// begin takes a place among the running calls, if the organisation's plan has one left, and opens the record. by is the
+// person who places the call; "" is whoever has the phone that it comes from.
+func (c *calls) begin(ctx context.Context, leg media.Leg, snap *agent.Snapshot, status conversation.Status, by string, meta map[string]any) (*conversation.Call, error) {
 	info := leg.Info()
 	id := uuid.Must(uuid.NewV7()).String()
 	may, err := c.plan.admit(ctx, snap.OrgID)
@@ -135,10 +136,13 @@ func (c *calls) begin(ctx context.Context, leg media.Leg, snap *agent.Snapshot, 
 	c.live[id] = &liveCall{id: id, org: snap.OrgID, agentID: snap.AgentID, leg: leg}
 	c.wg.Add(1)
 	c.mu.Unlock()
+	if phone := info.Params["phone"]; by == "" && phone != "" {
+		by = c.personOf(ctx, snap.OrgID, phone)
+	}
 	rec, err := c.records.Begin(ctx, conversation.NewCall{
 		ID: id, OrgID: snap.OrgID, Channel: string(info.Kind), Direction: string(info.Direction), From: info.From, FromName: info.FromName,
 		To: info.To, AgentID: snap.AgentID, AgentSlug: snap.Slug, AgentName: snap.Name, AgentVersion: snap.Version,
-		ExternalID: info.External, Remote: info.Remote, Status: status, Metadata: meta,
+		UserID: by, ExternalID: info.External, Remote: info.Remote, Status: status, Metadata: meta,
 		NoRecording: may.noRecord,
 	})
 	if err != nil {
@@ -159,6 +163,16 @@ func (c *calls) counted(err error) error {
 		c.metrics.refused.WithLabelValues(string(fault.CodeOf(err))).Inc()
 	}
 	return err
+}
+
+// personOf gives whose phone it is, "" when it is nobody's. A call is held all the same when that cannot be found out: it is
+// then nobody's own.
+func (c *calls) personOf(ctx context.Context, orgID, username string) string {
+	person, err := c.phones.PersonOf(ctx, orgID, username)
+	if err != nil {
+		c.log.Warn("whose phone it is could not be found out; the call is nobody's own", "phone", username, "error", err)
+	}
+	return person
 }
 
 // running is how many calls of an organisation this process carries.
@@ -328,7 +342,7 @@ func (c *calls) PlaceCall(ctx context.Context, r conversation.OutboundRequest) (
 		return "", err
 	}
 	// The call outlives the request that asked for it.
-	ctx = context.WithoutCancel(ctx)
+	ctx = identity.Unscoped(context.WithoutCancel(ctx))
 	// Before it rings at the far end; begin asks again.
 	if may, err := c.plan.admit(ctx, r.OrgID); err != nil {
 		return "", c.counted(err)
@@ -342,7 +356,7 @@ func (c *calls) PlaceCall(ctx context.Context, r conversation.OutboundRequest) (
 	if err != nil {
 		return "", err
 	}
-	rec, err := c.begin(ctx, leg, snap, conversation.StatusRinging, r.Metadata)
+	rec, err := c.begin(ctx, leg, snap, conversation.StatusRinging, r.UserID, r.Metadata)
 	if err != nil {
 		c.refuse(leg, causeOf(err))
 		return "", err

@@ -118,7 +118,7 @@ func serveSIP(t *testing.T, c sip.Config) *sip.Server {
 
 func (r *exchangeRig) phone(org, name string) {
 	r.t.Helper()
-	if _, _, err := r.phones.Create(r.t.Context(), org, telephony.NewPhone{Username: name}); err != nil {
+	if _, _, err := r.phones.Create(r.t.Context(), org, telephony.NewPhone{Username: name, UserID: name + "s-person"}); err != nil {
 		r.t.Fatal(err)
 	}
 }

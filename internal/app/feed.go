@@ -8,6 +8,7 @@ import (
 
 	"github.com/coder/quartz"
 
+	"github.com/parley-voice/parley/internal/event"
 	"github.com/parley-voice/parley/internal/gateway"
 	"github.com/parley-voice/parley/internal/platform/bus"
 )
@@ -56,6 +57,10 @@ func (f *feed) start(ctx context.Context) error {
 
 func (f *feed) take(m bus.Msg) {
 	e := gateway.Event{ID: m.Seq, At: m.At, Data: m.Data, Room: "call:" + m.Key}
+	var of event.CallOf
+	if json.Unmarshal(m.Data, &of) == nil {
+		e.Agent, e.People = of.AgentID, []string{of.UserID, of.TakenBy}
+	}
 	switch m.Type {
 	case "call.started", "call.ended", "call.status", "call.error":
 		e.Type = "call:" + m.Type[len("call."):]

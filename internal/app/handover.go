@@ -189,6 +189,9 @@ func (h *handover) connect(ctx context.Context, cancel context.CancelFunc, targe
 	if err == nil && !h.give(b) {
 		err = fault.New(fault.NotPossible, "the call ended before the other side answered")
 	}
+	if err == nil {
+		h.rec.SetTakenBy(h.c.personOf(ctx, h.rec.OrgID(), target))
+	}
 	if err != nil {
 		h.c.refuse(other, media.Cause{By: "system", Code: "cancelled", Text: "the caller is no longer there"})
 		if b != nil {

@@ -44,7 +44,7 @@ func (t *talk) Routes(api huma.API) {
 		OperationID: "talk-to-agent", Method: http.MethodPost, Path: "/api/v1/agents/{id}/talk", Summary: "Call an agent from the browser (WebRTC)",
 		Description:   "The data channel `parley` carries JSON both ways: `{\"type\":\"text\",\"text\":…}` and `{\"type\":\"dtmf\",\"digit\":…}` to the agent, `{\"type\":\"entry\",\"entry\":…}` from it.",
 		Tags:          []string{"Calls"},
-		DefaultStatus: http.StatusCreated, Metadata: map[string]any{"permission": "call:create"},
+		DefaultStatus: http.StatusCreated, Metadata: map[string]any{"permission": "call:create", "narrow": true},
 	}, t.offer)
 }
 
@@ -56,6 +56,9 @@ func (t *talk) offer(ctx context.Context, in *talkInput) (*talkOutput, error) {
 	server := t.webrtc()
 	if server == nil {
 		return nil, fault.New(fault.Unavailable, "browser calls are off (webrtc-addr); turn them on or call by SIP")
+	}
+	if err := t.agents.Reach(ctx, p.OrgID, in.ID); err != nil {
+		return nil, err
 	}
 	snap, err := t.agents.Published(ctx, p.OrgID, in.ID)
 	if in.Body.Version > 0 {
@@ -69,14 +72,14 @@ func (t *talk) offer(ctx context.Context, in *talkInput) (*talkOutput, error) {
 		return nil, err
 	}
 	// The call outlives the request.
-	ctx = context.WithoutCancel(ctx)
+	ctx = identity.Unscoped(context.WithoutCancel(ctx))
 	answer, leg, err := server.Offer(ctx, webrtc.OfferRequest{
 		SDP: in.Body.SDP, AgentSlug: snap.Slug, From: account.User.Email, FromName: account.User.Name, Codecs: in.Body.Codecs,
 	})
 	if err != nil {
 		return nil, err
 	}
-	rec, err := t.calls.begin(ctx, leg, snap, conversation.StatusRinging, nil)
+	rec, err := t.calls.begin(ctx, leg, snap, conversation.StatusRinging, p.UserID, nil)
 	if err != nil {
 		t.calls.refuse(leg, media.Cause{By: "system", Code: "overloaded", Text: err.Error()})
 		return nil, err

@@ -17,6 +17,7 @@ import (
 type operation struct {
 	id, method, path string
 	public           bool
+	area             string     // of its permission
 	query            []schemaAt // by name
 	body             schema     // nil: none
 }
@@ -56,6 +57,7 @@ func readDocument(t *testing.T, c *client) *document {
 	for path, methods := range raw.Paths {
 		for method, o := range methods {
 			op := operation{id: o.OperationID, method: strings.ToUpper(method), path: path, public: o.Permission == ""}
+			op.area, _, _ = strings.Cut(o.Permission, ":")
 			for _, p := range o.Parameters {
 				if p.In == "query" {
 					op.query = append(op.query, schemaAt{p.Name, p.Schema})

@@ -14,6 +14,12 @@ import (
 	"github.com/parley-voice/parley/internal/platform/fault"
 )
 
+// narrow lets an operation be used with ":own" and ":team": what one did oneself, or the people of one's teams.
+func narrow(o huma.Operation) huma.Operation {
+	o.Metadata["narrow"] = true
+	return o
+}
+
 func op(id, method, path, permission, summary string) huma.Operation {
 	return huma.Operation{OperationID: id, Method: method, Path: "/api/v1" + path, Summary: summary, Tags: []string{"Compliance"},
 		Metadata: map[string]any{"permission": permission}}
@@ -36,9 +42,9 @@ func created(o huma.Operation, status int) huma.Operation {
 
 // Routes adds this context's operations.
 func (s *Service) Routes(api huma.API) {
-	huma.Register(api, op("list-audit-entries", http.MethodGet, "/audit", "audit:read", "The audit trail, newest first"), s.entriesOp)
-	huma.Register(api, download(op("export-audit", http.MethodGet, "/audit/export", "audit:read",
-		"The audit trail as a file: without filters a whole chain that parley audit verify proves offline"), "application/x-ndjson", "text/csv"), s.exportOp)
+	huma.Register(api, narrow(op("list-audit-entries", http.MethodGet, "/audit", "audit:read", "The audit trail, newest first")), s.entriesOp)
+	huma.Register(api, narrow(download(op("export-audit", http.MethodGet, "/audit/export", "audit:read",
+		"The audit trail as a file: without filters a whole chain that parley audit verify proves offline"), "application/x-ndjson", "text/csv")), s.exportOp)
 	huma.Register(api, op("verify-audit", http.MethodGet, "/audit/verify", "audit:read", "Is the audit trail whole and unchanged?"), s.stateOp)
 	huma.Register(api, op("get-audit-keys", http.MethodGet, "/audit/keys", "audit:read", "The public keys that signed the audit trail, as a JWK set"), s.keysOp)
 	huma.Register(api, op("list-platform-log", http.MethodGet, "/super/audit", "super:read", "The installation's own log, newest first"), s.platformOp)
@@ -178,7 +184,7 @@ func (s *Service) exportOp(ctx context.Context, in *auditExportInput) (*huma.Str
 	switch {
 	case in.Format == "csv":
 		return s.stream("text/csv; charset=utf-8", name+".csv", func(ctx context.Context, w io.Writer) error { return s.ExportTable(ctx, p.OrgID, f, w) }), nil
-	case f.empty():
+	case f.empty() && identity.ScopeOf(ctx).All():
 		return s.stream("application/x-ndjson", name+".ndjson", func(ctx context.Context, w io.Writer) error { return s.Export(ctx, p.OrgID, w) }), nil
 	}
 	return s.stream("application/x-ndjson", name+"-part.ndjson", func(ctx context.Context, w io.Writer) error { return s.ExportPart(ctx, p.OrgID, f, w) }), nil

@@ -13,6 +13,7 @@ import (
 
 	"github.com/uptrace/bun"
 
+	"github.com/parley-voice/parley/internal/identity"
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/fault"
 )
@@ -55,7 +56,7 @@ func (f *AuditFilter) where(q *bun.SelectQuery) *bun.SelectQuery {
 	return q
 }
 
-// Entries gives a page of a chain's entries, newest first, and the cursor of the next.
+// Entries gives a page of a chain's entries, of what people in ctx's reach did, newest first, and the cursor of the next.
 func (s *Service) Entries(ctx context.Context, org string, f AuditFilter, cursor string, limit int) ([]AuditEntry, string, error) {
 	before := int64(0)
 	if cursor != "" {
@@ -68,6 +69,7 @@ func (s *Service) Entries(ctx context.Context, org string, f AuditFilter, cursor
 	var rows []entryRow
 	err := c.read(ctx, "read the platform log", func(ctx context.Context, tx *db.Tx) error {
 		q := f.where(tx.NewSelect().Model(&rows).ModelTableExpr("? AS e", bun.Ident(c.table("audit_entries"))).Where("e.organisation_id = ?", org))
+		q = identity.ScopeOf(ctx).Where(q, "e.actor_id")
 		if before > 0 {
 			q = q.Where("e.seq < ?", before)
 		}

@@ -54,6 +54,8 @@ type NewCall struct {
 	AgentName    string
 	AgentVersion int
 	ExternalID   string // the carrier's own id
+	UserID       string // who places it, or whose phone it comes from
+	TakenBy      string // whose phone is called
 	Remote       string // network address of the signalling peer
 	Status       Status // StatusQueued when empty
 	NoRecording  bool
@@ -118,6 +120,8 @@ type CallRecord struct {
 	AgentSlug    string         `json:"agentSlug"`
 	AgentName    string         `json:"agentName"`
 	AgentVersion int            `json:"agentVersion"`
+	UserID       string         `json:"userId" doc:"Who placed it, or whose phone it came from; empty: nobody of the organisation"`
+	TakenBy      string         `json:"takenBy" doc:"Whose phone it was put through to; empty: nobody's"`
 	ExternalID   string         `json:"externalId" doc:"The carrier's own id: SIP Call-ID, Twilio CallSid"`
 	StartedAt    time.Time      `json:"startedAt"`
 	AnsweredAt   *time.Time     `json:"answeredAt"`

@@ -24,7 +24,7 @@ const dialTimeout = 10 * time.Second
 
 func op(id, method, path, permission, summary string) huma.Operation {
 	return huma.Operation{OperationID: id, Method: method, Path: "/api/v1" + path, Summary: summary, Tags: []string{"Calls"},
-		Metadata: map[string]any{"permission": permission}}
+		Metadata: map[string]any{"permission": permission, "narrow": true}}
 }
 
 // sensitive has the gateway note who reads it.
@@ -67,6 +67,7 @@ type listInput struct {
 	Direction string    `query:"direction" enum:"inbound,outbound"`
 	Channel   string    `query:"channel" enum:"sip,webrtc,twilio"`
 	AgentID   string    `query:"agentId" maxLength:"100" doc:"Id or slug of an agent"`
+	ProjectID string    `query:"projectId" maxLength:"64" doc:"Calls of the agents that belong to a project now"`
 	Q         string    `query:"q" maxLength:"200" doc:"Part of a number or name, or words that were said"`
 	From      time.Time `query:"from" doc:"Calls that began at this time or later"`
 	To        time.Time `query:"to" doc:"Calls that began before this time"`
@@ -88,7 +89,7 @@ func (s *Service) listOp(ctx context.Context, in *listInput) (*body[callPage], e
 		return nil, fault.Field("query.to", "The end of the time range must be after its beginning.")
 	}
 	items, next, err := s.List(ctx, org, ListQuery{Status: in.Status, Direction: in.Direction, Channel: in.Channel,
-		AgentID: in.AgentID, Text: in.Q, From: in.From, To: in.To, Cursor: in.Cursor, Limit: in.Limit})
+		AgentID: in.AgentID, ProjectID: in.ProjectID, Text: in.Q, From: in.From, To: in.To, Cursor: in.Cursor, Limit: in.Limit})
 	if err != nil {
 		return nil, err
 	}
@@ -137,6 +138,11 @@ func (s *Service) outboundOp(ctx context.Context, in *outboundInput) (*body[Call
 	}
 	if s.dialer == nil {
 		return nil, fault.New(fault.Unavailable, "This process places no calls; ask one with the media role.")
+	}
+	if s.agents != nil {
+		if err := s.agents.Reach(ctx, org, in.Body.Agent); err != nil {
+			return nil, err
+		}
 	}
 	p, _ := identity.From(ctx)
 	dial, cancel := context.WithTimeout(ctx, dialTimeout)

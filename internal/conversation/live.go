@@ -161,7 +161,7 @@ func (c *Call) move(s Status) bool {
 
 // tell publishes the status to those who watch and has the row saved.
 func (c *Call) tell(s Status) {
-	c.s.live.PublishLive(c.org, event.CallStatus{CallID: c.id, Status: string(s), At: c.s.clock.Now().UnixMilli()})
+	c.s.live.PublishLive(c.org, event.CallStatus{CallOf: c.of(), CallID: c.id, Status: string(s), At: c.s.clock.Now().UnixMilli()})
 	c.s.saver.mark(c)
 }
 
@@ -203,6 +203,14 @@ func (c *Call) SetAgent(id, slug, name string, version int) {
 	c.state.mu.Lock()
 	r := &c.state.row
 	r.AgentID, r.AgentSlug, r.AgentName, r.AgentVersion = id, slug, clip(name, maxNameBytes), version
+	c.state.mu.Unlock()
+	c.s.saver.mark(c)
+}
+
+// SetTakenBy says to whose phone the call was put through. Where it came from nobody of ours it is their call.
+func (c *Call) SetTakenBy(userID string) {
+	c.state.mu.Lock()
+	c.state.row.TakenBy = userID
 	c.state.mu.Unlock()
 	c.s.saver.mark(c)
 }

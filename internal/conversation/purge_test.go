@@ -169,7 +169,7 @@ func TestPurgeGoesOn(t *testing.T) {
 		}
 		r.blobs.setFail(nil)
 		// It died after the files went and before the rows did.
-		row, err := findCall(r.ctx(), r.d, orgA, id)
+		row, err := findCall(r.ctx(), r.d, orgA, id, reach{})
 		must(t, err)
 		must(t, r.blobs.Delete(r.ctx(), row.RecKey))
 		if n, err := r.Purge(r.ctx(), orgA, classRecordings, later, nobody); err != nil || n[classRecordings] != 1 {

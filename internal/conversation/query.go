@@ -54,6 +54,7 @@ func parseCursor(s string) (c cursor, err error) {
 // ListQuery asks for calls, newest first. Empty fields do not filter.
 type ListQuery struct {
 	Status, Direction, Channel, AgentID string
+	ProjectID                           string
 	From, To                            time.Time
 	Text                                string // part of a number or name, or words that were said
 	Cursor                              string
@@ -68,6 +69,14 @@ func (s *Service) List(ctx context.Context, org string, q ListQuery) ([]CallReco
 	}
 	cq := callQuery{Status: q.Status, Direction: q.Direction, Channel: q.Channel, AgentID: q.AgentID, From: q.From, To: q.To,
 		Like: strings.TrimSpace(clip(q.Text, maxQuery)), Cursor: at, Limit: q.Limit}
+	if cq.Reach, err = s.reach(ctx, org); err != nil {
+		return nil, "", err
+	}
+	if q.ProjectID != "" {
+		if cq.Agents, err = s.inProject(ctx, org, q.ProjectID); err != nil {
+			return nil, "", err
+		}
+	}
 	if cq.Like != "" && s.search != nil {
 		// Without the index the list is poorer, not absent.
 		find, cancel := context.WithTimeout(ctx, findTimeout)
@@ -99,10 +108,14 @@ func (s *Service) List(ctx context.Context, org string, q ListQuery) ([]CallReco
 
 // Get gives one call. A call that goes on in this process is read from memory, so that it is there at once.
 func (s *Service) Get(ctx context.Context, org, id string) (CallDetail, error) {
-	if c := s.find(org, id); c != nil {
+	c, in, err := s.visible(ctx, org, id)
+	if err != nil {
+		return CallDetail{}, err
+	}
+	if c != nil {
 		return c.detail(), nil
 	}
-	row, err := findCall(ctx, s.db, org, id)
+	row, err := findCall(ctx, s.db, org, id, in)
 	if err != nil {
 		return CallDetail{}, err
 	}
@@ -293,14 +306,18 @@ func (s *Service) Overview(ctx context.Context, org string, loc *time.Location) 
 	now := s.clock.Now().In(loc)
 	midnight := time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, loc)
 	v := Overview{PerHour: []OverviewHour{}, Agents: []OverviewAgent{}}
-	err := s.db.ReadTenant(ctx, org, func(ctx context.Context, tx *db.Tx) error {
-		if err := v.sums(ctx, tx, org, midnight, now); err != nil {
+	in, err := s.reach(ctx, org)
+	if err != nil {
+		return v, err
+	}
+	err = s.db.ReadTenant(ctx, org, func(ctx context.Context, tx *db.Tx) error {
+		if err := v.sums(ctx, tx, org, in, midnight, now); err != nil {
 			return err
 		}
-		if err := v.latencies(ctx, tx, org, midnight); err != nil {
+		if err := v.latencies(ctx, tx, org, in, midnight); err != nil {
 			return err
 		}
-		return v.agents(ctx, tx, org, midnight)
+		return v.agents(ctx, tx, org, in, midnight)
 	})
 	if v.Agents == nil {
 		v.Agents = []OverviewAgent{}
@@ -308,14 +325,16 @@ func (s *Service) Overview(ctx context.Context, org string, loc *time.Location) 
 	return v, wrapRead(err)
 }
 
-func (v *Overview) sums(ctx context.Context, tx *db.Tx, org string, midnight, now time.Time) error {
-	err := tx.NewRaw(`SELECT count(*) FROM calls WHERE organisation_id = ? AND status <> 'ended'`, org).Scan(ctx, &v.Live)
+func (v *Overview) sums(ctx context.Context, tx *db.Tx, org string, in reach, midnight, now time.Time) error {
+	reached, args := in.sql()
+	err := tx.NewRaw(`SELECT count(*) FROM calls AS c WHERE c.organisation_id = ? AND c.status <> 'ended' AND `+reached,
+		with(args, org)...).Scan(ctx, &v.Live)
 	if err != nil {
 		return err
 	}
 	err = tx.NewRaw(`SELECT count(*), count(answered_at),
 		CAST(coalesce(avg(CASE WHEN answered_at IS NOT NULL AND ended_at IS NOT NULL THEN duration_ms END), 0) AS BIGINT)
-		FROM calls WHERE organisation_id = ? AND started_at >= ?`, org, midnight.UnixMilli()).
+		FROM calls AS c WHERE c.organisation_id = ? AND c.started_at >= ? AND `+reached, with(args, org, midnight.UnixMilli())...).
 		Scan(ctx, &v.Today.Calls, &v.Today.Answered, &v.Today.AvgDurationMs)
 	if err != nil {
 		return err
@@ -325,8 +344,9 @@ func (v *Overview) sums(ctx context.Context, tx *db.Tx, org string, midnight, no
 		Calls int
 	}
 	// Hours since midnight are elapsed ones: a day with a change of clocks has 23 or 25 of them.
-	err = tx.NewRaw(`SELECT (started_at - ?) / 3600000 AS hour, count(*) AS calls FROM calls
-		WHERE organisation_id = ? AND started_at >= ? GROUP BY 1`, midnight.UnixMilli(), org, midnight.UnixMilli()).Scan(ctx, &hours)
+	err = tx.NewRaw(`SELECT (started_at - ?) / 3600000 AS hour, count(*) AS calls FROM calls AS c
+		WHERE c.organisation_id = ? AND c.started_at >= ? AND `+reached+` GROUP BY 1`,
+		with(args, midnight.UnixMilli(), org, midnight.UnixMilli())...).Scan(ctx, &hours)
 	if err != nil {
 		return err
 	}
@@ -342,17 +362,22 @@ func (v *Overview) sums(ctx context.Context, tx *db.Tx, org string, midnight, no
 }
 
 // latencies reads the percentiles off the index: nearest rank.
-func (v *Overview) latencies(ctx context.Context, tx *db.Tx, org string, midnight time.Time) error {
+func (v *Overview) latencies(ctx context.Context, tx *db.Tx, org string, in reach, midnight time.Time) error {
 	var n int
-	err := tx.NewRaw(`SELECT count(*) FROM call_turns WHERE organisation_id = ? AND at >= ? AND frame_us IS NOT NULL`,
-		org, midnight.UnixMilli()).Scan(ctx, &n)
+	from, args := `FROM call_turns AS t WHERE t.organisation_id = ? AND t.at >= ? AND t.frame_us IS NOT NULL`, []any{org, midnight.UnixMilli()}
+	if !in.scope.All() {
+		reached, more := in.sql()
+		from += ` AND t.call_id IN (SELECT c.id FROM calls AS c WHERE c.organisation_id = ? AND ` + reached + `)`
+		args = append(append(args, org), more...)
+	}
+	err := tx.NewRaw(`SELECT count(*) `+from, args...).Scan(ctx, &n)
 	if err != nil || n == 0 {
 		return err
 	}
 	for p, dst := range map[int]**float64{50: &v.Today.P50LatencyMs, 95: &v.Today.P95LatencyMs} {
 		var us int64
-		err := tx.NewRaw(`SELECT frame_us FROM call_turns WHERE organisation_id = ? AND at >= ? AND frame_us IS NOT NULL
-			ORDER BY frame_us LIMIT 1 OFFSET ?`, org, midnight.UnixMilli(), (n*p+99)/100-1).Scan(ctx, &us)
+		err := tx.NewRaw(`SELECT t.frame_us `+from+` ORDER BY t.frame_us LIMIT 1 OFFSET ?`,
+			append(slices.Clone(args), (n*p+99)/100-1)...).Scan(ctx, &us)
 		if err != nil {
 			return fmt.Errorf("percentile %d: %w", p, err)
 		}
@@ -361,9 +386,13 @@ func (v *Overview) latencies(ctx context.Context, tx *db.Tx, org string, midnigh
 	return nil
 }
 
-func (v *Overview) agents(ctx context.Context, tx *db.Tx, org string, midnight time.Time) error {
+func (v *Overview) agents(ctx context.Context, tx *db.Tx, org string, in reach, midnight time.Time) error {
+	reached, args := in.sql()
 	return tx.NewRaw(`SELECT agent_id AS id, max(agent_slug) AS slug, max(agent_name) AS name,
-		count(CASE WHEN status <> 'ended' THEN 1 END) AS live FROM calls
-		WHERE organisation_id = ? AND agent_id <> '' AND (started_at >= ? OR status <> 'ended')
-		GROUP BY agent_id ORDER BY live DESC, slug LIMIT 200`, org, midnight.UnixMilli()).Scan(ctx, &v.Agents)
+		count(CASE WHEN status <> 'ended' THEN 1 END) AS live FROM calls AS c
+		WHERE c.organisation_id = ? AND c.agent_id <> '' AND (c.started_at >= ? OR c.status <> 'ended') AND `+reached+`
+		GROUP BY agent_id ORDER BY live DESC, slug LIMIT 200`, with(args, org, midnight.UnixMilli())...).Scan(ctx, &v.Agents)
 }
+
+// with puts values before the arguments of a condition that stands last.
+func with(args []any, before ...any) []any { return append(before, args...) }

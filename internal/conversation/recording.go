@@ -253,13 +253,17 @@ type Peaks struct {
 
 // RecordingPeaks gives the waveform in n buckets: from memory while the call goes on, then from its row.
 func (s *Service) RecordingPeaks(ctx context.Context, org, id string, n int) (Peaks, error) {
-	if c := s.find(org, id); c != nil {
+	c, in, err := s.visible(ctx, org, id)
+	if err != nil {
+		return Peaks{}, err
+	}
+	if c != nil {
 		c.state.mu.Lock()
 		p := c.state.peaks.clone()
 		c.state.mu.Unlock()
 		return p.show(n), nil
 	}
-	row, err := findCall(ctx, s.db, org, id)
+	row, err := findCall(ctx, s.db, org, id, in)
 	if err != nil {
 		return Peaks{}, err
 	}

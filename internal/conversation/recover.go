@@ -274,7 +274,7 @@ func (s *Service) saveRemains(ctx context.Context, r *remains) error {
 	var facts []event.Fact
 	if r.isNew {
 		facts = append(facts, event.CallStarted{CallID: r.row.ID, OrgID: r.row.OrganisationID, AgentID: r.row.AgentID,
-			AgentSlug: r.row.AgentSlug, Channel: r.row.Channel, Direction: r.row.Direction, From: r.row.From, To: r.row.To,
+			AgentSlug: r.row.AgentSlug, UserID: r.row.UserID, Channel: r.row.Channel, Direction: r.row.Direction, From: r.row.From, To: r.row.To,
 			StartedAt: r.row.StartedAt})
 	}
 	if !r.told {

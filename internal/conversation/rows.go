@@ -62,6 +62,9 @@ type callRow struct {
 	Outcome        string `bun:"outcome"`
 	Alerts         string `bun:"alerts"`
 
+	UserID  string `bun:"user_id"`  // who placed it, or whose phone it came from; "": nobody of ours
+	TakenBy string `bun:"taken_by"` // whose phone took it
+
 	RecordingGoneAt  *int64 `bun:"recording_gone_at"` // deleted because its term was over
 	TranscriptGoneAt *int64 `bun:"transcript_gone_at"`
 	LogGoneAt        *int64 `bun:"log_gone_at"`
@@ -164,7 +167,7 @@ func (r *callRow) show(now time.Time) CallRecord {
 	v := CallRecord{
 		ID: r.ID, Status: Status(r.Status), Direction: r.Direction, Channel: r.Channel, From: r.From, FromName: r.FromName,
 		To: r.To, AgentID: r.AgentID, AgentSlug: r.AgentSlug, AgentName: r.AgentName, AgentVersion: r.AgentVersion,
-		ExternalID: r.ExternalID, StartedAt: fromMs(r.StartedAt), AnsweredAt: fromMsPtr(r.AnsweredAt),
+		UserID: r.UserID, TakenBy: r.TakenBy, ExternalID: r.ExternalID, StartedAt: fromMs(r.StartedAt), AnsweredAt: fromMsPtr(r.AnsweredAt),
 		EndedAt: fromMsPtr(r.EndedAt), DurationMs: r.DurationMs, EndedBy: r.EndedBy, EndReason: r.EndReason,
 		EndText: r.EndText, Codec: r.Codec, Turns: r.Turns,
 		Recording: RecordingInfo{State: RecordingState(r.RecState), DurationMs: r.RecDurationMs, Bytes: r.RecBytes,

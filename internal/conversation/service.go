@@ -44,6 +44,16 @@ type Search interface {
 	Delete(ctx context.Context, orgID string, ids []string) error
 }
 
+// Agents tells which agents belong to whom.
+type Agents interface {
+	// OwnedBy gives the ids of the agents that belong to one of users.
+	OwnedBy(ctx context.Context, orgID string, users []string) ([]string, error)
+	// InProject gives the ids of the agents of a project.
+	InProject(ctx context.Context, orgID, projectID string) ([]string, error)
+	// Reach refuses an agent, by id or slug, that ctx does not reach, as if there were none.
+	Reach(ctx context.Context, orgID, name string) error
+}
+
 // Live hangs up calls that go on, wherever they are carried.
 type Live interface {
 	Hangup(ctx context.Context, callID, by string) error
@@ -73,6 +83,7 @@ type Config struct {
 	DataDir  string
 	Live     Publisher
 	Search   Search
+	Agents   Agents // nil: who may see only some people's calls sees none by their agents
 	Calls    Live
 	Dialer   Dialer
 	Clock    quartz.Clock          // nil is the real one
@@ -95,6 +106,7 @@ type Service struct {
 	node     string
 	live     Publisher
 	search   Search
+	agents   Agents
 	calls    Live
 	dialer   Dialer
 	clock    quartz.Clock
@@ -124,7 +136,7 @@ func New(c Config) (*Service, error) {
 		return nil, errors.New("conversation: Config needs DataDir")
 	}
 	s := &Service{db: c.DB, blobs: c.Blobs, key: c.Key.Derive("records"), spool: filepath.Join(c.DataDir, "spool"), live: c.Live,
-		search: c.Search, calls: c.Calls, dialer: c.Dialer, clock: c.Clock, log: c.Log, files: c.Files, maxCalls: c.MaxCalls, reader: c.Reader,
+		search: c.Search, agents: c.Agents, calls: c.Calls, dialer: c.Dialer, clock: c.Clock, log: c.Log, files: c.Files, maxCalls: c.MaxCalls, reader: c.Reader,
 		byID: map[string]*Call{}}
 	if s.clock == nil {
 		s.clock = quartz.NewReal()
@@ -236,7 +248,7 @@ func (s *Service) newCall(n NewCall) *Call {
 		Channel: n.Channel, From: clip(n.From, maxNameBytes), FromName: clip(n.FromName, maxNameBytes),
 		To: clip(n.To, maxNameBytes), AgentID: n.AgentID, AgentSlug: n.AgentSlug, AgentName: clip(n.AgentName, maxNameBytes),
 		AgentVersion: n.AgentVersion, ExternalID: clip(n.ExternalID, maxNameBytes), StartedAt: now.UnixMilli(),
-		RecState: string(rec)}
+		UserID: n.UserID, TakenBy: n.TakenBy, RecState: string(rec)}
 	st.legs = []legRow{{ID: newID(), OrganisationID: n.OrgID, CallID: n.ID, Channel: n.Channel, Direction: n.Direction,
 		From: st.row.From, To: st.row.To, Remote: clip(n.Remote, maxNameBytes), StartedAt: now.UnixMilli()}}
 	st.legsNew = []bool{true}
@@ -246,7 +258,7 @@ func (s *Service) newCall(n NewCall) *Call {
 			st.metadata[clip(k, maxNameBytes)] = v
 		}
 	}
-	st.facts = []event.Fact{event.CallStarted{CallID: n.ID, OrgID: n.OrgID, AgentID: n.AgentID, AgentSlug: n.AgentSlug,
+	st.facts = []event.Fact{event.CallStarted{CallID: n.ID, OrgID: n.OrgID, AgentID: n.AgentID, AgentSlug: n.AgentSlug, UserID: n.UserID,
 		Channel: n.Channel, Direction: n.Direction, From: st.row.From, To: st.row.To, StartedAt: now.UnixMilli()}}
 	return c
 }

@@ -115,14 +115,14 @@ func (sh *shard) finish(c *Call) {
 	}
 	st.final = true
 	st.facts = append(st.facts, st.row.endFact())
-	at := *st.row.EndedAt
+	at, of := *st.row.EndedAt, st.row.of()
 	c.state.mu.Unlock()
 	sh.s.metrics.ended.Inc()
-	sh.s.live.PublishLive(c.org, event.CallStatus{CallID: c.id, Status: string(StatusEnded), At: at})
+	sh.s.live.PublishLive(c.org, event.CallStatus{CallOf: of, CallID: c.id, Status: string(StatusEnded), At: at})
 }
 
 func (r *callRow) endFact() event.CallEnded {
-	return event.CallEnded{CallID: r.ID, OrgID: r.OrganisationID, EndedBy: r.EndedBy, EndReason: r.EndReason,
+	return event.CallEnded{CallOf: r.of(), CallID: r.ID, OrgID: r.OrganisationID, EndedBy: r.EndedBy, EndReason: r.EndReason,
 		DurationMS: r.DurationMs, EndedAt: *r.EndedAt}
 }
 

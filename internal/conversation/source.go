@@ -82,10 +82,14 @@ func (s *Service) smallFile(org, id, suffix string) []byte {
 
 // row gives a call's row: from memory while it is there.
 func (s *Service) row(ctx context.Context, org, id string) (callRow, error) {
-	if c := s.find(org, id); c != nil {
+	c, in, err := s.visible(ctx, org, id)
+	if err != nil {
+		return callRow{}, err
+	}
+	if c != nil {
 		return c.rowNow(), nil
 	}
-	return findCall(ctx, s.db, org, id)
+	return findCall(ctx, s.db, org, id, in)
 }
 
 // rowNow is the row as it would be saved now.

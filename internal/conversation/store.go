@@ -21,7 +21,7 @@ func upsert(ctx context.Context, tx *db.Tx, calls []callRow, legs []legRow, item
 	if err := put(ctx, tx, calls, "id", "status", "agent_id", "agent_slug", "agent_name", "agent_version", "external_id",
 		"answered_at", "ended_at", "duration_ms", "ended_by", "end_reason", "end_text", "codec", "rec_state",
 		"rec_duration_ms", "rec_bytes", "rec_key", "log_key", "turns", "p50_us", "p95_us", "metadata", "outcome",
-		"alerts"); err != nil {
+		"alerts", "taken_by"); err != nil {
 		return fmt.Errorf("save calls: %w", err)
 	}
 	if err := put(ctx, tx, legs, "call_id, id", "codec", "ended_at", "cause", "stats"); err != nil {
@@ -64,10 +64,18 @@ type callQuery struct {
 	IDs                                 []string  // found by the search index, besides Like
 	Cursor                              cursor
 	Limit                               int
+	Reach                               reach
+	Agents                              []string // of a project; nil does not filter
 }
 
 func (q *callQuery) where(sel *bun.SelectQuery, org string) *bun.SelectQuery {
-	sel = sel.Where("c.organisation_id = ?", org)
+	sel = q.Reach.where(sel.Where("c.organisation_id = ?", org))
+	switch {
+	case q.Agents != nil && len(q.Agents) == 0:
+		sel = sel.Where("1 = 0")
+	case q.Agents != nil:
+		sel = sel.Where("c.agent_id IN (?)", bun.List(q.Agents))
+	}
 	for col, v := range map[string]string{"status": q.Status, "direction": q.Direction, "channel": q.Channel} {
 		if v != "" {
 			sel = sel.Where("c.? = ?", bun.Ident(col), v)
@@ -108,10 +116,10 @@ func listCalls(ctx context.Context, d *db.DB, org string, q callQuery) (rows []c
 	return rows, wrapRead(err)
 }
 
-// findCall gives one row; a call of another organisation is not there.
-func findCall(ctx context.Context, d *db.DB, org, id string) (row callRow, err error) {
+// findCall gives one row; a call of another organisation, or out of reach, is not there.
+func findCall(ctx context.Context, d *db.DB, org, id string, in reach) (row callRow, err error) {
 	err = d.ReadTenant(ctx, org, func(ctx context.Context, tx *db.Tx) error {
-		return tx.NewSelect().Model(&row).Where("c.organisation_id = ? AND c.id = ?", org, id).Scan(ctx)
+		return in.where(tx.NewSelect().Model(&row).Where("c.organisation_id = ? AND c.id = ?", org, id)).Scan(ctx)
 	})
 	return row, wrapRead(err)
 }

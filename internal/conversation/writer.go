@@ -231,13 +231,13 @@ func (sh *shard) derive(c *Call, entries []event.Entry, ended bool) bool {
 	st.partial = st.partial.next(out)
 	zero := st.row.zero()
 	c.addFacts(&out, zero)
-	activity, status := st.derived.activity, st.row.Status
+	activity, status, of := st.derived.activity, st.row.Status, st.row.of()
 	c.state.mu.Unlock()
 	if out.partial != nil {
-		sh.s.live.PublishLive(c.org, out.partial.fact(c.id))
+		sh.s.live.PublishLive(c.org, out.partial.fact(c.id, of))
 	}
 	if out.moved && !ended {
-		sh.s.live.PublishLive(c.org, event.CallStatus{CallID: c.id, Status: status, Activity: activity,
+		sh.s.live.PublishLive(c.org, event.CallStatus{CallOf: of, CallID: c.id, Status: status, Activity: activity,
 			At: sh.clock.Now().UnixMilli()})
 	}
 	return out.changed || len(out.items)+len(out.turns)+len(out.errors)+len(out.tools) > 0
@@ -254,14 +254,14 @@ func (c *Call) addFacts(out *derived, zero int64) {
 	st.turns = append(st.turns, out.turns...)
 	for i := range out.items {
 		if len(st.facts) < 2*maxUnsaved {
-			st.facts = append(st.facts, out.items[i].fact(c.id))
+			st.facts = append(st.facts, out.items[i].fact(c.id, st.row.of()))
 		}
 	}
 	for i := range out.tools {
 		st.facts = append(st.facts, out.tools[i].fact(&st.row, zero))
 	}
 	for _, e := range out.errors {
-		e.CallID, e.At = c.id, zero+e.At
+		e.CallOf, e.CallID, e.At = st.row.of(), c.id, zero+e.At
 		st.facts = append(st.facts, e)
 	}
 }
@@ -282,8 +282,8 @@ func (it *TranscriptItem) next(out derived) *TranscriptItem {
 	return it
 }
 
-func (it *TranscriptItem) fact(call string) event.CallTranscript {
-	return event.CallTranscript{CallID: call, Seq: it.Seq, Speaker: it.Speaker, Text: it.Text, StartMS: it.StartMs,
+func (it *TranscriptItem) fact(call string, of event.CallOf) event.CallTranscript {
+	return event.CallTranscript{CallOf: of, CallID: call, Seq: it.Seq, Speaker: it.Speaker, Text: it.Text, StartMS: it.StartMs,
 		EndMS: it.EndMs, Confidence: it.Confidence, Final: it.Final, Interrupted: it.Interrupted}
 }
 

@@ -1,13 +1,21 @@
 package event
 
+// CallOf says whose call it is, so that those who may see only some people's calls are told of theirs.
+type CallOf struct {
+	AgentID string `json:"agentId,omitempty"`
+	UserID  string `json:"userId,omitempty"`  // who placed it, or whose phone it came from
+	TakenBy string `json:"takenBy,omitempty"` // whose phone took it
+}
+
 // CallStarted says that a call reached us or was placed.
 type CallStarted struct {
 	CallID    string `json:"callId"`
 	OrgID     string `json:"organisationId"`
 	AgentID   string `json:"agentId,omitempty"`
 	AgentSlug string `json:"agentSlug,omitempty"`
-	Channel   string `json:"channel"`   // sip, webrtc, twilio
-	Direction string `json:"direction"` // inbound, outbound
+	UserID    string `json:"userId,omitempty"` // as of CallOf
+	Channel   string `json:"channel"`          // sip, webrtc, twilio
+	Direction string `json:"direction"`        // inbound, outbound
 	From      string `json:"from"`
 	To        string `json:"to"`
 	StartedAt int64  `json:"startedAt"` // Unix milliseconds
@@ -15,6 +23,7 @@ type CallStarted struct {
 
 // CallStatus says that a call changed state, or what its agent is doing now.
 type CallStatus struct {
+	CallOf
 	CallID   string `json:"callId"`
 	Status   string `json:"status"`             // queued, ringing, in_progress, ended
 	Activity string `json:"activity,omitempty"` // listening, thinking, speaking, paused, tool
@@ -23,6 +32,7 @@ type CallStatus struct {
 
 // CallTranscript is one item of the transcript. A partial item is replaced by the next one with its Seq.
 type CallTranscript struct {
+	CallOf
 	CallID      string  `json:"callId"`
 	Seq         int     `json:"seq"`
 	Speaker     string  `json:"speaker"` // caller, agent, operator
@@ -36,6 +46,7 @@ type CallTranscript struct {
 
 // CallEnded says that a call is over.
 type CallEnded struct {
+	CallOf
 	CallID     string `json:"callId"`
 	OrgID      string `json:"organisationId"`
 	EndedBy    string `json:"endedBy"`   // caller, agent, operator, system, carrier
@@ -46,6 +57,7 @@ type CallEnded struct {
 
 // CallError says that something went wrong in a call that goes on or has ended by it.
 type CallError struct {
+	CallOf
 	CallID  string `json:"callId"`
 	Code    string `json:"code"`
 	Message string `json:"message"`

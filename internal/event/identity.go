@@ -12,3 +12,15 @@ func (IdentityChanged) Type() string { return "identity.changed" }
 
 // Key implements Fact.
 func (e IdentityChanged) Key() string { return e.OrgID }
+
+// ProjectDeleted says that a project is no more: what it grouped stays, and belongs to none.
+type ProjectDeleted struct {
+	OrgID     string `json:"organisationId"`
+	ProjectID string `json:"projectId"`
+}
+
+// Type implements Fact.
+func (ProjectDeleted) Type() string { return "project.deleted" }
+
+// Key implements Fact.
+func (e ProjectDeleted) Key() string { return e.ProjectID }

@@ -22,8 +22,9 @@ import (
 type Authenticator interface {
 	Bearer(ctx context.Context, token, ip string) (identity.Principal, error)
 	Session(ctx context.Context, cookie string) (identity.Principal, error)
-	// Still tells whether somebody who was let in before may go on. It is no use of their session.
-	Still(ctx context.Context, p identity.Principal) error
+	// Still gives somebody who was let in before as they are now, or an error when they may not go on. It is no use of
+	// their session.
+	Still(ctx context.Context, p identity.Principal) (identity.Principal, error)
 }
 
 // SessionCookie names the cookie of a signed-in browser.
@@ -170,8 +171,8 @@ func faultOf(err error) *fault.Error {
 	return f
 }
 
-// authorizer lets a request through when the operation is public, or when whoever asks holds the
-// permission that the operation names.
+// authorizer lets a request through when the operation is public, or when whoever asks holds the permission that the
+// operation names. Who holds it for some people's things only is let through where the operation's queries heed that.
 func authorizer(api huma.API, cfg APIConfig) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		perm, _ := ctx.Operation().Metadata["permission"].(string)
@@ -184,7 +185,8 @@ func authorizer(api huma.API, cfg APIConfig) func(huma.Context, func(huma.Contex
 		if err == nil {
 			err = cfg.CORS.check(r, p.OrgID)
 		}
-		if err == nil && (perm == "" || !p.May(perm)) {
+		scope, may := p.Scope(perm)
+		if err == nil && (perm == "" || !may || !scope.All() && !identity.Narrows(ctx.Operation().Metadata)) {
 			err = fault.New(fault.Forbidden, "your role does not include %q; ask an administrator of your organisation", perm)
 		}
 		if err != nil {
@@ -198,7 +200,7 @@ func authorizer(api huma.API, cfg APIConfig) func(huma.Context, func(huma.Contex
 			_ = huma.WriteErr(api, ctx, f.Status, f.Message, f)
 			return
 		}
-		next(huma.WithContext(ctx, identity.With(ctx.Context(), p)))
+		next(huma.WithContext(ctx, identity.WithScope(identity.With(ctx.Context(), p), scope)))
 	}
 }
 

@@ -59,6 +59,15 @@ func (d *directory) forget(word string) {
 	delete(d.known, word)
 }
 
+// demote takes away what somebody may do.
+func (d *directory) demote(word string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p := d.known[word]
+	p.Permissions = []string{"thing:read"}
+	d.known[word] = p
+}
+
 func (d *directory) Bearer(_ context.Context, token, _ string) (identity.Principal, error) {
 	return d.find(token)
 }
@@ -67,15 +76,15 @@ func (d *directory) Session(_ context.Context, cookie string) (identity.Principa
 	return d.find(cookie)
 }
 
-func (d *directory) Still(_ context.Context, p identity.Principal) error {
+func (d *directory) Still(_ context.Context, p identity.Principal) (identity.Principal, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, known := range d.known {
 		if known.UserID == p.UserID {
-			return nil
+			return known, nil
 		}
 	}
-	return fault.New(fault.Unauthorized, "signed out")
+	return identity.Principal{}, fault.New(fault.Unauthorized, "signed out")
 }
 
 type thingInput struct {

@@ -29,6 +29,8 @@ const (
 	pingEvery     = 25 * time.Second
 	reauthEvery   = time.Minute
 	maxClientRead = 32 << 10
+
+	feedPermission = "call:read"
 )
 
 // Event is one message of the realtime feed. IDs rise and are the same on every instance.
@@ -39,14 +41,23 @@ type Event struct {
 	At   time.Time       `json:"at"`
 	Data json.RawMessage `json:"data"`
 
+	// Agent and People are whose calls it is about: the agent's owner, and who placed or took the call. An event that
+	// names none is about the whole organisation.
+	Agent  string   `json:"-"`
+	People []string `json:"-"`
+
 	orgID string
 }
 
+// Agents gives the ids of the agents that belong to one of users.
+type Agents func(ctx context.Context, orgID string, users []string) ([]string, error)
+
 // Hub keeps the last events and hands them to the WebSockets that asked for them.
 type Hub struct {
-	auth  Authenticator
-	clock quartz.Clock
-	log   *slog.Logger
+	auth   Authenticator
+	agents Agents
+	clock  quartz.Clock
+	log    *slog.Logger
 
 	mu      sync.Mutex
 	ring    []Event // oldest first once full: ring[next]
@@ -57,8 +68,8 @@ type Hub struct {
 }
 
 // NewHub makes a hub without events.
-func NewHub(auth Authenticator, clock quartz.Clock, log *slog.Logger) *Hub {
-	return &Hub{auth: auth, clock: clock, log: log, ring: make([]Event, 0, 1024), clients: map[*client]struct{}{}}
+func NewHub(auth Authenticator, agents Agents, clock quartz.Clock, log *slog.Logger) *Hub {
+	return &Hub{auth: auth, agents: agents, clock: clock, log: log, ring: make([]Event, 0, 1024), clients: map[*client]struct{}{}}
 }
 
 // Publish adds an event. Its id must be above the last one's; a repeated event is dropped.
@@ -123,6 +134,8 @@ func (h *Hub) since(id uint64) (out []Event, whole bool) {
 // client is one WebSocket. What changes of it is guarded by the hub's lock.
 type client struct {
 	principal identity.Principal
+	scope     identity.Scope // whose calls it is told of
+	agents    []string       // that belong to those people, where scope is narrow
 	rooms     []string
 	queue     chan Event
 	stop      chan struct{}
@@ -153,7 +166,7 @@ func (c *client) offer(e Event) {
 }
 
 func (c *client) wants(e Event) bool {
-	if e.orgID != c.principal.OrgID {
+	if e.orgID != c.principal.OrgID || !c.reaches(e) {
 		return false
 	}
 	for _, r := range c.rooms {
@@ -166,6 +179,30 @@ func (c *client) wants(e Event) bool {
 		}
 	}
 	return false
+}
+
+// reaches reports whether e is about what the person may see. The organisation's totals are for who may see all calls.
+func (c *client) reaches(e Event) bool {
+	return c.scope.All() || e.Agent != "" && slices.Contains(c.agents, e.Agent) || slices.ContainsFunc(e.People, c.scope.Has)
+}
+
+// admit gives a client what its person may see now; an error when that is nothing.
+func (h *Hub) admit(ctx context.Context, c *client, p identity.Principal) error {
+	scope, may := p.Scope(feedPermission)
+	if !may {
+		return fault.New(fault.Forbidden, "your role does not include %q", feedPermission)
+	}
+	var agents []string
+	if !scope.All() && h.agents != nil {
+		var err error
+		if agents, err = h.agents(ctx, p.OrgID, scope.Users()); err != nil {
+			return err
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c.principal, c.scope, c.agents = p, scope, agents
+	return nil
 }
 
 type subscribeMessage struct {
@@ -188,8 +225,9 @@ type controlMessage struct {
 // events after N are no longer kept, "reset" comes first: read the state again.
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p, err := Authenticate(r, h.auth)
-	if err == nil && !p.May("call:read") {
-		err = fault.New(fault.Forbidden, "your role does not include %q", "call:read")
+	c := &client{queue: make(chan Event, clientQueue), stop: make(chan struct{})}
+	if err == nil {
+		err = h.admit(r.Context(), c, p)
 	}
 	if err != nil {
 		WriteProblem(w, err)
@@ -202,7 +240,6 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer func() { _ = ws.CloseNow() }()
 	ws.SetReadLimit(maxClientRead)
-	c := &client{principal: p, queue: make(chan Event, clientQueue), stop: make(chan struct{})}
 	h.mu.Lock()
 	if h.closed {
 		h.mu.Unlock()
@@ -265,12 +302,14 @@ func (h *Hub) subscribe(c *client, m subscribeMessage, control chan<- controlMes
 		if room != "org" && (name == "" || (kind != "call" && kind != "role")) {
 			return controlMessage{Type: "error", Detail: "unknown room; use org, role:ROLE or call:ID"}, false
 		}
-		if kind == "role" && name != c.principal.Role {
-			return controlMessage{Type: "error", Detail: "that room belongs to another role"}, false
-		}
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	for _, room := range m.Rooms {
+		if name, ok := strings.CutPrefix(room, "role:"); ok && name != c.principal.Role {
+			return controlMessage{Type: "error", Detail: "that room belongs to another role"}, false
+		}
+	}
 	for _, room := range m.Rooms {
 		if len(c.rooms) >= maxRooms {
 			return controlMessage{Type: "error", Detail: "too many rooms; unsubscribe from some"}, false
@@ -319,7 +358,7 @@ func (h *Hub) write(ctx context.Context, ws *websocket.Conn, c *client, control 
 		case <-ping.C:
 			err = withTimeout(ctx, ws.Ping)
 		case <-reauth.C:
-			if h.auth.Still(ctx, c.principal) != nil {
+			if !h.again(ctx, c) {
 				_ = ws.Close(websocket.StatusPolicyViolation, "signed out")
 				return
 			}
@@ -332,6 +371,13 @@ func (h *Hub) write(ctx context.Context, ws *websocket.Conn, c *client, control 
 			return
 		}
 	}
+}
+
+// again asks whether a client may go on, and takes over what it may see by now. A role that sees less counts here a minute
+// later at most.
+func (h *Hub) again(ctx context.Context, c *client) bool {
+	p, err := h.auth.Still(ctx, c.principal)
+	return err == nil && h.admit(ctx, c, p) == nil
 }
 
 // writeEvents sends e and what comes with it within batchDelay as one message. An answer that was given before

@@ -17,6 +17,7 @@ import (
 	"github.com/coder/websocket/wsjson"
 
 	"github.com/parley-voice/parley/internal/gateway"
+	"github.com/parley-voice/parley/internal/identity"
 )
 
 const within = 20 * time.Second
@@ -29,7 +30,7 @@ type feed struct {
 
 func newFeed(t *testing.T) feed {
 	t.Helper()
-	hub := gateway.NewHub(people(), quartz.NewReal(), slog.New(slog.DiscardHandler))
+	hub := gateway.NewHub(people(), nil, quartz.NewReal(), slog.New(slog.DiscardHandler))
 	srv := httptest.NewServer(hub)
 	t.Cleanup(func() {
 		hub.Close()
@@ -314,18 +315,31 @@ func TestHubCloses(t *testing.T) {
 	}
 }
 
-// Who signed out meanwhile does not go on listening.
+// Who signed out meanwhile does not go on listening, nor who may no longer see calls.
 func TestSignedOutWhileListening(t *testing.T) {
 	t.Parallel()
+	for name, change := range map[string]func(*directory){
+		"signed out":   func(d *directory) { d.forget("owner-a") },
+		"another role": func(d *directory) { d.demote("owner-a") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			listenUntil(t, change)
+		})
+	}
+}
+
+func listenUntil(t *testing.T, change func(*directory)) {
+	t.Helper()
 	clock := quartz.NewMock(t)
 	who := people()
-	hub := gateway.NewHub(who, clock, slog.New(slog.DiscardHandler))
+	hub := gateway.NewHub(who, nil, clock, slog.New(slog.DiscardHandler))
 	srv := httptest.NewServer(hub)
 	t.Cleanup(srv.Close)
 	s := feed{hub, srv.URL}.dial(t, "owner-a")
 	s.subscribe(0, "org")
 	s.want("subscribed", 0)
-	who.forget("owner-a")
+	change(who)
 	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
 	closed := make(chan error, 1)
@@ -342,4 +356,42 @@ func TestSignedOutWhileListening(t *testing.T) {
 	if err := <-closed; websocket.CloseStatus(err) != websocket.StatusPolicyViolation {
 		t.Errorf("got %v", err)
 	}
+}
+
+// Who may see only some people's calls is told of theirs: by the agent, by who placed or took the call. The organisation's
+// totals and other people's calls are not for them, neither live nor when they resume.
+func TestNarrowFeed(t *testing.T) {
+	t.Parallel()
+	who := people()
+	who.known["anna"] = identity.Principal{UserID: "anna", OrgID: "a", Role: "clerk", Permissions: []string{"call:read:own"}}
+	agents := func(_ context.Context, org string, users []string) ([]string, error) {
+		if org != "a" || len(users) != 1 || users[0] != "anna" {
+			return nil, fmt.Errorf("asked for the agents of %v of %s", users, org)
+		}
+		return []string{"a1"}, nil
+	}
+	hub := gateway.NewHub(who, agents, quartz.NewReal(), slog.New(slog.DiscardHandler))
+	srv := httptest.NewServer(hub)
+	t.Cleanup(func() { hub.Close(); srv.Close() })
+	f := feed{hub, srv.URL}
+	s := f.dial(t, "anna")
+
+	say := func(id uint64, agent string, people ...string) {
+		hub.Publish("a", gateway.Event{ID: id, Type: "call:status", Room: "call:" + fmt.Sprint(id), Data: json.RawMessage(`{}`), Agent: agent, People: people})
+	}
+	say(1, "a2", "ben", "")
+	say(2, "a1", "", "")
+	say(3, "", "", "") // the organisation's totals
+	say(4, "a2", "", "anna")
+	s.subscribe(0, "org", "call:7")
+	s.want("subscribed", 4)
+	s.send(map[string]any{"type": "subscribe", "rooms": []string{"org"}, "after": 1})
+	s.want("subscribed", 4)
+	s.want("call:status", 2)
+	s.want("call:status", 4)
+	say(5, "a2", "ben")
+	say(6, "", "", "")
+	say(7, "a2", "ben") // subscribed to by its id, and not hers all the same
+	say(8, "a2", "anna")
+	s.want("call:status", 8)
 }

@@ -17,19 +17,19 @@ func (s *Service) organisationRoutes(api huma.API) {
 	huma.Register(api, matching("organisation", op(http.StatusOK, "update-organisation", "PATCH", "/api/v1/organisation", "organisation:update", "Change the organisation's settings")), s.patchOrganisation)
 	huma.Register(api, op(http.StatusOK, "get-limits", "GET", "/api/v1/limits", "limit:read", "What the organisation may have, and what it has"), s.getLimits)
 
-	huma.Register(api, op(http.StatusOK, "list-teams", "GET", "/api/v1/teams", "team:read", "Teams"), s.listTeams)
+	huma.Register(api, narrow(op(http.StatusOK, "list-teams", "GET", "/api/v1/teams", "team:read", "Teams")), s.listTeams)
 	huma.Register(api, op(http.StatusCreated, "create-team", "POST", "/api/v1/teams", "team:create", "Add a team"), s.postTeam)
-	huma.Register(api, op(http.StatusOK, "get-team", "GET", "/api/v1/teams/{id}", "team:read", "A team"), s.getTeam)
+	huma.Register(api, narrow(op(http.StatusOK, "get-team", "GET", "/api/v1/teams/{id}", "team:read", "A team")), s.getTeam)
 	huma.Register(api, matching("team", op(http.StatusOK, "update-team", "PATCH", "/api/v1/teams/{id}", "team:update", "Rename a team")), s.patchTeam)
 	huma.Register(api, matching("team", op(http.StatusNoContent, "delete-team", "DELETE", "/api/v1/teams/{id}", "team:delete", "Delete a team; its people stay")), s.deleteTeam)
 	huma.Register(api, matching("team", op(http.StatusOK, "add-team-member", "PUT", "/api/v1/teams/{id}/members/{userId}", "team:update", "Put a person into a team")), s.putTeamMember)
 	huma.Register(api, matching("team", op(http.StatusOK, "remove-team-member", "DELETE", "/api/v1/teams/{id}/members/{userId}", "team:update", "Take a person out of a team")), s.deleteTeamMember)
 
-	huma.Register(api, op(http.StatusOK, "list-projects", "GET", "/api/v1/projects", "project:read", "Projects"), s.listProjects)
-	huma.Register(api, op(http.StatusCreated, "create-project", "POST", "/api/v1/projects", "project:create", "Add a project"), s.postProject)
-	huma.Register(api, op(http.StatusOK, "get-project", "GET", "/api/v1/projects/{id}", "project:read", "A project"), s.getProject)
-	huma.Register(api, matching("project", op(http.StatusOK, "update-project", "PATCH", "/api/v1/projects/{id}", "project:update", "Rename a project")), s.patchProject)
-	huma.Register(api, matching("project", op(http.StatusNoContent, "delete-project", "DELETE", "/api/v1/projects/{id}", "project:delete", "Delete a project; what it grouped stays")), s.deleteProject)
+	huma.Register(api, narrow(op(http.StatusOK, "list-projects", "GET", "/api/v1/projects", "project:read", "Projects")), s.listProjects)
+	huma.Register(api, narrow(op(http.StatusCreated, "create-project", "POST", "/api/v1/projects", "project:create", "Add a project")), s.postProject)
+	huma.Register(api, narrow(op(http.StatusOK, "get-project", "GET", "/api/v1/projects/{id}", "project:read", "A project")), s.getProject)
+	huma.Register(api, narrow(matching("project", op(http.StatusOK, "update-project", "PATCH", "/api/v1/projects/{id}", "project:update", "Rename a project"))), s.patchProject)
+	huma.Register(api, narrow(matching("project", op(http.StatusNoContent, "delete-project", "DELETE", "/api/v1/projects/{id}", "project:delete", "Delete a project; what it grouped stays"))), s.deleteProject)
 
 	huma.Register(api, op(http.StatusOK, "list-permissions", "GET", "/api/v1/permissions", "role:read", "Every permission that a role may hold"), s.listPermissions)
 	huma.Register(api, op(http.StatusOK, "list-roles", "GET", "/api/v1/roles", "role:read", "Built-in roles and the organisation's own"), s.listRoles)
@@ -220,8 +220,23 @@ func (s *Service) deleteProject(ctx context.Context, in *idPath) (*struct{}, err
 	return nil, s.DeleteProject(ctx, p, in.ID)
 }
 
-func (s *Service) listPermissions(context.Context, *struct{}) (*listOf[string], error) {
-	return listReply(s.known.all(), nil, nil)
+type permissionsOutput struct {
+	Body struct {
+		Items    []string `json:"items"`
+		Narrowed []string `json:"narrowed" doc:"Those of items that may be narrowed by a last part :own or :team"`
+		Next     *string  `json:"next" doc:"Always null"`
+	}
+}
+
+func (s *Service) listPermissions(context.Context, *struct{}) (*permissionsOutput, error) {
+	out := &permissionsOutput{}
+	out.Body.Items, out.Body.Narrowed = s.known.all(), []string{}
+	for _, permission := range out.Body.Items {
+		if s.known.narrows(permission) {
+			out.Body.Narrowed = append(out.Body.Narrowed, permission)
+		}
+	}
+	return out, nil
 }
 
 func (s *Service) listRoles(ctx context.Context, _ *struct{}) (*listOf[Role], error) {

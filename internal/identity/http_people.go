@@ -54,6 +54,12 @@ func tagged(tag string, status int, op huma.Operation) huma.Operation {
 	return op
 }
 
+// narrow lets an operation be used with ":own" and ":team".
+func narrow(op huma.Operation) huma.Operation {
+	op.Metadata[narrows] = true
+	return op
+}
+
 // matching lets an operation compare If-Match with what it changes; kind is the thing's name in the audit trail.
 func matching(kind string, op huma.Operation) huma.Operation {
 	op.Metadata["ifMatch"] = kind
@@ -64,19 +70,19 @@ func (s *Service) peopleRoutes(api huma.API) {
 	op := func(status int, id, method, path, permission, summary string) huma.Operation {
 		return tagged("People", status, operation(id, method, path, permission, summary))
 	}
-	huma.Register(api, op(http.StatusOK, "list-members", "GET", "/api/v1/members", "member:read", "People of the organisation"), s.listMembers)
-	huma.Register(api, op(http.StatusOK, "get-member", "GET", "/api/v1/members/{userId}", "member:read", "A person of the organisation"), s.getMember)
-	huma.Register(api, matching("member", op(http.StatusOK, "update-member", "PATCH", "/api/v1/members/{userId}", "member:update",
-		"Give a person another role, suspend them or let them in again")), s.patchMember)
-	huma.Register(api, matching("member", op(http.StatusNoContent, "remove-member", "DELETE", "/api/v1/members/{userId}", "member:delete",
-		"Take a person out of the organisation, with their sessions and API tokens in it")), s.deleteMember)
+	huma.Register(api, narrow(op(http.StatusOK, "list-members", "GET", "/api/v1/members", "member:read", "People of the organisation")), s.listMembers)
+	huma.Register(api, narrow(op(http.StatusOK, "get-member", "GET", "/api/v1/members/{userId}", "member:read", "A person of the organisation")), s.getMember)
+	huma.Register(api, narrow(matching("member", op(http.StatusOK, "update-member", "PATCH", "/api/v1/members/{userId}", "member:update",
+		"Give a person another role, suspend them or let them in again"))), s.patchMember)
+	huma.Register(api, narrow(matching("member", op(http.StatusNoContent, "remove-member", "DELETE", "/api/v1/members/{userId}", "member:delete",
+		"Take a person out of the organisation, with their sessions and API tokens in it"))), s.deleteMember)
 
-	huma.Register(api, op(http.StatusOK, "list-invitations", "GET", "/api/v1/invitations", "invitation:read", "Invitations that nobody accepted yet"), s.listInvitations)
-	huma.Register(api, op(http.StatusCreated, "create-invitation", "POST", "/api/v1/invitations", "invitation:create",
-		"Invite a person; an older invitation of the same address ends"), s.postInvitation)
-	huma.Register(api, op(http.StatusOK, "resend-invitation", "POST", "/api/v1/invitations/{id}/resend", "invitation:create",
-		"Make a new link; the one before ends"), s.postResend)
-	huma.Register(api, op(http.StatusNoContent, "revoke-invitation", "DELETE", "/api/v1/invitations/{id}", "invitation:delete", "End an invitation"), s.deleteInvitation)
+	huma.Register(api, narrow(op(http.StatusOK, "list-invitations", "GET", "/api/v1/invitations", "invitation:read", "Invitations that nobody accepted yet")), s.listInvitations)
+	huma.Register(api, narrow(op(http.StatusCreated, "create-invitation", "POST", "/api/v1/invitations", "invitation:create",
+		"Invite a person; an older invitation of the same address ends")), s.postInvitation)
+	huma.Register(api, narrow(op(http.StatusOK, "resend-invitation", "POST", "/api/v1/invitations/{id}/resend", "invitation:create",
+		"Make a new link; the one before ends")), s.postResend)
+	huma.Register(api, narrow(op(http.StatusNoContent, "revoke-invitation", "DELETE", "/api/v1/invitations/{id}", "invitation:delete", "End an invitation")), s.deleteInvitation)
 	huma.Register(api, op(http.StatusOK, "find-invitation", "POST", "/api/v1/invitations/find", "public",
 		"What an invitation's link is for; the token is in the body so that no log holds it"), s.postFindInvitation)
 	huma.Register(api, op(http.StatusCreated, "accept-invitation", "POST", "/api/v1/invitations/accept", "public",

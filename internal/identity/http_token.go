@@ -9,13 +9,13 @@ import (
 )
 
 func (s *Service) tokenRoutes(api huma.API) {
-	huma.Register(api, operation("list-tokens", http.MethodGet, "/api/v1/tokens", "token:read", "API tokens"), s.listTokens)
+	huma.Register(api, narrow(operation("list-tokens", http.MethodGet, "/api/v1/tokens", "token:read", "API tokens")), s.listTokens)
 	newToken := operation("create-token", http.MethodPost, "/api/v1/tokens", "token:create", "Create an API token; its secret is given once")
 	newToken.DefaultStatus = http.StatusCreated
-	huma.Register(api, newToken, s.postToken)
+	huma.Register(api, narrow(newToken), s.postToken)
 	revoke := operation("revoke-token", http.MethodDelete, "/api/v1/tokens/{id}", "token:delete", "Revoke an API token")
 	revoke.DefaultStatus = http.StatusNoContent
-	huma.Register(api, revoke, s.deleteToken)
+	huma.Register(api, narrow(revoke), s.deleteToken)
 }
 
 type tokensOutput struct {

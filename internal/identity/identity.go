@@ -71,6 +71,7 @@ type Principal struct {
 	SessionID    string   // "" for a token
 	TokenID      string   // "" for a session
 
+	mates      []string       // the other people of Teams, where a permission reaches them
 	restricted bool           // must enrol a second factor before anything else
 	secret     string         // hash of the session's current secret
 	renewAt    time.Time      // when the session's secret is to be replaced

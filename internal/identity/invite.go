@@ -128,6 +128,14 @@ func teamsOf(ctx context.Context, tx *db.Tx, orgID string, ids []string) (string
 }
 
 func (s *Service) storeInvitation(ctx context.Context, tx *db.Tx, row *invitationRow, limits PlanLimits) error {
+	var older invitationRow
+	switch err := one(ctx, tx, &older, "invitation", "organisation_id = ? AND email = ?", row.OrganisationID, row.Email); {
+	case fault.Is(err, fault.NotFound):
+	case err != nil:
+		return err
+	case !ScopeOf(ctx).Has(older.InvitedBy):
+		return fault.New(fault.Conflict, "somebody else has invited %s already", row.Email)
+	}
 	if _, err := tx.NewDelete().Model((*invitationRow)(nil)).Where("organisation_id = ? AND email = ?", row.OrganisationID, row.Email).Exec(ctx); err != nil {
 		return err
 	}
@@ -172,7 +180,8 @@ func (s *Service) send(row *invitationRow, organisation, secret string) SentInvi
 func (s *Service) Invitations(ctx context.Context, p Principal, cursor string, limit int) ([]Invitation, *string, error) {
 	var rows []invitationRow
 	err := s.cfg.DB.ReadTenant(ctx, p.OrgID, func(ctx context.Context, tx *db.Tx) error {
-		return tx.NewSelect().Model(&rows).Where("organisation_id = ? AND id > ?", p.OrgID, cursor).Order("id").Limit(int64(limit + 1)).Scan(ctx)
+		q := tx.NewSelect().Model(&rows).Where("organisation_id = ? AND id > ?", p.OrgID, cursor)
+		return ScopeOf(ctx).Where(q, "invited_by").Order("id").Limit(int64(limit + 1)).Scan(ctx)
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("list invitations: %w", err)
@@ -187,7 +196,7 @@ func (s *Service) Invitations(ctx context.Context, p Principal, cursor string, l
 
 func invitationByID(ctx context.Context, tx *db.Tx, orgID, id string) (*invitationRow, error) {
 	var row invitationRow
-	return &row, one(ctx, tx, &row, "invitation", "organisation_id = ? AND id = ?", orgID, id)
+	return &row, inScope(ctx, tx, &row, "invitation", "invited_by", orgID, id)
 }
 
 // ResendInvitation makes a new link; the one before ends.

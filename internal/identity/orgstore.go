@@ -53,6 +53,7 @@ type projectRow struct {
 	OrganisationID string `bun:"organisation_id"`
 	Name           string `bun:"name"`
 	Description    string `bun:"description"`
+	OwnerID        string `bun:"owner_id"` // who made it; "": not known
 	CreatedAt      int64  `bun:"created_at"`
 	UpdatedAt      int64  `bun:"updated_at"`
 }

@@ -84,7 +84,8 @@ func roleName(role string, custom *string) string {
 func (s *Service) Members(ctx context.Context, p Principal, cursor string, limit int) ([]Member, *string, error) {
 	var list []Member
 	err := s.cfg.DB.ReadSystem(ctx, "list an organisation's people", func(ctx context.Context, tx *db.Tx) (err error) {
-		list, err = membersWhere(ctx, tx, p.OrgID, limit+1, "m.user_id > ?", cursor)
+		where, args := ScopeOf(ctx).SQL("m.user_id")
+		list, err = membersWhere(ctx, tx, p.OrgID, limit+1, "m.user_id > ? AND "+where, append([]any{cursor}, args...)...)
 		return err
 	})
 	list, next := pageCut(list, limit, func(m Member) string { return m.UserID })
@@ -95,7 +96,8 @@ func (s *Service) Members(ctx context.Context, p Principal, cursor string, limit
 func (s *Service) Member(ctx context.Context, orgID, userID string) (Member, error) {
 	var list []Member
 	err := s.cfg.DB.ReadSystem(ctx, "show a person of an organisation", func(ctx context.Context, tx *db.Tx) (err error) {
-		list, err = membersWhere(ctx, tx, orgID, 1, "m.user_id = ?", userID)
+		where, args := ScopeOf(ctx).SQL("m.user_id")
+		list, err = membersWhere(ctx, tx, orgID, 1, "m.user_id = ? AND "+where, append([]any{userID}, args...)...)
 		return err
 	})
 	if err == nil && len(list) == 0 {

@@ -34,6 +34,7 @@ type membership struct {
 	MFARequired    bool    `bun:"mfa_required"`
 
 	teams []string
+	mates []string // the other people of teams, where a permission reaches them
 }
 
 // membershipWhere finds the membership that fits: the oldest of those that are not suspended, else the oldest;
@@ -63,7 +64,8 @@ func membershipWhere(ctx context.Context, tx *db.Tx, where string, args ...any) 
 	if err != nil {
 		return nil, fmt.Errorf("find a person's teams: %w", err)
 	}
-	return &m, nil
+	m.mates, err = matesOf(ctx, tx, &m, m.permissions())
+	return &m, err
 }
 
 // standing says why a member may not come in, nil when they may.
@@ -95,7 +97,8 @@ func (m *membership) permissions() []string {
 // takes Super away.
 func principalOf(m *membership) Principal {
 	return Principal{
-		UserID: m.UserID, OrgID: m.OrganisationID, Role: m.Role, Permissions: m.permissions(), Teams: m.teams, Super: m.Super,
+		UserID: m.UserID, OrgID: m.OrganisationID, Role: m.Role, Permissions: m.permissions(), Teams: m.teams, mates: m.mates,
+		Super: m.Super,
 	}
 }
 

@@ -5,30 +5,33 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/parley-voice/parley/internal/event"
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/fault"
 )
 
 const maxProjects = 500 // of one organisation
 
-// Project groups what belongs together.
+// Project groups agents and phones, and through the agents calls.
 type Project struct {
 	ID          string    `json:"id"`
 	Name        string    `json:"name"`
 	Description string    `json:"description"`
+	OwnerID     string    `json:"ownerId" doc:"Who made it; empty: not known"`
 	CreatedAt   time.Time `json:"createdAt"`
 	UpdatedAt   time.Time `json:"updatedAt"`
 }
 
 func (r *projectRow) project() Project {
-	return Project{ID: r.ID, Name: r.Name, Description: r.Description, CreatedAt: timeOf(r.CreatedAt), UpdatedAt: timeOf(r.UpdatedAt)}
+	return Project{ID: r.ID, Name: r.Name, Description: r.Description, OwnerID: r.OwnerID, CreatedAt: timeOf(r.CreatedAt), UpdatedAt: timeOf(r.UpdatedAt)}
 }
 
 // Projects lists a page of the organisation's projects, and the cursor of the next.
 func (s *Service) Projects(ctx context.Context, p Principal, cursor string, limit int) ([]Project, *string, error) {
 	var rows []projectRow
 	err := s.cfg.DB.ReadTenant(ctx, p.OrgID, func(ctx context.Context, tx *db.Tx) error {
-		return tx.NewSelect().Model(&rows).Where("organisation_id = ? AND id > ?", p.OrgID, cursor).Order("id").Limit(int64(limit + 1)).Scan(ctx)
+		q := tx.NewSelect().Model(&rows).Where("organisation_id = ? AND id > ?", p.OrgID, cursor)
+		return ScopeOf(ctx).Where(q, "owner_id").Order("id").Limit(int64(limit + 1)).Scan(ctx)
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("list projects: %w", err)
@@ -43,7 +46,7 @@ func (s *Service) Projects(ctx context.Context, p Principal, cursor string, limi
 
 func projectByID(ctx context.Context, tx *db.Tx, orgID, id string) (*projectRow, error) {
 	var row projectRow
-	return &row, one(ctx, tx, &row, "project", "organisation_id = ? AND id = ?", orgID, id)
+	return &row, inScope(ctx, tx, &row, "project", "owner_id", orgID, id)
 }
 
 // Project gives one project.
@@ -69,7 +72,7 @@ func (s *Service) CreateProject(ctx context.Context, p Principal, c NameChange) 
 		return Project{}, err
 	}
 	now := s.cfg.Clock.Now().UnixMilli()
-	row := &projectRow{ID: newID(), OrganisationID: p.OrgID, CreatedAt: now, UpdatedAt: now}
+	row := &projectRow{ID: newID(), OrganisationID: p.OrgID, OwnerID: p.UserID, CreatedAt: now, UpdatedAt: now}
 	c.apply(&row.Name, &row.Description)
 	err := s.cfg.DB.InTenant(ctx, p.OrgID, func(ctx context.Context, tx *db.Tx) error {
 		n, err := tx.NewSelect().Model((*projectRow)(nil)).Where("organisation_id = ?", p.OrgID).Count(ctx)
@@ -121,6 +124,9 @@ func (s *Service) DeleteProject(ctx context.Context, p Principal, id string) err
 			return err
 		}
 		if _, err := tx.NewDelete().Model(row).WherePK().Where("organisation_id = ?", p.OrgID).Exec(ctx); err != nil {
+			return err
+		}
+		if err := tx.PublishFor(ctx, p.OrgID, event.ProjectDeleted{OrgID: p.OrgID, ProjectID: id}); err != nil {
 			return err
 		}
 		return Audit(ctx, tx, p.OrgID, Change{Action: "project.delete", Kind: "project", ID: id, Before: row.project()})

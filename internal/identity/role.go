@@ -64,20 +64,21 @@ func rolePermissions(role string) []string {
 
 // catalogue is every permission that an operation of the API asks for.
 type catalogue struct {
-	mu   sync.RWMutex
-	list []string // sorted
+	mu     sync.RWMutex
+	list   []string // sorted
+	narrow map[string]bool
 }
 
 // watch collects the permissions of operations as they are added to api.
 func (c *catalogue) watch(api huma.API) {
 	api.OpenAPI().OnAddOperation = append(api.OpenAPI().OnAddOperation, func(_ *huma.OpenAPI, op *huma.Operation) {
 		if p, _ := op.Metadata["permission"].(string); p != "" {
-			c.add(p)
+			c.add(p, Narrows(op.Metadata))
 		}
 	})
 }
 
-func (c *catalogue) add(permission string) {
+func (c *catalogue) add(permission string, narrow bool) {
 	area, _, _ := strings.Cut(permission, ":")
 	if permission == publicWord || area == superArea || area == selfArea {
 		return // no role gives them, or everybody has them
@@ -87,6 +88,12 @@ func (c *catalogue) add(permission string) {
 	if i, found := slices.BinarySearch(c.list, permission); !found {
 		c.list = slices.Insert(c.list, i, permission)
 	}
+	if narrow {
+		if c.narrow == nil {
+			c.narrow = map[string]bool{}
+		}
+		c.narrow[permission] = true
+	}
 }
 
 func (c *catalogue) all() []string {
@@ -95,17 +102,25 @@ func (c *catalogue) all() []string {
 	return slices.Clone(c.list)
 }
 
+// narrows reports whether an operation honours ":own" and ":team" of a permission.
+func (c *catalogue) narrows(permission string) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.narrow[permission]
+}
+
 // expand lists the permissions that patterns give, in the form "area:verb", or "area:verb:own" where they are narrower.
 func (c *catalogue) expand(patterns []string) []string {
 	p := Principal{Permissions: patterns}
 	out := []string{}
 	for _, permission := range c.all() {
-		switch p.Reach(permission) {
-		case ReachAll:
+		switch reach := p.Reach(permission); {
+		case reach == ReachAll:
 			out = append(out, permission)
-		case ReachTeam:
+		case !c.narrows(permission): // nothing of it belongs to anybody
+		case reach == ReachTeam:
 			out = append(out, permission+":team")
-		case ReachOwn:
+		case reach == ReachOwn:
 			out = append(out, permission+":own")
 		}
 	}
@@ -123,7 +138,7 @@ func (c *catalogue) check(location string, patterns []string) ([]string, error) 
 		parts := strings.Split(pattern, ":")
 		narrow := len(parts) == 3 && (parts[2] == "own" || parts[2] == "team")
 		if pattern != "*" && (len(parts) < 2 || len(parts) > 3 || len(parts) == 3 && !narrow || len(c.expand([]string{pattern})) == 0) {
-			return nil, fault.Field(at, "%q is no permission; GET /api/v1/permissions lists them, and area:* or a last part :own or :team may be used", pattern)
+			return nil, fault.Field(at, "%q gives nothing; GET /api/v1/permissions lists permissions and which of them take :own or :team as a last part; area:* may be used", pattern)
 		}
 		if !slices.Contains(out, pattern) {
 			out = append(out, pattern)

@@ -349,30 +349,32 @@ func (s *Service) due(key string) bool {
 	return true
 }
 
-// Still tells whether a session or token that was let in before may go on. It is no use of it, so that a page left
-// open does not keep its session alive.
-func (s *Service) Still(ctx context.Context, p Principal) error {
+// Still gives somebody whose session or token was let in before as they are now, with the role and teams they have by now, or
+// an error when they may not go on. It is no use of the session, so that a page left open does not keep it alive.
+func (s *Service) Still(ctx context.Context, p Principal) (Principal, error) {
 	var m *membership
-	err := s.cfg.DB.ReadSystem(ctx, "may it go on", func(ctx context.Context, tx *db.Tx) (err error) {
-		if p.TokenID == "" {
-			_, m, err = s.sessionWhere(ctx, tx, "s.id = ?", p.SessionID)
+	var now Principal
+	err := s.cfg.DB.ReadSystem(ctx, "may it go on", func(ctx context.Context, tx *db.Tx) error {
+		if p.TokenID != "" {
+			row, of, err := s.tokenWhere(ctx, tx, "id = ? AND organisation_id = ?", p.TokenID, p.OrgID)
+			if m = of; m != nil {
+				now = row.principal(m)
+			}
 			return err
 		}
-		n, err := tx.NewSelect().Model((*tokenRow)(nil)).Where("id = ? AND organisation_id = ?", p.TokenID, p.OrgID).
-			Where("expires_at IS NULL OR expires_at > ?", s.cfg.Clock.Now().UnixMilli()).Count(ctx)
-		if err != nil || n == 0 {
-			return err
+		row, of, err := s.sessionWhere(ctx, tx, "s.id = ?", p.SessionID)
+		if m = of; m != nil {
+			now = row.principal(m)
 		}
-		m, err = membershipWhere(ctx, tx, "m.user_id = ? AND m.organisation_id = ?", p.UserID, p.OrgID)
 		return err
 	})
 	if err != nil {
-		return err
+		return Principal{}, err
 	}
 	if m == nil || m.OrganisationID != p.OrgID {
-		return fault.New(fault.Unauthorized, "your session has ended; sign in again")
+		return Principal{}, fault.New(fault.Unauthorized, "your session has ended; sign in again")
 	}
-	return m.standing()
+	return now, m.standing()
 }
 
 // hostCookie is the cookie's name where it is sent by https only: a browser then takes it from this host alone, for

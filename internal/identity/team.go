@@ -88,7 +88,8 @@ func teamsWhere(ctx context.Context, tx *db.Tx, orgID string, limit int, where s
 }
 
 func teamByID(ctx context.Context, tx *db.Tx, orgID, id string) (Team, error) {
-	list, err := teamsWhere(ctx, tx, orgID, 1, "id = ?", id)
+	where, args := teamsInScope(ctx, orgID)
+	list, err := teamsWhere(ctx, tx, orgID, 1, "id = ? AND "+where, append([]any{id}, args...)...)
 	if err == nil && len(list) == 0 {
 		err = fault.New(fault.NotFound, "there is no such team")
 	}
@@ -102,7 +103,8 @@ func teamByID(ctx context.Context, tx *db.Tx, orgID, id string) (Team, error) {
 func (s *Service) Teams(ctx context.Context, p Principal, cursor string, limit int) ([]Team, *string, error) {
 	var list []Team
 	err := s.cfg.DB.ReadTenant(ctx, p.OrgID, func(ctx context.Context, tx *db.Tx) (err error) {
-		list, err = teamsWhere(ctx, tx, p.OrgID, limit+1, "id > ?", cursor)
+		where, args := teamsInScope(ctx, p.OrgID)
+		list, err = teamsWhere(ctx, tx, p.OrgID, limit+1, "id > ? AND "+where, append([]any{cursor}, args...)...)
 		return err
 	})
 	list, next := pageCut(list, limit, func(t Team) string { return t.ID })

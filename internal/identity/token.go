@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -234,7 +235,8 @@ func (s *Service) CreateTokenFor(ctx context.Context, email, name string) (strin
 func (s *Service) Tokens(ctx context.Context, p Principal) ([]Token, error) {
 	var rows []tokenRow
 	err := s.cfg.DB.ReadTenant(ctx, p.OrgID, func(ctx context.Context, tx *db.Tx) error {
-		return tx.NewSelect().Model(&rows).Where("organisation_id = ?", p.OrgID).Order("created_at DESC", "id DESC").Scan(ctx)
+		q := tx.NewSelect().Model(&rows).Where("organisation_id = ?", p.OrgID)
+		return ScopeOf(ctx).Where(q, "user_id").Order("created_at DESC", "id DESC").Scan(ctx)
 	})
 	out := make([]Token, len(rows))
 	for i := range rows {
@@ -247,7 +249,7 @@ func (s *Service) Tokens(ctx context.Context, p Principal) ([]Token, error) {
 func (s *Service) RevokeToken(ctx context.Context, p Principal, id string) error {
 	var row tokenRow
 	err := s.cfg.DB.InTenant(ctx, p.OrgID, func(ctx context.Context, tx *db.Tx) error {
-		if err := one(ctx, tx, &row, "token", "organisation_id = ? AND id = ?", p.OrgID, id); err != nil {
+		if err := inScope(ctx, tx, &row, "token", "user_id", p.OrgID, id); err != nil {
 			return err
 		}
 		if _, err := tx.NewDelete().Model(&row).WherePK().Where("organisation_id = ?", p.OrgID).Exec(ctx); err != nil {
@@ -276,13 +278,9 @@ func (s *Service) Bearer(ctx context.Context, secret, ip string) (Principal, err
 	}
 	epoch := s.epoch.Load()
 	var m *membership
-	var rows []tokenRow
+	var row *tokenRow
 	err := s.cfg.DB.ReadSystem(ctx, "whose token is it", func(ctx context.Context, tx *db.Tx) (err error) {
-		err = tx.NewSelect().Model(&rows).Where("hash = ? AND (expires_at IS NULL OR expires_at > ?)", hash, s.cfg.Clock.Now().UnixMilli()).Scan(ctx)
-		if err != nil || len(rows) == 0 {
-			return err
-		}
-		m, err = membershipWhere(ctx, tx, "m.user_id = ? AND m.organisation_id = ?", rows[0].UserID, rows[0].OrganisationID)
+		row, m, err = s.tokenWhere(ctx, tx, "hash = ?", hash)
 		return err
 	})
 	if err != nil {
@@ -295,17 +293,39 @@ func (s *Service) Bearer(ctx context.Context, secret, ip string) (Principal, err
 	if err := m.standing(); err != nil {
 		return Principal{}, err
 	}
-	p := principalOf(m)
-	p.TokenID, p.Super = rows[0].ID, false
-	if scopes := stringList(rows[0].Scopes); len(scopes) > 0 {
-		p.Permissions = narrowed(p.Permissions, scopes)
-	}
-	p.networks = parseNetworks(stringList(rows[0].AllowedIPs))
+	p := row.principal(m)
 	// A token about to expire is asked for each time, so that the cache does not lengthen its life.
-	if e := rows[0].ExpiresAt; e == nil || time.UnixMilli(*e).Sub(s.cfg.Clock.Now()) > cacheFor {
+	if e := row.ExpiresAt; e == nil || time.UnixMilli(*e).Sub(s.cfg.Clock.Now()) > cacheFor {
 		s.remember(hash, p, epoch)
 	}
 	return s.useToken(ctx, p, ip)
+}
+
+// tokenWhere finds a token that has not expired, and whose it is; nil when there is none.
+func (s *Service) tokenWhere(ctx context.Context, tx *db.Tx, where string, args ...any) (*tokenRow, *membership, error) {
+	var row tokenRow
+	err := tx.NewSelect().Model(&row).Where(where, args...).Where("expires_at IS NULL OR expires_at > ?", s.cfg.Clock.Now().UnixMilli()).Scan(ctx)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("find a token: %w", err)
+	}
+	m, err := membershipWhere(ctx, tx, "m.user_id = ? AND m.organisation_id = ?", row.UserID, row.OrganisationID)
+	if err == nil && m != nil && m.mates == nil {
+		m.mates, err = matesOf(ctx, tx, m, stringList(row.Scopes))
+	}
+	return &row, m, err
+}
+
+func (r *tokenRow) principal(m *membership) Principal {
+	p := principalOf(m)
+	p.TokenID, p.Super = r.ID, false
+	if scopes := stringList(r.Scopes); len(scopes) > 0 {
+		p.Permissions = narrowed(p.Permissions, scopes)
+	}
+	p.networks = parseNetworks(stringList(r.AllowedIPs))
+	return p
 }
 
 // useToken lets a token in from where it may be used, and notes when and from where that was.

@@ -68,7 +68,8 @@ func (w *world) serve() {
 		if secret, ok := strings.CutPrefix(ctx.Header("As"), "token "); ok {
 			p, err = w.s.Bearer(ctx.Context(), secret, "10.0.0.1")
 		}
-		if err == nil && !p.May(permission) {
+		scope, may := p.Scope(permission)
+		if err == nil && (!may || !scope.All() && !identity.Narrows(ctx.Operation().Metadata)) {
 			err = fault.New(fault.Forbidden, "your role does not include %q", permission)
 		}
 		if err != nil {
@@ -80,7 +81,7 @@ func (w *world) serve() {
 			_ = huma.WriteErr(api, ctx, f.Status, f.Message, f)
 			return
 		}
-		next(huma.WithContext(ctx, identity.With(ctx.Context(), p)))
+		next(huma.WithContext(ctx, identity.WithScope(identity.With(ctx.Context(), p), scope)))
 	})
 	w.s.Routes(api)
 }

@@ -32,6 +32,8 @@ type phonePath struct {
 type listInput struct {
 	Cursor string `query:"cursor" doc:"next of the page before"`
 	Limit  int    `query:"limit" default:"50" minimum:"1" maximum:"200"`
+
+	ProjectID string `query:"projectId" maxLength:"64" doc:"Phones of this project only"`
 }
 
 type listBody struct {
@@ -49,6 +51,9 @@ type createInput struct {
 		DisplayName string `json:"displayName,omitempty" maxLength:"100"`
 		Password    string `json:"password,omitempty" maxLength:"128" doc:"Left out, one is made"`
 		Encrypted   bool   `json:"encryptedOnly,omitempty" doc:"Lets it register, call and be called by TLS with SRTP only"`
+
+		UserID    *string `json:"userId,omitempty" maxLength:"64" doc:"Whose phone it is; empty or left out: nobody's, or yours where you may add only your own"`
+		ProjectID string  `json:"projectId,omitempty" maxLength:"64"`
 	}
 }
 
@@ -58,6 +63,8 @@ type updateInput struct {
 		DisplayName *string `json:"displayName,omitempty" maxLength:"100"`
 		Password    *string `json:"password,omitempty" maxLength:"128" doc:"A new password; empty has one made. It ends the phone's registrations"`
 		Encrypted   *bool   `json:"encryptedOnly,omitempty" doc:"Lets it register, call and be called by TLS with SRTP only. Turning it on ends the phone's registrations"`
+		UserID      *string `json:"userId,omitempty" maxLength:"64" doc:"Whose phone it is; empty: nobody's"`
+		ProjectID   *string `json:"projectId,omitempty" maxLength:"64" doc:"Empty: of no project"`
 	}
 }
 
@@ -80,16 +87,21 @@ func (s *Service) Routes(api huma.API) {
 
 func operation(id, method, path, summary, permission string) huma.Operation {
 	return huma.Operation{OperationID: id, Method: method, Path: path, Summary: summary, Tags: []string{"phones"},
-		Metadata: map[string]any{"permission": permission}}
+		Metadata: map[string]any{"permission": permission, "narrow": true}}
 }
 
 // organisation is whose phones these are.
 func organisation(ctx context.Context) (string, error) {
+	p, err := who(ctx)
+	return p.OrgID, err
+}
+
+func who(ctx context.Context) (identity.Principal, error) {
 	p, ok := identity.From(ctx)
 	if !ok {
-		return "", fault.New(fault.Unauthorized, "sign in first")
+		return p, fault.New(fault.Unauthorized, "sign in first")
 	}
-	return p.OrgID, nil
+	return p, nil
 }
 
 func (s *Service) httpList(ctx context.Context, in *listInput) (*listBody, error) {
@@ -97,7 +109,7 @@ func (s *Service) httpList(ctx context.Context, in *listInput) (*listBody, error
 	if err != nil {
 		return nil, err
 	}
-	items, next, err := s.List(ctx, org, in.Cursor, in.Limit)
+	items, next, err := s.List(ctx, org, in.ProjectID, in.Cursor, in.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -114,11 +126,15 @@ func (s *Service) httpServer(context.Context, *struct{}) (*serverBody, error) {
 }
 
 func (s *Service) httpCreate(ctx context.Context, in *createInput) (*secretBody, error) {
-	org, err := organisation(ctx)
+	by, err := who(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p, made, err := s.Create(ctx, org, NewPhone{Username: in.Body.Username, DisplayName: in.Body.DisplayName, Password: in.Body.Password, Encrypted: in.Body.Encrypted})
+	owner, err := identity.ScopeOf(ctx).Owner(by, "body.userId", in.Body.UserID)
+	if err != nil {
+		return nil, err
+	}
+	p, made, err := s.Create(ctx, by.OrgID, NewPhone{UserID: owner, ProjectID: in.Body.ProjectID, Username: in.Body.Username, DisplayName: in.Body.DisplayName, Password: in.Body.Password, Encrypted: in.Body.Encrypted})
 	return withSecret(p, made, err)
 }
 
@@ -136,11 +152,16 @@ func (s *Service) httpGet(ctx context.Context, in *phonePath) (*taggedPhone, err
 }
 
 func (s *Service) httpUpdate(ctx context.Context, in *updateInput) (*secretBody, error) {
-	org, err := organisation(ctx)
+	by, err := who(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p, made, err := s.Update(ctx, org, in.ID, Change{DisplayName: in.Body.DisplayName, Password: in.Body.Password, Encrypted: in.Body.Encrypted})
+	if in.Body.UserID != nil {
+		if _, err := identity.ScopeOf(ctx).Owner(by, "body.userId", in.Body.UserID); err != nil {
+			return nil, err
+		}
+	}
+	p, made, err := s.Update(ctx, by.OrgID, in.ID, Change{UserID: in.Body.UserID, ProjectID: in.Body.ProjectID, DisplayName: in.Body.DisplayName, Password: in.Body.Password, Encrypted: in.Body.Encrypted})
 	return withSecret(p, made, err)
 }
 

@@ -15,6 +15,8 @@ type Phone struct {
 	Username    string         `json:"username" doc:"What the phone registers as, and is called by"`
 	DisplayName string         `json:"displayName"`
 	Encrypted   bool           `json:"encryptedOnly" doc:"Whether it registers, calls and is called by TLS with SRTP only"`
+	UserID      string         `json:"userId" doc:"Whose phone it is; empty: nobody's"`
+	ProjectID   string         `json:"projectId" doc:"Empty: of no project"`
 	Registered  bool           `json:"registered" doc:"Whether it can be called now"`
 	Contacts    []PhoneContact `json:"contacts" doc:"Where it is registered"`
 	CreatedAt   time.Time      `json:"createdAt"`

@@ -49,6 +49,8 @@ type Config struct {
 	Server func() PhoneServer
 	// Quota is how many phones an organisation may have, nil for any number. It may be nil.
 	Quota func(ctx context.Context, orgID string) (*int64, error)
+	// Assignable refuses a person or a project that is not the organisation's; "" is none. It may be nil.
+	Assignable func(ctx context.Context, orgID, userID, projectID string) error
 	// Standing says why an organisation may do nothing now, as a fault of code Forbidden. nil: all may.
 	Standing func(ctx context.Context, orgID string) error
 }
@@ -85,6 +87,8 @@ type NewPhone struct {
 	DisplayName string
 	Password    string // "" has one made
 	Encrypted   bool   // TLS and SRTP only
+	UserID      string // whose it is; "": nobody's
+	ProjectID   string // "": of no project
 }
 
 // Create adds a phone. The password is returned when it was made here; it cannot be had later.
@@ -93,6 +97,9 @@ func (s *Service) Create(ctx context.Context, orgID string, n NewPhone) (Phone, 
 		return Phone{}, "", err
 	}
 	if err := checkDisplayName(n.DisplayName); err != nil {
+		return Phone{}, "", err
+	}
+	if err := s.assignable(ctx, orgID, n.UserID, n.ProjectID); err != nil {
 		return Phone{}, "", err
 	}
 	made := ""
@@ -116,7 +123,7 @@ func (s *Service) Create(ctx context.Context, orgID string, n NewPhone) (Phone, 
 	}
 	now := s.c.Clock.Now().UnixMilli()
 	row := &phoneRow{ID: uuid.Must(uuid.NewV7()).String(), OrganisationID: orgID, Username: n.Username, DisplayName: n.DisplayName,
-		Secret: sealed, EncryptedOnly: n.Encrypted, CreatedAt: now, UpdatedAt: now}
+		Secret: sealed, EncryptedOnly: n.Encrypted, UserID: n.UserID, ProjectID: n.ProjectID, CreatedAt: now, UpdatedAt: now}
 	if err := s.claim(ctx, orgID, n.Username); err != nil {
 		return Phone{}, "", err
 	}
@@ -136,7 +143,8 @@ func (s *Service) Create(ctx context.Context, orgID string, n NewPhone) (Phone, 
 }
 
 // List gives a page of phones, and the cursor of the next one ("" at the end).
-func (s *Service) List(ctx context.Context, orgID, cursor string, limit int) ([]Phone, string, error) {
+// They are of one project, unless projectID is "".
+func (s *Service) List(ctx context.Context, orgID, projectID, cursor string, limit int) ([]Phone, string, error) {
 	if limit < 1 || limit > 200 {
 		return nil, "", fault.Field("query.limit", "limit is from 1 to 200")
 	}
@@ -146,7 +154,7 @@ func (s *Service) List(ctx context.Context, orgID, cursor string, limit int) ([]
 		return nil, "", err
 	}
 	err = s.c.DB.ReadTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) (err error) {
-		rows, err = listPhones(ctx, tx, cursor, limit+1)
+		rows, err = listPhones(ctx, tx, projectID, cursor, limit+1)
 		return err
 	})
 	if err != nil {
@@ -192,11 +200,16 @@ type Change struct {
 	DisplayName *string
 	Password    *string
 	Encrypted   *bool
+	UserID      *string
+	ProjectID   *string
 }
 
 // Update changes a phone. A new password ends its registrations, and so does it when only TLS counts from now on.
 func (s *Service) Update(ctx context.Context, orgID, id string, c Change) (Phone, string, error) {
 	made := ""
+	if err := s.assignable(ctx, orgID, value(c.UserID), value(c.ProjectID)); err != nil {
+		return Phone{}, "", err
+	}
 	if c.DisplayName != nil {
 		if err := checkDisplayName(*c.DisplayName); err != nil {
 			return Phone{}, "", err
@@ -229,6 +242,12 @@ func (s *Service) Update(ctx context.Context, orgID, id string, c Change) (Phone
 		}
 		if c.DisplayName != nil {
 			row.DisplayName = *c.DisplayName
+		}
+		if c.UserID != nil {
+			row.UserID = *c.UserID
+		}
+		if c.ProjectID != nil {
+			row.ProjectID = *c.ProjectID
 		}
 		if c.Password != nil {
 			if row.Secret, err = s.seal(row.Username, *c.Password); err != nil {
@@ -299,7 +318,7 @@ func (s *Service) registrations(ctx context.Context) (map[string][]sip.Contact, 
 
 // show makes the API's view of a phone.
 func show(row *phoneRow, contacts []sip.Contact) Phone {
-	p := Phone{ID: row.ID, Username: row.Username, DisplayName: row.DisplayName, Encrypted: row.EncryptedOnly, Contacts: []PhoneContact{},
+	p := Phone{ID: row.ID, Username: row.Username, DisplayName: row.DisplayName, Encrypted: row.EncryptedOnly, UserID: row.UserID, ProjectID: row.ProjectID, Contacts: []PhoneContact{},
 		CreatedAt: time.UnixMilli(row.CreatedAt).UTC(), Registered: len(contacts) > 0}
 	for _, c := range contacts {
 		p.Contacts = append(p.Contacts, PhoneContact{URI: c.URI, ExpiresAt: c.ExpiresAt.UTC(), UserAgent: c.UserAgent, Transport: c.Transport})

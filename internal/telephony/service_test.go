@@ -97,7 +97,7 @@ func TestPhonesOfAnotherOrganisation(t *testing.T) {
 		if err := s.Delete(ctx, orgB, p.ID); !fault.Is(err, fault.NotFound) {
 			t.Errorf("another organisation deletes it: %v", err)
 		}
-		if list, _, _ := s.List(ctx, orgB, "", 50); len(list) != 0 {
+		if list, _, _ := s.List(ctx, orgB, "", "", 50); len(list) != 0 {
 			t.Errorf("another organisation lists it: %v", list)
 		}
 		if _, _, err := s.Create(ctx, orgB, telephony.NewPhone{Username: "alice"}); !fault.Is(err, fault.Conflict) {
@@ -116,7 +116,7 @@ func TestPhonesAreListedInPages(t *testing.T) {
 		var names []string
 		cursor, pages := "", 0
 		for {
-			list, next, err := s.List(t.Context(), orgA, cursor, 2)
+			list, next, err := s.List(t.Context(), orgA, "", cursor, 2)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -154,7 +154,7 @@ func TestRegistrationsSurviveARestart(t *testing.T) {
 		if err != nil || len(all) != 1 || len(all["bob"]) != 1 || !all["bob"][0].ExpiresAt.Equal(soon) || all["bob"][0].URI != contacts[0].URI {
 			t.Fatalf("after a restart: %+v %v", all, err)
 		}
-		list, _, err := again.List(ctx, orgA, "", 10)
+		list, _, err := again.List(ctx, orgA, "", "", 10)
 		if err != nil || !list[0].Registered || list[0].Contacts[0].UserAgent != "baresip" {
 			t.Errorf("List: %+v %v", list, err)
 		}

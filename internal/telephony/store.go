@@ -9,6 +9,7 @@ import (
 
 	"github.com/uptrace/bun"
 
+	"github.com/parley-voice/parley/internal/identity"
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/fault"
 	"github.com/parley-voice/parley/internal/telephony/sip"
@@ -24,6 +25,8 @@ type phoneRow struct {
 	DisplayName    string
 	Secret         []byte
 	EncryptedOnly  bool
+	UserID         string
+	ProjectID      string
 	CreatedAt      int64
 	UpdatedAt      int64
 }
@@ -64,9 +67,11 @@ func nameTaken(username string) error {
 	return e
 }
 
+// phoneByID finds a phone that ctx reaches.
 func phoneByID(ctx context.Context, tx *db.Tx, id string) (*phoneRow, error) {
 	var row phoneRow
-	err := tx.NewSelect().Model(&row).Where("organisation_id = ?", tx.OrgID()).Where("id = ?", id).Scan(ctx)
+	q := tx.NewSelect().Model(&row).Where("organisation_id = ?", tx.OrgID()).Where("id = ?", id)
+	err := identity.ScopeOf(ctx).Where(q, "user_id").Scan(ctx)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fault.New(fault.NotFound, "there is no phone %q", id)
 	}
@@ -76,11 +81,15 @@ func phoneByID(ctx context.Context, tx *db.Tx, id string) (*phoneRow, error) {
 	return &row, nil
 }
 
-// listPhones gives a page of phones after the one with id after, oldest first: ids are UUIDv7.
-func listPhones(ctx context.Context, tx *db.Tx, after string, limit int) ([]phoneRow, error) {
+// listPhones gives a page of phones after the one with id after, oldest first: ids are UUIDv7. Without a project they are
+// all that ctx reaches.
+func listPhones(ctx context.Context, tx *db.Tx, project, after string, limit int) ([]phoneRow, error) {
 	var rows []phoneRow
-	err := tx.NewSelect().Model(&rows).Where("organisation_id = ?", tx.OrgID()).Where("id > ?", after).
-		OrderExpr("id").Limit(int64(limit)).Scan(ctx)
+	q := tx.NewSelect().Model(&rows).Where("organisation_id = ?", tx.OrgID()).Where("id > ?", after)
+	if project != "" {
+		q = q.Where("project_id = ?", project)
+	}
+	err := identity.ScopeOf(ctx).Where(q, "user_id").OrderExpr("id").Limit(int64(limit)).Scan(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list phones: %w", err)
 	}
@@ -88,7 +97,7 @@ func listPhones(ctx context.Context, tx *db.Tx, after string, limit int) ([]phon
 }
 
 func updatePhone(ctx context.Context, tx *db.Tx, row *phoneRow) error {
-	_, err := tx.NewUpdate().Model(row).Column("display_name", "secret", "encrypted_only", "updated_at").
+	_, err := tx.NewUpdate().Model(row).Column("display_name", "secret", "encrypted_only", "user_id", "project_id", "updated_at").
 		Where("organisation_id = ?", tx.OrgID()).Where("id = ?", row.ID).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("update phone: %w", err)

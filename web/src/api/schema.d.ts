@@ -71,7 +71,7 @@ export interface paths {
         delete: operations["delete-agent"];
         options?: never;
         head?: never;
-        /** Rename an agent */
+        /** Rename an agent, or say whose it is */
         patch: operations["update-agent"];
         trace?: never;
     };
@@ -1974,6 +1974,10 @@ export interface components {
             /** Format: int64 */
             latestVersion: number;
             name: string;
+            /** @description Whose agent it is: who made it, or was given it; empty: nobody's */
+            ownerId: string;
+            /** @description Empty: of no project */
+            projectId: string;
             /**
              * Format: int64
              * @description The version that calls use, null before the first is published
@@ -2137,9 +2141,13 @@ export interface components {
             startedAt: string;
             /** @enum {string} */
             status: "queued" | "ringing" | "in_progress" | "ended";
+            /** @description Whose phone it was put through to; empty: nobody's */
+            takenBy: string;
             to: string;
             /** Format: int64 */
             turns: number;
+            /** @description Who placed it, or whose phone it came from; empty: nobody of the organisation */
+            userId: string;
         };
         CallEntry: {
             /** Format: date-time */
@@ -2226,9 +2234,13 @@ export interface components {
             startedAt: string;
             /** @enum {string} */
             status: "queued" | "ringing" | "in_progress" | "ended";
+            /** @description Whose phone it was put through to; empty: nobody's */
+            takenBy: string;
             to: string;
             /** Format: int64 */
             turns: number;
+            /** @description Who placed it, or whose phone it came from; empty: nobody of the organisation */
+            userId: string;
         };
         CallSignal: {
             /**
@@ -2272,6 +2284,10 @@ export interface components {
         };
         ChangeAgentBody: {
             name?: string;
+            /** @description Whose agent it is; empty: nobody's */
+            ownerId?: string;
+            /** @description Empty: of no project */
+            projectId?: string;
             slug?: string;
         };
         ConfirmInputBody: {
@@ -2330,6 +2346,9 @@ export interface components {
             definition: components["schemas"]["Definition"];
             name: string;
             note?: string;
+            /** @description Whose agent it is; left out: of whoever makes it; empty: nobody's */
+            ownerId?: string;
+            projectId?: string;
             /** @description Name in addresses: sip:SLUG@host */
             slug: string;
         };
@@ -2339,6 +2358,9 @@ export interface components {
             encryptedOnly?: boolean;
             /** @description Left out, one is made */
             password?: string;
+            projectId?: string;
+            /** @description Whose phone it is; empty or left out: nobody's, or yours where you may add only your own */
+            userId?: string;
             /** @description What the phone registers as; unique on the server */
             username: string;
         };
@@ -2741,11 +2763,6 @@ export interface components {
             /** @description Cursor of the next page, null at the end */
             next: string | null;
         };
-        ListOfStringBody: {
-            items: string[] | null;
-            /** @description Cursor of the next page, null at the end */
-            next: string | null;
-        };
         ListOfSuperOrganisationBody: {
             items: components["schemas"]["SuperOrganisation"][] | null;
             /** @description Cursor of the next page, null at the end */
@@ -3133,6 +3150,13 @@ export interface components {
             /** Format: int64 */
             durationMs: number;
         };
+        PermissionsOutputBody: {
+            items: string[] | null;
+            /** @description Those of items that may be narrowed by a last part :own or :team */
+            narrowed: string[] | null;
+            /** @description Always null */
+            next: string | null;
+        };
         PersonExportInputBody: {
             reason?: string;
             /**
@@ -3150,8 +3174,12 @@ export interface components {
             /** @description Whether it registers, calls and is called by TLS with SRTP only */
             encryptedOnly: boolean;
             id: string;
+            /** @description Empty: of no project */
+            projectId: string;
             /** @description Whether it can be called now */
             registered: boolean;
+            /** @description Whose phone it is; empty: nobody's */
+            userId: string;
             /** @description What the phone registers as, and is called by */
             username: string;
         };
@@ -3269,6 +3297,8 @@ export interface components {
             description: string;
             id: string;
             name: string;
+            /** @description Who made it; empty: not known */
+            ownerId: string;
             /** Format: date-time */
             updatedAt: string;
         };
@@ -3591,8 +3621,12 @@ export interface components {
             id: string;
             /** @description The password that was made. It is shown once and cannot be had later */
             password?: string;
+            /** @description Empty: of no project */
+            projectId: string;
             /** @description Whether it can be called now */
             registered: boolean;
+            /** @description Whose phone it is; empty: nobody's */
+            userId: string;
             /** @description What the phone registers as, and is called by */
             username: string;
         };
@@ -3927,6 +3961,10 @@ export interface components {
             encryptedOnly?: boolean;
             /** @description A new password; empty has one made. It ends the phone's registrations */
             password?: string;
+            /** @description Empty: of no project */
+            projectId?: string;
+            /** @description Whose phone it is; empty: nobody's */
+            userId?: string;
         };
         Use: {
             /** Format: int64 */
@@ -4026,6 +4064,8 @@ export interface operations {
                 /** @description next of the page before */
                 cursor?: string;
                 limit?: number;
+                /** @description Agents of this project only */
+                projectId?: string;
             };
             header?: {
                 /** @description Entity tag of what you have: answered 304 when it is still the same */
@@ -4945,6 +4985,8 @@ export interface operations {
                 channel?: "sip" | "webrtc" | "twilio";
                 /** @description Id or slug of an agent */
                 agentId?: string;
+                /** @description Calls of the agents that belong to a project now */
+                projectId?: string;
                 /** @description Part of a number or name, or words that were said */
                 q?: string;
                 /** @description Calls that began at this time or later */
@@ -7131,7 +7173,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ListOfStringBody"];
+                    "application/json": components["schemas"]["PermissionsOutputBody"];
                 };
             };
             /** @description Error */
@@ -7330,6 +7372,8 @@ export interface operations {
                 /** @description next of the page before */
                 cursor?: string;
                 limit?: number;
+                /** @description Phones of this project only */
+                projectId?: string;
             };
             header?: {
                 /** @description Entity tag of what you have: answered 304 when it is still the same */
