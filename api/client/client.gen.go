@@ -506,6 +506,54 @@ func (e NodeDataSlot) Valid() bool {
 	}
 }
 
+// Defines values for OrganisationMoveState.
+const (
+	OrganisationMoveStateCleaning   OrganisationMoveState = "cleaning"
+	OrganisationMoveStateCopying    OrganisationMoveState = "copying"
+	OrganisationMoveStateMoved      OrganisationMoveState = "moved"
+	OrganisationMoveStateRolledBack OrganisationMoveState = "rolled_back"
+	OrganisationMoveStateSwitching  OrganisationMoveState = "switching"
+	OrganisationMoveStateWaiting    OrganisationMoveState = "waiting"
+)
+
+// Valid indicates whether the value is a known member of the OrganisationMoveState enum.
+func (e OrganisationMoveState) Valid() bool {
+	switch e {
+	case OrganisationMoveStateCleaning:
+		return true
+	case OrganisationMoveStateCopying:
+		return true
+	case OrganisationMoveStateMoved:
+		return true
+	case OrganisationMoveStateRolledBack:
+		return true
+	case OrganisationMoveStateSwitching:
+		return true
+	case OrganisationMoveStateWaiting:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for OrganisationPlacePlacement.
+const (
+	OrganisationPlacePlacementOwn    OrganisationPlacePlacement = "own"
+	OrganisationPlacePlacementShared OrganisationPlacePlacement = "shared"
+)
+
+// Valid indicates whether the value is a known member of the OrganisationPlacePlacement enum.
+func (e OrganisationPlacePlacement) Valid() bool {
+	switch e {
+	case OrganisationPlacePlacementOwn:
+		return true
+	case OrganisationPlacePlacementShared:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for OrganisationViewPlacement.
 const (
 	OrganisationViewPlacementOwn    OrganisationViewPlacement = "own"
@@ -698,6 +746,24 @@ func (e SessionViewMethod) Valid() bool {
 	case SessionViewMethodSaml:
 		return true
 	case SessionViewMethodSetup:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SuperMoveInputBodyPlacement.
+const (
+	SuperMoveInputBodyPlacementOwn    SuperMoveInputBodyPlacement = "own"
+	SuperMoveInputBodyPlacementShared SuperMoveInputBodyPlacement = "shared"
+)
+
+// Valid indicates whether the value is a known member of the SuperMoveInputBodyPlacement enum.
+func (e SuperMoveInputBodyPlacement) Valid() bool {
+	switch e {
+	case SuperMoveInputBodyPlacementOwn:
+		return true
+	case SuperMoveInputBodyPlacementShared:
 		return true
 	default:
 		return false
@@ -1955,6 +2021,14 @@ type ListOfMemberBody struct {
 	Next *string `json:"next"`
 }
 
+// ListOfOrganisationMoveBody defines model for ListOfOrganisationMoveBody.
+type ListOfOrganisationMoveBody struct {
+	Items *[]OrganisationMove `json:"items"`
+
+	// Next Cursor of the next page, null at the end
+	Next *string `json:"next"`
+}
+
 // ListOfPlanBody defines model for ListOfPlanBody.
 type ListOfPlanBody struct {
 	Items *[]Plan `json:"items"`
@@ -1966,6 +2040,14 @@ type ListOfPlanBody struct {
 // ListOfProjectBody defines model for ListOfProjectBody.
 type ListOfProjectBody struct {
 	Items *[]Project `json:"items"`
+
+	// Next Cursor of the next page, null at the end
+	Next *string `json:"next"`
+}
+
+// ListOfRegionViewBody defines model for ListOfRegionViewBody.
+type ListOfRegionViewBody struct {
+	Items *[]RegionView `json:"items"`
 
 	// Next Cursor of the next page, null at the end
 	Next *string `json:"next"`
@@ -2315,6 +2397,38 @@ type Organisation struct {
 	Name string `json:"name"`
 }
 
+// OrganisationMove defines model for OrganisationMove.
+type OrganisationMove struct {
+	// Cancelling It is being taken back
+	Cancelling bool `json:"cancelling"`
+
+	// Changes Changes made meanwhile that were brought along
+	Changes int64             `json:"changes"`
+	EndedAt *time.Time        `json:"endedAt"`
+	From    OrganisationPlace `json:"from"`
+
+	// HeldMs The longest time in which writers waited
+	HeldMs int64  `json:"heldMs"`
+	Id     string `json:"id"`
+
+	// Problem What the last try failed at; it is tried again each minute
+	Problem string `json:"problem"`
+
+	// Rows Rows copied
+	Rows      int64     `json:"rows"`
+	StartedAt time.Time `json:"startedAt"`
+
+	// State waiting: no process is at it; cleaning: it has moved, and what it left behind is removed
+	State OrganisationMoveState `json:"state"`
+	To    OrganisationPlace     `json:"to"`
+
+	// Total Rows there were when it began; 0 when not counted yet
+	Total int64 `json:"total"`
+}
+
+// OrganisationMoveState waiting: no process is at it; cleaning: it has moved, and what it left behind is removed
+type OrganisationMoveState string
+
 // OrganisationPatchBody defines model for OrganisationPatchBody.
 type OrganisationPatchBody struct {
 	// Address Small letters, digits and hyphens; calls to the one before no longer arrive
@@ -2327,6 +2441,17 @@ type OrganisationPatchBody struct {
 	// TimeZone IANA name such as Europe/Berlin
 	TimeZone *string `json:"timeZone,omitempty"`
 }
+
+// OrganisationPlace defines model for OrganisationPlace.
+type OrganisationPlace struct {
+	Placement OrganisationPlacePlacement `json:"placement"`
+
+	// Region "" is where the installation is
+	Region string `json:"region"`
+}
+
+// OrganisationPlacePlacement defines model for OrganisationPlace.Placement.
+type OrganisationPlacePlacement string
 
 // OrganisationView defines model for OrganisationView.
 type OrganisationView struct {
@@ -2341,6 +2466,9 @@ type OrganisationView struct {
 
 	// Region Where its data is; "" is where the installation is
 	Region string `json:"region"`
+
+	// Residency Where its records, recordings and the index of what was said are kept
+	Residency *RegionView `json:"residency,omitempty"`
 
 	// SessionIdleMinutes A session ends after this long without use; null: as the installation says
 	SessionIdleMinutes *int64 `json:"sessionIdleMinutes"`
@@ -2662,6 +2790,19 @@ type RecordingInfoState string
 type RecoveryCodesOutputBody struct {
 	// RecoveryCodes Shown once
 	RecoveryCodes *[]string `json:"recoveryCodes"`
+}
+
+// RegionView defines model for RegionView.
+type RegionView struct {
+	// Database Engine and place, without credentials
+	Database string `json:"database"`
+
+	// Files Where recordings are kept
+	Files string `json:"files"`
+	Name  string `json:"name"`
+
+	// Search Where the index of what was said is; "" when calls of this region are found by number and name only
+	Search string `json:"search"`
 }
 
 // ResetInputBody defines model for ResetInputBody.
@@ -3188,6 +3329,17 @@ type SuperImpersonateInputBody struct {
 	UserId string `json:"userId"`
 }
 
+// SuperMoveInputBody defines model for SuperMoveInputBody.
+type SuperMoveInputBody struct {
+	Placement SuperMoveInputBodyPlacement `json:"placement"`
+
+	// Region One of the setting regions; only for a database of its own
+	Region *string `json:"region,omitempty"`
+}
+
+// SuperMoveInputBodyPlacement defines model for SuperMoveInputBody.Placement.
+type SuperMoveInputBodyPlacement string
+
 // SuperOrganisation defines model for SuperOrganisation.
 type SuperOrganisation struct {
 	// Address sip:AGENT.ADDRESS@host reaches an agent of this organisation
@@ -3210,6 +3362,9 @@ type SuperOrganisation struct {
 
 	// Region Where its data is; "" is where the installation is
 	Region string `json:"region"`
+
+	// Residency Where its records, recordings and the index of what was said are kept
+	Residency *RegionView `json:"residency,omitempty"`
 
 	// SessionIdleMinutes A session ends after this long without use; null: as the installation says
 	SessionIdleMinutes *int64     `json:"sessionIdleMinutes"`
@@ -4373,6 +4528,28 @@ type SuperListOrganisationMembersParams struct {
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
+// SuperMoveOrganisationParams defines parameters for SuperMoveOrganisation.
+type SuperMoveOrganisationParams struct {
+	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// SuperCancelMoveParams defines parameters for SuperCancelMove.
+type SuperCancelMoveParams struct {
+	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// SuperListMovesParams defines parameters for SuperListMoves.
+type SuperListMovesParams struct {
+	// Cursor next of the page before
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Limit  *int64  `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
 // SuperResumeOrganisationParams defines parameters for SuperResumeOrganisation.
 type SuperResumeOrganisationParams struct {
 	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
@@ -4395,6 +4572,12 @@ type SuperListPlansParams struct {
 type SuperCreatePlanParams struct {
 	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// SuperListRegionsParams defines parameters for SuperListRegions.
+type SuperListRegionsParams struct {
+	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
 // ListTeamsParams defines parameters for ListTeams.
@@ -4604,6 +4787,9 @@ type SuperUpdateOrganisationJSONRequestBody = SuperPatchInputBody
 
 // SuperImpersonateJSONRequestBody defines body for SuperImpersonate for application/json ContentType.
 type SuperImpersonateJSONRequestBody = SuperImpersonateInputBody
+
+// SuperMoveOrganisationJSONRequestBody defines body for SuperMoveOrganisation for application/json ContentType.
+type SuperMoveOrganisationJSONRequestBody = SuperMoveInputBody
 
 // SuperSuspendOrganisationJSONRequestBody defines body for SuperSuspendOrganisation for application/json ContentType.
 type SuperSuspendOrganisationJSONRequestBody = SuperReasonInputBody
@@ -5841,6 +6027,30 @@ type ClientInterface interface {
 	// Corresponds with GET /api/v1/super/organisations/{id}/members (the `SuperListOrganisationMembers` operationId).
 	SuperListOrganisationMembers(ctx context.Context, id string, params *SuperListOrganisationMembersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// SuperMoveOrganisationWithBody Move an organisation to another placement or region while it is used
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/super/organisations/{id}/move (the `SuperMoveOrganisation` operationId).
+	SuperMoveOrganisationWithBody(ctx context.Context, id string, params *SuperMoveOrganisationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SuperMoveOrganisation Move an organisation to another placement or region while it is used
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/super/organisations/{id}/move (the `SuperMoveOrganisation` operationId).
+	SuperMoveOrganisation(ctx context.Context, id string, params *SuperMoveOrganisationParams, body SuperMoveOrganisationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SuperCancelMove Take back a move that has not switched yet
+	//
+	// Corresponds with POST /api/v1/super/organisations/{id}/move/cancel (the `SuperCancelMove` operationId).
+	SuperCancelMove(ctx context.Context, id string, params *SuperCancelMoveParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SuperListMoves An organisation's moves, the one under way first
+	//
+	// Corresponds with GET /api/v1/super/organisations/{id}/moves (the `SuperListMoves` operationId).
+	SuperListMoves(ctx context.Context, id string, params *SuperListMovesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// SuperResumeOrganisation End a suspension
 	//
 	// Corresponds with POST /api/v1/super/organisations/{id}/resume (the `SuperResumeOrganisation` operationId).
@@ -5897,6 +6107,11 @@ type ClientInterface interface {
 	//
 	// Corresponds with PATCH /api/v1/super/plans/{id} (the `SuperUpdatePlan` operationId).
 	SuperUpdatePlan(ctx context.Context, id string, body SuperUpdatePlanJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SuperListRegions Where organisations may have databases of their own
+	//
+	// Corresponds with GET /api/v1/super/regions (the `SuperListRegions` operationId).
+	SuperListRegions(ctx context.Context, params *SuperListRegionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListTeams Teams
 	//
@@ -9000,6 +9215,70 @@ func (c *Client) SuperListOrganisationMembers(ctx context.Context, id string, pa
 	return c.Client.Do(req)
 }
 
+// SuperMoveOrganisationWithBody Move an organisation to another placement or region while it is used
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/super/organisations/{id}/move (the `SuperMoveOrganisation` operationId).
+func (c *Client) SuperMoveOrganisationWithBody(ctx context.Context, id string, params *SuperMoveOrganisationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSuperMoveOrganisationRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SuperMoveOrganisation Move an organisation to another placement or region while it is used
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/super/organisations/{id}/move (the `SuperMoveOrganisation` operationId).
+func (c *Client) SuperMoveOrganisation(ctx context.Context, id string, params *SuperMoveOrganisationParams, body SuperMoveOrganisationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSuperMoveOrganisationRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SuperCancelMove Take back a move that has not switched yet
+//
+// Corresponds with POST /api/v1/super/organisations/{id}/move/cancel (the `SuperCancelMove` operationId).
+func (c *Client) SuperCancelMove(ctx context.Context, id string, params *SuperCancelMoveParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSuperCancelMoveRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SuperListMoves An organisation's moves, the one under way first
+//
+// Corresponds with GET /api/v1/super/organisations/{id}/moves (the `SuperListMoves` operationId).
+func (c *Client) SuperListMoves(ctx context.Context, id string, params *SuperListMovesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSuperListMovesRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // SuperResumeOrganisation End a suspension
 //
 // Corresponds with POST /api/v1/super/organisations/{id}/resume (the `SuperResumeOrganisation` operationId).
@@ -9137,6 +9416,21 @@ func (c *Client) SuperUpdatePlanWithBody(ctx context.Context, id string, content
 // Corresponds with PATCH /api/v1/super/plans/{id} (the `SuperUpdatePlan` operationId).
 func (c *Client) SuperUpdatePlan(ctx context.Context, id string, body SuperUpdatePlanJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewSuperUpdatePlanRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SuperListRegions Where organisations may have databases of their own
+//
+// Corresponds with GET /api/v1/super/regions (the `SuperListRegions` operationId).
+func (c *Client) SuperListRegions(ctx context.Context, params *SuperListRegionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSuperListRegionsRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -17266,6 +17560,205 @@ func NewSuperListOrganisationMembersRequest(server string, id string, params *Su
 	return req, nil
 }
 
+// NewSuperMoveOrganisationRequest calls the generic SuperMoveOrganisation builder with application/json body
+func NewSuperMoveOrganisationRequest(server string, id string, params *SuperMoveOrganisationParams, body SuperMoveOrganisationJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSuperMoveOrganisationRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewSuperMoveOrganisationRequestWithBody constructs an http.Request for the SuperMoveOrganisation method, with any body, and a specified content type
+func NewSuperMoveOrganisationRequestWithBody(server string, id string, params *SuperMoveOrganisationParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/super/organisations/%s/move", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewSuperCancelMoveRequest constructs an http.Request for the SuperCancelMove method
+func NewSuperCancelMoveRequest(server string, id string, params *SuperCancelMoveParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/super/organisations/%s/move/cancel", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewSuperListMovesRequest constructs an http.Request for the SuperListMoves method
+func NewSuperListMovesRequest(server string, id string, params *SuperListMovesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/super/organisations/%s/moves", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewSuperResumeOrganisationRequest constructs an http.Request for the SuperResumeOrganisation method
 func NewSuperResumeOrganisationRequest(server string, id string, params *SuperResumeOrganisationParams) (*http.Request, error) {
 	var err error
@@ -17551,6 +18044,48 @@ func NewSuperUpdatePlanRequestWithBody(server string, id string, contentType str
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewSuperListRegionsRequest constructs an http.Request for the SuperListRegions method
+func NewSuperListRegionsRequest(server string, params *SuperListRegionsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/super/regions")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -19458,6 +19993,34 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/v1/super/organisations/{id}/members (the `SuperListOrganisationMembers` operationId).
 	SuperListOrganisationMembersWithResponse(ctx context.Context, id string, params *SuperListOrganisationMembersParams, reqEditors ...RequestEditorFn) (*SuperListOrganisationMembersResponse, error)
 
+	// SuperMoveOrganisationWithBodyWithResponse Move an organisation to another placement or region while it is used
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/super/organisations/{id}/move (the `SuperMoveOrganisation` operationId).
+	SuperMoveOrganisationWithBodyWithResponse(ctx context.Context, id string, params *SuperMoveOrganisationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SuperMoveOrganisationResponse, error)
+
+	// SuperMoveOrganisationWithResponse Move an organisation to another placement or region while it is used
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/super/organisations/{id}/move (the `SuperMoveOrganisation` operationId).
+	SuperMoveOrganisationWithResponse(ctx context.Context, id string, params *SuperMoveOrganisationParams, body SuperMoveOrganisationJSONRequestBody, reqEditors ...RequestEditorFn) (*SuperMoveOrganisationResponse, error)
+
+	// SuperCancelMoveWithResponse Take back a move that has not switched yet
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/super/organisations/{id}/move/cancel (the `SuperCancelMove` operationId).
+	SuperCancelMoveWithResponse(ctx context.Context, id string, params *SuperCancelMoveParams, reqEditors ...RequestEditorFn) (*SuperCancelMoveResponse, error)
+
+	// SuperListMovesWithResponse An organisation's moves, the one under way first
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/super/organisations/{id}/moves (the `SuperListMoves` operationId).
+	SuperListMovesWithResponse(ctx context.Context, id string, params *SuperListMovesParams, reqEditors ...RequestEditorFn) (*SuperListMovesResponse, error)
+
 	// SuperResumeOrganisationWithResponse End a suspension
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -19520,6 +20083,13 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PATCH /api/v1/super/plans/{id} (the `SuperUpdatePlan` operationId).
 	SuperUpdatePlanWithResponse(ctx context.Context, id string, body SuperUpdatePlanJSONRequestBody, reqEditors ...RequestEditorFn) (*SuperUpdatePlanResponse, error)
+
+	// SuperListRegionsWithResponse Where organisations may have databases of their own
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/super/regions (the `SuperListRegions` operationId).
+	SuperListRegionsWithResponse(ctx context.Context, params *SuperListRegionsParams, reqEditors ...RequestEditorFn) (*SuperListRegionsResponse, error)
 
 	// ListTeamsWithResponse Teams
 	//
@@ -26545,6 +27115,150 @@ func (r SuperListOrganisationMembersResponse) ContentType() string {
 	return ""
 }
 
+type SuperMoveOrganisationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *OrganisationMove
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r SuperMoveOrganisationResponse) GetJSON202() *OrganisationMove {
+	return r.JSON202
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SuperMoveOrganisationResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SuperMoveOrganisationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SuperMoveOrganisationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SuperMoveOrganisationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SuperMoveOrganisationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type SuperCancelMoveResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SuperCancelMoveResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SuperCancelMoveResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SuperCancelMoveResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SuperCancelMoveResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SuperCancelMoveResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SuperListMovesResponse200Headers the declared response headers of an HTTP 200 response for SuperListMoves
+type SuperListMovesResponse200Headers struct {
+	ETag *string
+}
+
+type SuperListMovesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ListOfOrganisationMoveBody
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *SuperListMovesResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SuperListMovesResponse) GetJSON200() *ListOfOrganisationMoveBody {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SuperListMovesResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SuperListMovesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SuperListMovesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SuperListMovesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SuperListMovesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type SuperResumeOrganisationResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -26827,6 +27541,61 @@ func (r SuperUpdatePlanResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r SuperUpdatePlanResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SuperListRegionsResponse200Headers the declared response headers of an HTTP 200 response for SuperListRegions
+type SuperListRegionsResponse200Headers struct {
+	ETag *string
+}
+
+type SuperListRegionsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ListOfRegionViewBody
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *SuperListRegionsResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SuperListRegionsResponse) GetJSON200() *ListOfRegionViewBody {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SuperListRegionsResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SuperListRegionsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SuperListRegionsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SuperListRegionsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SuperListRegionsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -29768,6 +30537,58 @@ func (c *ClientWithResponses) SuperListOrganisationMembersWithResponse(ctx conte
 	return ParseSuperListOrganisationMembersResponse(rsp)
 }
 
+// SuperMoveOrganisationWithBodyWithResponse Move an organisation to another placement or region while it is used
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/super/organisations/{id}/move (the `SuperMoveOrganisation` operationId).
+func (c *ClientWithResponses) SuperMoveOrganisationWithBodyWithResponse(ctx context.Context, id string, params *SuperMoveOrganisationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SuperMoveOrganisationResponse, error) {
+	rsp, err := c.SuperMoveOrganisationWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSuperMoveOrganisationResponse(rsp)
+}
+
+// SuperMoveOrganisationWithResponse Move an organisation to another placement or region while it is used
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/super/organisations/{id}/move (the `SuperMoveOrganisation` operationId).
+func (c *ClientWithResponses) SuperMoveOrganisationWithResponse(ctx context.Context, id string, params *SuperMoveOrganisationParams, body SuperMoveOrganisationJSONRequestBody, reqEditors ...RequestEditorFn) (*SuperMoveOrganisationResponse, error) {
+	rsp, err := c.SuperMoveOrganisation(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSuperMoveOrganisationResponse(rsp)
+}
+
+// SuperCancelMoveWithResponse Take back a move that has not switched yet
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/super/organisations/{id}/move/cancel (the `SuperCancelMove` operationId).
+func (c *ClientWithResponses) SuperCancelMoveWithResponse(ctx context.Context, id string, params *SuperCancelMoveParams, reqEditors ...RequestEditorFn) (*SuperCancelMoveResponse, error) {
+	rsp, err := c.SuperCancelMove(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSuperCancelMoveResponse(rsp)
+}
+
+// SuperListMovesWithResponse An organisation's moves, the one under way first
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/super/organisations/{id}/moves (the `SuperListMoves` operationId).
+func (c *ClientWithResponses) SuperListMovesWithResponse(ctx context.Context, id string, params *SuperListMovesParams, reqEditors ...RequestEditorFn) (*SuperListMovesResponse, error) {
+	rsp, err := c.SuperListMoves(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSuperListMovesResponse(rsp)
+}
+
 // SuperResumeOrganisationWithResponse End a suspension
 //
 // Returns a wrapper object for the known response body format(s).
@@ -29883,6 +30704,19 @@ func (c *ClientWithResponses) SuperUpdatePlanWithResponse(ctx context.Context, i
 		return nil, err
 	}
 	return ParseSuperUpdatePlanResponse(rsp)
+}
+
+// SuperListRegionsWithResponse Where organisations may have databases of their own
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/super/regions (the `SuperListRegions` operationId).
+func (c *ClientWithResponses) SuperListRegionsWithResponse(ctx context.Context, params *SuperListRegionsParams, reqEditors ...RequestEditorFn) (*SuperListRegionsResponse, error) {
+	rsp, err := c.SuperListRegions(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSuperListRegionsResponse(rsp)
 }
 
 // ListTeamsWithResponse Teams
@@ -35384,6 +36218,114 @@ func ParseSuperListOrganisationMembersResponse(rsp *http.Response) (*SuperListOr
 	return response, nil
 }
 
+// ParseSuperMoveOrganisationResponse parses an HTTP response from a SuperMoveOrganisationWithResponse call
+func ParseSuperMoveOrganisationResponse(rsp *http.Response) (*SuperMoveOrganisationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SuperMoveOrganisationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest OrganisationMove
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseSuperCancelMoveResponse parses an HTTP response from a SuperCancelMoveWithResponse call
+func ParseSuperCancelMoveResponse(rsp *http.Response) (*SuperCancelMoveResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SuperCancelMoveResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseSuperListMovesResponse parses an HTTP response from a SuperListMovesWithResponse call
+func ParseSuperListMovesResponse(rsp *http.Response) (*SuperListMovesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SuperListMovesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ListOfOrganisationMoveBody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers SuperListMovesResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseSuperResumeOrganisationResponse parses an HTTP response from a SuperResumeOrganisationWithResponse call
 func ParseSuperResumeOrganisationResponse(rsp *http.Response) (*SuperResumeOrganisationResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -35586,6 +36528,52 @@ func ParseSuperUpdatePlanResponse(rsp *http.Response) (*SuperUpdatePlanResponse,
 		}
 		response.ApplicationproblemJSONDefault = &dest
 
+	}
+
+	return response, nil
+}
+
+// ParseSuperListRegionsResponse parses an HTTP response from a SuperListRegionsWithResponse call
+func ParseSuperListRegionsResponse(rsp *http.Response) (*SuperListRegionsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SuperListRegionsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ListOfRegionViewBody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers SuperListRegionsResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil

@@ -28,7 +28,6 @@ import (
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/jobs"
 	"github.com/parley-voice/parley/internal/platform/obs"
-	"github.com/parley-voice/parley/internal/platform/search"
 	"github.com/parley-voice/parley/internal/platform/secret"
 	"github.com/parley-voice/parley/internal/platform/secret/envelope"
 	"github.com/parley-voice/parley/internal/platform/secret/signing"
@@ -60,8 +59,9 @@ type App struct {
 	db       *db.DB
 	bus      *bus.Bus
 	relay    *bus.Relay
-	blobs    *blob.Store
-	search   search.Index
+	blobs    *blob.Regions
+	files    files
+	search   *regionSearch
 	jobs     *jobs.Jobs
 	identity *identity.Service
 	sso      *sso.Service
@@ -86,6 +86,8 @@ type App struct {
 	feed     *feed
 	local    *local.Engine
 
+	stopMoves context.CancelFunc
+
 	started chan struct{}
 	once    sync.Once
 }
@@ -105,7 +107,9 @@ func New(c Config, version string, out, logs io.Writer) (*App, error) {
 		return nil, err
 	}
 	reg := obs.NewRegistry(version)
-	return &App{cfg: c, version: version, out: out, log: log, clock: quartz.NewReal(), reg: reg, metrics: newMetrics(reg), started: make(chan struct{})}, nil
+	a := &App{cfg: c, version: version, out: out, log: log, clock: quartz.NewReal(), reg: reg, metrics: newMetrics(reg), started: make(chan struct{})}
+	a.files.a = a
+	return a, nil
 }
 
 // Started is closed once calls are taken.
@@ -179,7 +183,7 @@ func (a *App) openDatabase(ctx context.Context) (err error) {
 		return err
 	}
 	a.db, err = db.Open(ctx, db.Config{URL: a.cfg.DatabaseURL, DataDir: a.cfg.DataDir, Clock: a.clock, Log: a.log, Audit: a.metrics.systemDoor,
-		Regions: a.cfg.regions(), MaxOpen: a.cfg.OpenDatabases})
+		Regions: a.cfg.regions(), MaxOpen: a.cfg.OpenDatabases, Followers: []db.Follower{&a.files}, Moved: a.moved})
 	if err != nil {
 		return err
 	}
@@ -208,11 +212,10 @@ func (a *App) startStorage(ctx context.Context) (err error) {
 	if err := a.jobs.Migrate(ctx); err != nil {
 		return err
 	}
-	if a.blobs, err = blob.Open(ctx, blob.Config{URL: a.cfg.BlobURL, DataDir: a.cfg.DataDir}); err != nil {
+	if _, err = a.files.open(ctx); err != nil {
 		return err
 	}
-	a.onStop("blobs", func(context.Context) error { return a.blobs.Close() })
-	if a.search, err = search.Open(ctx, search.Config{URL: a.cfg.SearchURL, DataDir: a.cfg.DataDir, Kind: "calls", Log: a.log}); err != nil {
+	if a.search, err = a.openSearch(ctx); err != nil {
 		return err
 	}
 	a.onStop("search", func(context.Context) error { return a.search.Close() })
@@ -246,7 +249,7 @@ func (a *App) buildContexts(context.Context) (err error) {
 		DB: a.db, Clock: a.clock, Log: a.log, SessionIdle: a.cfg.SessionIdle,
 		Secure: a.cfg.secure(), NewOrganisation: a.agents.Seed,
 		Sealer: a.key.Box("sign-on"), Outbox: outbox, PublicURL: a.publicURL, LeakedPasswords: a.cfg.LeakedPasswordsURL,
-		Use: a.use,
+		Use: a.use, EnqueueMove: a.enqueueMove, Regions: a.regionList, Residency: a.residency,
 	})
 	if err != nil {
 		return err
@@ -313,10 +316,16 @@ func (a *App) startRecords(ctx context.Context) (err error) {
 	if err := a.startTrails(ctx); err != nil {
 		return err
 	}
+	if err := a.startMoves(ctx); err != nil {
+		return err
+	}
+	if err := a.followMoves(ctx); err != nil {
+		return err
+	}
 	if err := a.jobs.Start(ctx); err != nil {
 		return err
 	}
-	a.onStop("workers", func(context.Context) error { return a.jobs.Stop() })
+	a.onStop("workers", func(context.Context) error { a.stopMoves(); return a.jobs.Stop() })
 	return nil
 }
 

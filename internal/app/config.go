@@ -56,6 +56,8 @@ type Config struct {
 	Key         string `help:"Master key: 32 bytes as hex or base64. Empty: a key file is made in the data folder." env:"PARLEY_KEY" group:"Storage"`
 
 	Regions       string `help:"Places where organisations may have databases of their own, NAME=WHERE separated by spaces: a PostgreSQL URL with {database} for the name, or a folder for SQLite." env:"PARLEY_REGIONS" group:"Storage"`
+	RegionBlobs   string `name:"region-blobs" help:"Where the recordings of each region are kept, NAME=URL separated by spaces: s3://bucket?... or file:///folder. A region that is a folder keeps them there when it is not named." env:"PARLEY_REGION_BLOBS" group:"Storage"`
+	RegionSearch  string `name:"region-search" help:"OpenSearch server of each region, NAME=URL separated by spaces. A region that is a folder keeps its index there when it is not named; one on PostgreSQL has none, and its calls are found by number and name." env:"PARLEY_REGION_SEARCH" group:"Storage"`
 	OpenDatabases int    `help:"Organisations' own databases open at once." default:"64" env:"PARLEY_OPEN_DATABASES" group:"Storage"`
 
 	TwilioAccountSID string `name:"twilio-account-sid" help:"Twilio account whose calls are taken." env:"PARLEY_TWILIO_ACCOUNT_SID" group:"Carriers"`
@@ -119,11 +121,7 @@ func (c *Config) Check() error {
 	if c.OpenDatabases < 0 || c.OpenDatabases > 10_000 {
 		bad("open-databases", "give a number from 1 to 10000, such as 64", "%d is out of range", c.OpenDatabases)
 	}
-	for pair := range strings.FieldsSeq(c.Regions) {
-		if name, at, ok := strings.Cut(pair, "="); !ok || name == "" || at == "" {
-			bad("regions", "write NAME=WHERE pairs separated by spaces, such as eu=postgres://user:password@host/{database}", "a part of it is no NAME=WHERE")
-		}
-	}
+	c.checkRegions(bad)
 	if c.Drain < 0 || c.Drain > 24*time.Hour {
 		bad("drain", "give a time from 0s to 24h, such as 5m", "%s is out of range", c.Drain)
 	}
@@ -279,12 +277,7 @@ func (c *Config) trusted() ([]netip.Prefix, error) {
 
 // regions gives the setting as the database takes it.
 func (c *Config) regions() map[string]string {
-	m := map[string]string{}
-	for pair := range strings.FieldsSeq(c.Regions) {
-		name, at, _ := strings.Cut(pair, "=")
-		m[name] = at
-	}
-	return m
+	return pairs(c.Regions)
 }
 
 // publicURL is where the outside reaches us.

@@ -8,6 +8,7 @@ import (
 )
 
 func (s *Service) superRoutes(api huma.API) {
+	s.moveRoutes(api)
 	op := func(status int, id, method, path, permission, summary string) huma.Operation {
 		return tagged("Installation", status, operation(id, method, path, permission, summary))
 	}

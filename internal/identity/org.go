@@ -17,14 +17,25 @@ const (
 
 // OrganisationView is an organisation as its administrators see it.
 type OrganisationView struct {
-	ID                 string    `json:"id"`
-	Name               string    `json:"name"`
-	Address            string    `json:"address" doc:"sip:AGENT.ADDRESS@host reaches an agent of this organisation"`
-	Placement          string    `json:"placement" enum:"shared,own" doc:"Whether its data shares a database with others or has its own"`
-	Region             string    `json:"region" doc:"Where its data is; \"\" is where the installation is"`
-	TimeZone           string    `json:"timeZone" doc:"IANA name such as Europe/Berlin"`
-	SessionIdleMinutes *int64    `json:"sessionIdleMinutes" doc:"A session ends after this long without use; null: as the installation says"`
-	CreatedAt          time.Time `json:"createdAt"`
+	ID                 string      `json:"id"`
+	Name               string      `json:"name"`
+	Address            string      `json:"address" doc:"sip:AGENT.ADDRESS@host reaches an agent of this organisation"`
+	Placement          string      `json:"placement" enum:"shared,own" doc:"Whether its data shares a database with others or has its own"`
+	Region             string      `json:"region" doc:"Where its data is; \"\" is where the installation is"`
+	TimeZone           string      `json:"timeZone" doc:"IANA name such as Europe/Berlin"`
+	Residency          *RegionView `json:"residency,omitempty" doc:"Where its records, recordings and the index of what was said are kept"`
+	SessionIdleMinutes *int64      `json:"sessionIdleMinutes" doc:"A session ends after this long without use; null: as the installation says"`
+	CreatedAt          time.Time   `json:"createdAt"`
+}
+
+// viewOf is an organisation's view with where its data is.
+func (s *Service) viewOf(row *organisationRow, at db.Placement) OrganisationView {
+	v := row.view(at)
+	if s.cfg.Residency != nil {
+		r := s.cfg.Residency(at)
+		v.Residency = &r
+	}
+	return v
 }
 
 func (r *organisationRow) view(at db.Placement) OrganisationView {
@@ -58,7 +69,7 @@ func (s *Service) GetOrganisation(ctx context.Context, p Principal) (Organisatio
 	var out OrganisationView
 	err = s.cfg.DB.ReadSystem(ctx, "show an organisation", func(ctx context.Context, tx *db.Tx) error {
 		row, err := organisationByID(ctx, tx, p.OrgID)
-		out = row.view(at)
+		out = s.viewOf(row, at)
 		return err
 	})
 	return out, err
@@ -79,7 +90,7 @@ func (s *Service) UpdateOrganisation(ctx context.Context, p Principal, c Organis
 		if err != nil {
 			return err
 		}
-		before := row.view(at)
+		before := s.viewOf(row, at)
 		if c.Address != nil && *c.Address != row.Address {
 			taken, err := addressTaken(ctx, tx, *c.Address)
 			if err != nil {
@@ -90,7 +101,7 @@ func (s *Service) UpdateOrganisation(ctx context.Context, p Principal, c Organis
 			}
 		}
 		c.apply(row)
-		after = row.view(at)
+		after = s.viewOf(row, at)
 		return s.saveOrganisation(ctx, tx, row, Change{Action: "organisation.update", Before: before, After: after})
 	})
 	s.Forget(p.OrgID, "")

@@ -51,6 +51,11 @@ type Config struct {
 	NewOrganisation func(ctx context.Context, orgID string) error
 	// Use counts what an organisation has of what plans limit, but for seats; minutes since monthStart. nil is nothing.
 	Use func(ctx context.Context, orgID string, monthStart time.Time) (Use, error)
+	// EnqueueMove adds, in the transaction that writes a move down or cancels it, what has it carried on; nil: it is found.
+	EnqueueMove func(ctx context.Context, tx *db.Tx, orgID string) error
+	// Regions lists where organisations may have databases of their own, and Residency tells what of an organisation is where.
+	Regions   func() []RegionView
+	Residency func(at db.Placement) RegionView
 	// PublicURL is under which people reach the installation, for links in invitations.
 	PublicURL func() string
 }

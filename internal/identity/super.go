@@ -100,6 +100,10 @@ func (s *Service) complete(ctx context.Context, o *SuperOrganisation) error {
 		return err
 	}
 	o.Placement, o.Region = at.Placement, at.Region
+	if s.cfg.Residency != nil {
+		r := s.cfg.Residency(at)
+		o.Residency = &r
+	}
 	o.Use, err = s.UseOf(ctx, o.ID)
 	return err
 }
@@ -178,8 +182,8 @@ type SuperChange struct {
 	Limits *PlanLimits
 }
 
-// SuperUpdateOrganisation changes an organisation's name, plan and limits. It is moved to another region by
-// the command line: that takes long.
+// SuperUpdateOrganisation changes an organisation's name, plan and limits. See [Service.MoveOrganisation] for its
+// placement and region.
 func (s *Service) SuperUpdateOrganisation(ctx context.Context, id string, c SuperChange) (SuperOrganisation, error) {
 	if c.Name != nil {
 		name, err := requiredName("body.name", *c.Name)

@@ -3,6 +3,7 @@ package db
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -220,4 +221,34 @@ func (s *state) checkRegions() error {
 		}
 	}
 	return nil
+}
+
+// Residence is the region that an organisation's data belongs to.
+type Residence struct {
+	Region   string
+	Moving   bool // between these two just now: what follows the database may be in either
+	From, To string
+}
+
+// Residence tells it as it is now, not as it is remembered.
+func (d *DB) Residence(ctx context.Context, orgID string) (r Residence, err error) {
+	err = d.run(ctx, d.master, scope{readOnly: true}, func(ctx context.Context, tx *Tx) error {
+		p, err := placementIn(ctx, tx, orgID)
+		if err != nil {
+			return err
+		}
+		r = Residence{Region: p.Region}
+		var rows []moveRow
+		if err := tx.NewSelect().Model(&rows).Where("organisation_id = ?", orgID).Scan(ctx); err != nil || len(rows) == 0 {
+			return err
+		}
+		var at copied
+		if err := json.Unmarshal([]byte(rows[0].Detail), &at); err != nil {
+			return fmt.Errorf("read the move: %w", err)
+		}
+		r.From, r.To = at.From.Region, rows[0].Region
+		r.Moving = r.From != r.To
+		return nil
+	})
+	return r, err
 }

@@ -1761,6 +1761,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/super/organisations/{id}/move": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Move an organisation to another placement or region while it is used */
+        post: operations["super-move-organisation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/super/organisations/{id}/move/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take back a move that has not switched yet */
+        post: operations["super-cancel-move"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/super/organisations/{id}/moves": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** An organisation's moves, the one under way first */
+        get: operations["super-list-moves"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/super/organisations/{id}/resume": {
         parameters: {
             query?: never;
@@ -1829,6 +1880,23 @@ export interface paths {
         head?: never;
         /** Change a plan, for every organisation that has it */
         patch: operations["super-update-plan"];
+        trace?: never;
+    };
+    "/api/v1/super/regions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Where organisations may have databases of their own */
+        get: operations["super-list-regions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/teams": {
@@ -2748,6 +2816,11 @@ export interface components {
             /** @description Cursor of the next page, null at the end */
             next: string | null;
         };
+        ListOfOrganisationMoveBody: {
+            items: components["schemas"]["OrganisationMove"][] | null;
+            /** @description Cursor of the next page, null at the end */
+            next: string | null;
+        };
         ListOfPlanBody: {
             items: components["schemas"]["Plan"][] | null;
             /** @description Cursor of the next page, null at the end */
@@ -2755,6 +2828,11 @@ export interface components {
         };
         ListOfProjectBody: {
             items: components["schemas"]["Project"][] | null;
+            /** @description Cursor of the next page, null at the end */
+            next: string | null;
+        };
+        ListOfRegionViewBody: {
+            items: components["schemas"]["RegionView"][] | null;
             /** @description Cursor of the next page, null at the end */
             next: string | null;
         };
@@ -3018,6 +3096,44 @@ export interface components {
             id: string;
             name: string;
         };
+        OrganisationMove: {
+            /** @description It is being taken back */
+            cancelling: boolean;
+            /**
+             * Format: int64
+             * @description Changes made meanwhile that were brought along
+             */
+            changes: number;
+            /** Format: date-time */
+            endedAt: string | null;
+            from: components["schemas"]["OrganisationPlace"];
+            /**
+             * Format: int64
+             * @description The longest time in which writers waited
+             */
+            heldMs: number;
+            id: string;
+            /** @description What the last try failed at; it is tried again each minute */
+            problem: string;
+            /**
+             * Format: int64
+             * @description Rows copied
+             */
+            rows: number;
+            /** Format: date-time */
+            startedAt: string;
+            /**
+             * @description waiting: no process is at it; cleaning: it has moved, and what it left behind is removed
+             * @enum {string}
+             */
+            state: "waiting" | "copying" | "switching" | "cleaning" | "moved" | "rolled_back";
+            to: components["schemas"]["OrganisationPlace"];
+            /**
+             * Format: int64
+             * @description Rows there were when it began; 0 when not counted yet
+             */
+            total: number;
+        };
         OrganisationPatchBody: {
             /** @description Small letters, digits and hyphens; calls to the one before no longer arrive */
             address?: string;
@@ -3029,6 +3145,12 @@ export interface components {
             sessionIdleMinutes?: number;
             /** @description IANA name such as Europe/Berlin */
             timeZone?: string;
+        };
+        OrganisationPlace: {
+            /** @enum {string} */
+            placement: "shared" | "own";
+            /** @description "" is where the installation is */
+            region: string;
         };
         OrganisationView: {
             /** @description sip:AGENT.ADDRESS@host reaches an agent of this organisation */
@@ -3044,6 +3166,8 @@ export interface components {
             placement: "shared" | "own";
             /** @description Where its data is; "" is where the installation is */
             region: string;
+            /** @description Where its records, recordings and the index of what was said are kept */
+            residency?: components["schemas"]["RegionView"];
             /**
              * Format: int64
              * @description A session ends after this long without use; null: as the installation says
@@ -3325,6 +3449,15 @@ export interface components {
         RecoveryCodesOutputBody: {
             /** @description Shown once */
             recoveryCodes: string[] | null;
+        };
+        RegionView: {
+            /** @description Engine and place, without credentials */
+            database: string;
+            /** @description Where recordings are kept */
+            files: string;
+            name: string;
+            /** @description Where the index of what was said is; "" when calls of this region are found by number and name only */
+            search: string;
         };
         ResetInputBody: {
             /** @description At least 10 characters */
@@ -3756,6 +3889,12 @@ export interface components {
             reason: string;
             userId: string;
         };
+        SuperMoveInputBody: {
+            /** @enum {string} */
+            placement: "shared" | "own";
+            /** @description One of the setting regions; only for a database of its own */
+            region?: string;
+        };
         SuperOrganisation: {
             /** @description sip:AGENT.ADDRESS@host reaches an agent of this organisation */
             address: string;
@@ -3776,6 +3915,8 @@ export interface components {
             plan: components["schemas"]["PlanRef"];
             /** @description Where its data is; "" is where the installation is */
             region: string;
+            /** @description Where its records, recordings and the index of what was said are kept */
+            residency?: components["schemas"]["RegionView"];
             /**
              * Format: int64
              * @description A session ends after this long without use; null: as the installation says
@@ -8934,6 +9075,116 @@ export interface operations {
             };
         };
     };
+    "super-move-organisation": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SuperMoveInputBody"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrganisationMove"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "super-cancel-move": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "super-list-moves": {
+        parameters: {
+            query?: {
+                /** @description next of the page before */
+                cursor?: string;
+                limit?: number;
+            };
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListOfOrganisationMoveBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     "super-resume-organisation": {
         parameters: {
             query?: never;
@@ -9127,6 +9378,40 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "super-list-regions": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListOfRegionViewBody"];
                 };
             };
             /** @description Error */
