@@ -323,6 +323,48 @@ func (e HoldInputBodyScope) Valid() bool {
 	}
 }
 
+// Defines values for InstanceViewBreaker.
+const (
+	Closed   InstanceViewBreaker = "closed"
+	HalfOpen InstanceViewBreaker = "half-open"
+	Open     InstanceViewBreaker = "open"
+)
+
+// Valid indicates whether the value is a known member of the InstanceViewBreaker enum.
+func (e InstanceViewBreaker) Valid() bool {
+	switch e {
+	case Closed:
+		return true
+	case HalfOpen:
+		return true
+	case Open:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for InstancesOutputBodyStatus.
+const (
+	InstancesOutputBodyStatusDegraded InstancesOutputBodyStatus = "degraded"
+	InstancesOutputBodyStatusDown     InstancesOutputBodyStatus = "down"
+	InstancesOutputBodyStatusOk       InstancesOutputBodyStatus = "ok"
+)
+
+// Valid indicates whether the value is a known member of the InstancesOutputBodyStatus enum.
+func (e InstancesOutputBodyStatus) Valid() bool {
+	switch e {
+	case InstancesOutputBodyStatusDegraded:
+		return true
+	case InstancesOutputBodyStatusDown:
+		return true
+	case InstancesOutputBodyStatusOk:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for JWKCrv.
 const (
 	Ed25519 JWKCrv = "Ed25519"
@@ -629,6 +671,27 @@ func (e RecordingInfoState) Valid() bool {
 	case RecordingInfoStateNone:
 		return true
 	case RecordingInfoStateRecording:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RoleViewStatus.
+const (
+	RoleViewStatusDegraded RoleViewStatus = "degraded"
+	RoleViewStatusDown     RoleViewStatus = "down"
+	RoleViewStatusOk       RoleViewStatus = "ok"
+)
+
+// Valid indicates whether the value is a known member of the RoleViewStatus enum.
+func (e RoleViewStatus) Valid() bool {
+	switch e {
+	case RoleViewStatusDegraded:
+		return true
+	case RoleViewStatusDown:
+		return true
+	case RoleViewStatusOk:
 		return true
 	default:
 		return false
@@ -1784,6 +1847,58 @@ type Impersonation struct {
 	User   User      `json:"user"`
 }
 
+// InstanceView defines model for InstanceView.
+type InstanceView struct {
+	// Address Where its internal server listens; none when nothing is sent to it
+	Address *string `json:"address,omitempty"`
+
+	// Breaker open: requests are kept away from it; half-open: it is tried again
+	Breaker InstanceViewBreaker `json:"breaker"`
+
+	// Calls Running now
+	Calls int64 `json:"calls"`
+
+	// Capacity Most calls at once
+	Capacity int64 `json:"capacity"`
+
+	// Draining It takes no new work
+	Draining bool `json:"draining"`
+
+	// HeardMs Milliseconds since it was last heard by the process that answers
+	HeardMs int64 `json:"heardMs"`
+
+	// Id The process's name
+	Id string `json:"id"`
+
+	// InFlight Requests from the process that answers which it has not answered yet
+	InFlight int64 `json:"inFlight"`
+
+	// Region Whose organisations it serves; none: everybody's
+	Region *string `json:"region,omitempty"`
+
+	// Role gateway, media, worker, or all
+	Role      string    `json:"role"`
+	StartedAt time.Time `json:"startedAt"`
+	Version   string    `json:"version"`
+	Zone      *string   `json:"zone,omitempty"`
+}
+
+// InstanceViewBreaker open: requests are kept away from it; half-open: it is tried again
+type InstanceViewBreaker string
+
+// InstancesOutputBody defines model for InstancesOutputBody.
+type InstancesOutputBody struct {
+	Items *[]InstanceView `json:"items"`
+
+	// Reasons Why it is not ok
+	Reasons *[]string                 `json:"reasons"`
+	Roles   *[]RoleView               `json:"roles"`
+	Status  InstancesOutputBodyStatus `json:"status"`
+}
+
+// InstancesOutputBodyStatus defines model for InstancesOutputBody.Status.
+type InstancesOutputBodyStatus string
+
 // Intent defines model for Intent.
 type Intent struct {
 	Id string `json:"id"`
@@ -2909,6 +3024,22 @@ type RoleRule struct {
 	// Role Id of a role
 	Role string `json:"role"`
 }
+
+// RoleView defines model for RoleView.
+type RoleView struct {
+	Calls int64 `json:"calls"`
+
+	// Capacity Of the instances that take new work
+	Capacity int64 `json:"capacity"`
+
+	// Reasons Why it is not ok
+	Reasons *[]string      `json:"reasons"`
+	Role    string         `json:"role"`
+	Status  RoleViewStatus `json:"status"`
+}
+
+// RoleViewStatus defines model for RoleView.Status.
+type RoleViewStatus string
 
 // SAMLProvider defines model for SAMLProvider.
 type SAMLProvider struct {
@@ -4487,6 +4618,12 @@ type VerifyPlatformLogParams struct {
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
+// SuperListInstancesParams defines parameters for SuperListInstances.
+type SuperListInstancesParams struct {
+	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
 // SuperListOrganisationsParams defines parameters for SuperListOrganisations.
 type SuperListOrganisationsParams struct {
 	// Cursor next of the page before
@@ -5969,6 +6106,11 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/v1/super/audit/verify (the `VerifyPlatformLog` operationId).
 	VerifyPlatformLog(ctx context.Context, params *VerifyPlatformLogParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SuperListInstances Every process of the installation, and how it is
+	//
+	// Corresponds with GET /api/v1/super/instances (the `SuperListInstances` operationId).
+	SuperListInstances(ctx context.Context, params *SuperListInstancesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// SuperListOrganisations Every organisation, with what it uses
 	//
@@ -9058,6 +9200,21 @@ func (c *Client) ListPlatformLog(ctx context.Context, params *ListPlatformLogPar
 // Corresponds with GET /api/v1/super/audit/verify (the `VerifyPlatformLog` operationId).
 func (c *Client) VerifyPlatformLog(ctx context.Context, params *VerifyPlatformLogParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewVerifyPlatformLogRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SuperListInstances Every process of the installation, and how it is
+//
+// Corresponds with GET /api/v1/super/instances (the `SuperListInstances` operationId).
+func (c *Client) SuperListInstances(ctx context.Context, params *SuperListInstancesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSuperListInstancesRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -17166,6 +17323,48 @@ func NewVerifyPlatformLogRequest(server string, params *VerifyPlatformLogParams)
 	return req, nil
 }
 
+// NewSuperListInstancesRequest constructs an http.Request for the SuperListInstances method
+func NewSuperListInstancesRequest(server string, params *SuperListInstancesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/super/instances")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewSuperListOrganisationsRequest constructs an http.Request for the SuperListOrganisations method
 func NewSuperListOrganisationsRequest(server string, params *SuperListOrganisationsParams) (*http.Request, error) {
 	var err error
@@ -19929,6 +20128,13 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /api/v1/super/audit/verify (the `VerifyPlatformLog` operationId).
 	VerifyPlatformLogWithResponse(ctx context.Context, params *VerifyPlatformLogParams, reqEditors ...RequestEditorFn) (*VerifyPlatformLogResponse, error)
+
+	// SuperListInstancesWithResponse Every process of the installation, and how it is
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/super/instances (the `SuperListInstances` operationId).
+	SuperListInstancesWithResponse(ctx context.Context, params *SuperListInstancesParams, reqEditors ...RequestEditorFn) (*SuperListInstancesResponse, error)
 
 	// SuperListOrganisationsWithResponse Every organisation, with what it uses
 	//
@@ -26799,6 +27005,61 @@ func (r VerifyPlatformLogResponse) ContentType() string {
 	return ""
 }
 
+// SuperListInstancesResponse200Headers the declared response headers of an HTTP 200 response for SuperListInstances
+type SuperListInstancesResponse200Headers struct {
+	ETag *string
+}
+
+type SuperListInstancesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *InstancesOutputBody
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *SuperListInstancesResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SuperListInstancesResponse) GetJSON200() *InstancesOutputBody {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SuperListInstancesResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SuperListInstancesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SuperListInstancesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SuperListInstancesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SuperListInstancesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // SuperListOrganisationsResponse200Headers the declared response headers of an HTTP 200 response for SuperListOrganisations
 type SuperListOrganisationsResponse200Headers struct {
 	ETag *string
@@ -30418,6 +30679,19 @@ func (c *ClientWithResponses) VerifyPlatformLogWithResponse(ctx context.Context,
 		return nil, err
 	}
 	return ParseVerifyPlatformLogResponse(rsp)
+}
+
+// SuperListInstancesWithResponse Every process of the installation, and how it is
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/super/instances (the `SuperListInstances` operationId).
+func (c *ClientWithResponses) SuperListInstancesWithResponse(ctx context.Context, params *SuperListInstancesParams, reqEditors ...RequestEditorFn) (*SuperListInstancesResponse, error) {
+	rsp, err := c.SuperListInstances(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSuperListInstancesResponse(rsp)
 }
 
 // SuperListOrganisationsWithResponse Every organisation, with what it uses
@@ -35955,6 +36229,52 @@ func ParseVerifyPlatformLogResponse(rsp *http.Response) (*VerifyPlatformLogRespo
 	switch {
 	case rsp.StatusCode == 200:
 		var headers VerifyPlatformLogResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSuperListInstancesResponse parses an HTTP response from a SuperListInstancesWithResponse call
+func ParseSuperListInstancesResponse(rsp *http.Response) (*SuperListInstancesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SuperListInstancesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest InstancesOutputBody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers SuperListInstancesResponse200Headers
 		if values := rsp.Header.Values("ETag"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

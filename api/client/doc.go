@@ -6,5 +6,6 @@
 //
 //	client.gen.go   generated: an operation is a method, an answer a struct
 //	bearer.go       how a token is sent
+//	realtime.go     Follow: the realtime feed, resumed when a connection breaks
 //	tool.mod        the generator and what it needs, apart from the server's modules
 package client

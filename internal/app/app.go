@@ -18,6 +18,7 @@ import (
 	"github.com/parley-voice/parley/internal/conversation"
 	"github.com/parley-voice/parley/internal/gateway"
 	"github.com/parley-voice/parley/internal/gateway/certs"
+	"github.com/parley-voice/parley/internal/gateway/fleet"
 	"github.com/parley-voice/parley/internal/identity"
 	"github.com/parley-voice/parley/internal/identity/scim"
 	"github.com/parley-voice/parley/internal/identity/sso"
@@ -89,6 +90,7 @@ type App struct {
 	stopMoves context.CancelFunc
 
 	started chan struct{}
+	born    time.Time // when Run began
 	once    sync.Once
 }
 
@@ -128,6 +130,7 @@ func (a *App) SIPAddr() string {
 
 // Run starts everything, serves until ctx ends, drains and stops in reverse order.
 func (a *App) Run(ctx context.Context) error {
+	a.born = a.clock.Now()
 	// What runs is stopped by us, in order, not by ctx.
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -439,6 +442,7 @@ func (a *App) routes(api huma.API) {
 	a.records.Routes(api)
 	a.trails.Routes(api)
 	a.cors.Routes(api)
+	fleet.Routes(api, a.instances)
 	(&talk{agents: a.agents, identity: a.identity, calls: a.calls, webrtc: func() *webrtc.Server { return a.webrtc }}).Routes(api)
 }
 

@@ -13,6 +13,7 @@
 //	conditional.go  ETag, If-None-Match, If-Match
 //	audit.go        what a request leaves in the audit trail by itself
 //	realtime.go     /api/v1/realtime: a WebSocket with rooms, resumable from the last id
+//	resume.go       how its clients go to another instance
 //	health.go       /health, /health/ready, /health/live
 //	docs.go         /docs: the API's document for people
 //	static.go       the web UI

@@ -383,6 +383,12 @@ func TestStaticUI(t *testing.T) {
 	}
 }
 
+// works is an error of a part that works all the same.
+type works struct{}
+
+func (works) Error() string  { return "10.0.0.9 is slow" }
+func (works) Degraded() bool { return true }
+
 func TestHealth(t *testing.T) {
 	t.Parallel()
 	var down error
@@ -408,6 +414,19 @@ func TestHealth(t *testing.T) {
 	ask("/health/ready", 503, "failing")
 	ask("/health/live", 200, "ok")
 	down = nil
+	other := gateway.NewHealth("1.2", gateway.Check{Name: "media", Elsewhere: true, Run: func(context.Context) error { return down }})
+	mux = http.NewServeMux()
+	other.Mount(mux)
+	ask("/health", 200, "ok")
+	down = works{}
+	ask("/health", 200, "degraded")
+	ask("/health/ready", 200, "ok")
+	down = errors.New("dial 10.0.0.9: refused")
+	ask("/health", 503, "failing")
+	ask("/health/ready", 200, "ok")
+	down = nil
+	mux = http.NewServeMux()
+	h.Mount(mux)
 	h.Drain()
 	ask("/health/ready", 503, "draining")
 	ask("/health/live", 200, "ok")

@@ -66,7 +66,8 @@ func (s *Server) middleware(next http.Handler) http.Handler {
 			r = r.WithContext(ctx)
 		}
 		defer func() {
-			if p := recover(); p != nil && p != http.ErrAbortHandler {
+			p := recover()
+			if p != nil && p != http.ErrAbortHandler {
 				s.cfg.Log.Error("request panicked", "route", r.Pattern, "panic", p, "stack", stack(), "request", id)
 				if rec.status == 0 {
 					http.Error(rec, "something went wrong on our side; it was logged", http.StatusInternalServerError)
@@ -74,6 +75,9 @@ func (s *Server) middleware(next http.Handler) http.Handler {
 			}
 			rec.finish()
 			s.account(r, rec, ip, id, s.cfg.Clock.Since(start))
+			if p == http.ErrAbortHandler {
+				panic(p) // else an answer that broke off would look whole
+			}
 		}()
 		if s.cfg.Limits.refuseAddress(rec, r, addr) {
 			return

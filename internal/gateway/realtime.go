@@ -64,12 +64,15 @@ type Hub struct {
 	next    int
 	last    uint64
 	clients map[*client]struct{}
+	waiting map[chan struct{}]uint64 // who waits until an event is here
 	closed  bool
+	empty   chan struct{} // closed when the last client of a closed hub is gone
 }
 
 // NewHub makes a hub without events.
 func NewHub(auth Authenticator, agents Agents, clock quartz.Clock, log *slog.Logger) *Hub {
-	return &Hub{auth: auth, agents: agents, clock: clock, log: log, ring: make([]Event, 0, 1024), clients: map[*client]struct{}{}}
+	return &Hub{auth: auth, agents: agents, clock: clock, log: log, ring: make([]Event, 0, 1024), clients: map[*client]struct{}{},
+		waiting: map[chan struct{}]uint64{}, empty: make(chan struct{})}
 }
 
 // Publish adds an event. Its id must be above the last one's; a repeated event is dropped.
@@ -90,15 +93,11 @@ func (h *Hub) Publish(orgID string, e Event) {
 	for c := range h.clients {
 		c.offer(e)
 	}
-}
-
-// Close ends every WebSocket; their clients come back, here or elsewhere.
-func (h *Hub) Close() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.closed = true
-	for c := range h.clients {
-		c.end()
+	for ch, id := range h.waiting {
+		if id <= h.last {
+			close(ch)
+			delete(h.waiting, ch)
+		}
 	}
 }
 
@@ -251,6 +250,9 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer func() {
 		h.mu.Lock()
 		delete(h.clients, c)
+		if h.closed && len(h.clients) == 0 {
+			close(h.empty)
+		}
 		h.mu.Unlock()
 	}()
 	ctx, cancel := context.WithCancel(r.Context())
@@ -272,6 +274,7 @@ func (h *Hub) read(ctx context.Context, ws *websocket.Conn, c *client, control c
 		var reply controlMessage
 		switch m.Type {
 		case "subscribe":
+			h.await(ctx, m.After)
 			var ok bool
 			if reply, ok = h.subscribe(c, m, control); ok {
 				continue
@@ -349,11 +352,11 @@ func (h *Hub) write(ctx context.Context, ws *websocket.Conn, c *client, control 
 		case <-ctx.Done():
 			return
 		case <-c.stop:
-			reason := "draining"
 			if c.slow {
-				reason = "too slow; resume with the last id"
+				_ = ws.Close(websocket.StatusTryAgainLater, "too slow; resume with the last id")
+			} else {
+				_ = ws.Close(websocket.StatusServiceRestart, "draining; resume with the last id")
 			}
-			_ = ws.Close(websocket.StatusTryAgainLater, reason)
 			return
 		case <-ping.C:
 			err = withTimeout(ctx, ws.Ping)

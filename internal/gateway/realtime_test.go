@@ -306,7 +306,7 @@ func TestHubCloses(t *testing.T) {
 		t.Errorf("%d clients", f.Clients())
 	}
 	f.Close()
-	if _, err := s.next(); websocket.CloseStatus(err) != websocket.StatusTryAgainLater {
+	if _, err := s.next(); websocket.CloseStatus(err) != websocket.StatusServiceRestart {
 		t.Errorf("got %v", err)
 	}
 	late := f.dial(t, "owner-a")

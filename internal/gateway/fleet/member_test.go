@@ -135,7 +135,7 @@ func TestDies(t *testing.T) {
 		t.Fatal("it does not die")
 	}
 	fl.Stop() // with its short TTL
-	r := rigOn(t, b)
+	r := rigOn(t, b, nil)
 	again, err := fleet.Join(t.Context(), fleet.MemberConfig{Bus: b, Self: fleet.Instance{ID: "m", Role: "media"}, TTL: time.Hour, Clock: late})
 	if err != nil {
 		t.Fatal(err)

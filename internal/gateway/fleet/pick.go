@@ -152,15 +152,42 @@ func (f *Fleet) choose(left []*peer, w Want) *peer {
 		return slices.MaxFunc(left, func(a, b *peer) int { return cmp.Compare(weight(w.Key, a.ID), weight(w.Key, b.ID)) })
 	}
 	slices.SortFunc(left, func(a, b *peer) int { return cmp.Compare(a.ID, b.ID) }) // so that chance alone decides
-	i := f.chance(len(left))
-	j := (i + 1 + f.chance(len(left)-1)) % len(left)
-	if left[j].load(w.Takes) < left[i].load(w.Takes) {
-		return left[j]
+	i := f.draw(left, w.Takes)
+	one := left[i]
+	two := left[1-min(i, 1)]
+	if len(left) > 2 {
+		rest := slices.Delete(left, i, i+1)
+		two = rest[f.draw(rest, w.Takes)]
 	}
-	return left[i]
+	if two.load(w.Takes) < one.load(w.Takes) {
+		return two
+	}
+	return one
 }
 
-func (f *Fleet) chance(n int) int { return min(int(f.c.Rand()*float64(n)), n-1) }
+// draw chooses one by chance. Who has more room is drawn more often: else a small one would fill up because it is drawn as
+// often as a large one.
+func (f *Fleet) draw(from []*peer, takes bool) int {
+	total := 0
+	for _, p := range from {
+		total += p.room(takes)
+	}
+	at := f.c.Rand() * float64(total)
+	for i, p := range from {
+		if at -= float64(p.room(takes)); at < 0 {
+			return i
+		}
+	}
+	return len(from) - 1
+}
+
+// room is how many places a call finds, or how large an instance is for any other request.
+func (p *peer) room(takes bool) int {
+	if takes {
+		return max(1, p.Capacity-p.Calls-p.placed)
+	}
+	return max(1, p.Capacity)
+}
 
 // weight orders instances for a key, such that one that goes moves only its own keys (rendezvous hashing).
 func weight(key, id string) uint64 {

@@ -65,7 +65,7 @@ func (l *logs) String() string {
 	return l.buf.String()
 }
 
-// net is a bus with a fleet that follows it, and the instances that are announced on it.
+// rig is a bus with a fleet that follows it, and the instances that are announced on it.
 type rig struct {
 	t     testing.TB
 	bus   *bus.Bus
@@ -76,15 +76,26 @@ type rig struct {
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
-	return rigOn(t, embedded(t))
+	return rigOn(t, embedded(t), nil)
+}
+
+// realRig is a rig whose clock runs by itself.
+func realRig(t testing.TB) *rig {
+	t.Helper()
+	return rigOn(t, embedded(t), quartz.NewReal())
 }
 
 // rigOn is a rig whose fleet never forgets anybody by time: the bus's clock is real and busy machines are slow.
-func rigOn(t testing.TB, b *bus.Bus) *rig {
+// real nil is a clock that the test moves.
+func rigOn(t testing.TB, b *bus.Bus, real quartz.Clock) *rig {
 	t.Helper()
-	r := &rig{t: t, bus: b, clock: quartz.NewMock(t), log: &logs{}}
+	r := &rig{t: t, bus: b, log: &logs{}}
+	if real == nil {
+		r.clock = quartz.NewMock(t)
+		real = r.clock
+	}
 	var err error
-	r.fleet, err = fleet.New(fleet.Config{Bus: b, TTL: time.Hour, Clock: r.clock, Rand: chance(), Log: slog.New(slog.NewTextHandler(r.log, nil))})
+	r.fleet, err = fleet.New(fleet.Config{Bus: b, TTL: time.Hour, Clock: real, Rand: chance(), Log: slog.New(slog.NewTextHandler(r.log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +159,7 @@ func (r *rig) join(self fleet.Instance, h http.HandlerFunc) *instance {
 	if self.Role == "" {
 		self.Role = "media"
 	}
-	i.announce(r, self, nil)
+	i.announce(r, self, func() int { return self.Calls })
 	return i
 }
 

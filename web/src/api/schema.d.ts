@@ -1691,6 +1691,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/super/instances": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Every process of the installation, and how it is */
+        get: operations["super-list-instances"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/super/organisations": {
         parameters: {
             query?: never;
@@ -2613,6 +2630,55 @@ export interface components {
             endsAt: string;
             reason: string;
             user: components["schemas"]["User"];
+        };
+        InstanceView: {
+            /** @description Where its internal server listens; none when nothing is sent to it */
+            address?: string;
+            /**
+             * @description open: requests are kept away from it; half-open: it is tried again
+             * @enum {string}
+             */
+            breaker: "closed" | "open" | "half-open";
+            /**
+             * Format: int64
+             * @description Running now
+             */
+            calls: number;
+            /**
+             * Format: int64
+             * @description Most calls at once
+             */
+            capacity: number;
+            /** @description It takes no new work */
+            draining: boolean;
+            /**
+             * Format: int64
+             * @description Milliseconds since it was last heard by the process that answers
+             */
+            heardMs: number;
+            /** @description The process's name */
+            id: string;
+            /**
+             * Format: int64
+             * @description Requests from the process that answers which it has not answered yet
+             */
+            inFlight: number;
+            /** @description Whose organisations it serves; none: everybody's */
+            region?: string;
+            /** @description gateway, media, worker, or all */
+            role: string;
+            /** Format: date-time */
+            startedAt: string;
+            version: string;
+            zone?: string;
+        };
+        InstancesOutputBody: {
+            items: components["schemas"]["InstanceView"][] | null;
+            /** @description Why it is not ok */
+            reasons: string[] | null;
+            roles: components["schemas"]["RoleView"][] | null;
+            /** @enum {string} */
+            status: "ok" | "degraded" | "down";
         };
         Intent: {
             id: string;
@@ -3574,6 +3640,20 @@ export interface components {
             group: string;
             /** @description Id of a role */
             role: string;
+        };
+        RoleView: {
+            /** Format: int64 */
+            calls: number;
+            /**
+             * Format: int64
+             * @description Of the instances that take new work
+             */
+            capacity: number;
+            /** @description Why it is not ok */
+            reasons: string[] | null;
+            role: string;
+            /** @enum {string} */
+            status: "ok" | "degraded" | "down";
         };
         SAMLProvider: {
             /** @description Empty tries the usual names and then the NameID */
@@ -8836,6 +8916,40 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AuditState"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "super-list-instances": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InstancesOutputBody"];
                 };
             };
             /** @description Error */

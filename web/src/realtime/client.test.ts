@@ -16,8 +16,8 @@ class FakeSocket {
   open() {
     this.onopen?.(undefined as never);
   }
-  drop() {
-    this.onclose?.(undefined as never);
+  drop(code?: number) {
+    this.onclose?.((code ? { code } : undefined) as never);
   }
   tell(message: unknown) {
     this.onmessage?.({ data: typeof message === "string" ? message : JSON.stringify(message) } as MessageEvent);
@@ -68,6 +68,22 @@ describe("Feed", () => {
       { type: "subscribe", rooms: ["org"] },
       { type: "subscribe", rooms: ["call:1"] },
     ]);
+  });
+
+  it("comes back soon and by chance from a planned restart, and slower when that goes on", () => {
+    feed.start();
+    newest().open();
+    newest().tell({ type: "subscribed", id: 4 });
+    newest().tell(event(5));
+    newest().drop(1012);
+    expect(timers.at(-1)?.ms).toBe(1000);
+    timers.at(-1)?.fn();
+    newest().drop(1012);
+    expect(timers.at(-1)?.ms).toBe(backoff(1, 1));
+    timers.at(-1)?.fn();
+    newest().open();
+    expect(newest().sent).toEqual([{ type: "subscribe", rooms: [], after: 5 }]);
+    expect(resets).toBe(0);
   });
 
   it("takes batches and drops what it has seen", () => {

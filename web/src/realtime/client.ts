@@ -27,6 +27,9 @@ export type FeedConfig = {
 
 const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 15_000;
+/** A server that restarts closes with this code (IANA's registry of RFC 6455 close codes); others are there already. */
+const SERVICE_RESTART = 1012;
+const RESTART_PAUSE = 1_000;
 
 /** How long to wait before attempt n (from 0), with jitter so that browsers do not come back all at once. */
 export function backoff(attempt: number, random: number): number {
@@ -116,12 +119,18 @@ export class Feed {
     socket.onmessage = (e) => {
       if (this.socket === socket && typeof e.data === "string") this.receive(e.data);
     };
-    socket.onclose = () => {
+    socket.onclose = (e: { code?: number } | undefined) => {
       if (this.socket !== socket) return;
       this.socket = null;
       if (!this.wanted) return;
       this.become("waiting");
-      this.timer = this.config.setTimer(() => this.connect(), backoff(this.attempt, this.config.random()));
+      const random = this.config.random();
+      // A planned restart is no failure: soon, at any time of a second. One that goes on is treated as one.
+      const restart = e?.code === SERVICE_RESTART && this.attempt === 0;
+      this.timer = this.config.setTimer(
+        () => this.connect(),
+        restart ? Math.round(RESTART_PAUSE * random) : backoff(this.attempt, random),
+      );
       this.attempt++;
     };
   }
