@@ -99,9 +99,24 @@ func (f *Fleet) Proxy(c ProxyConfig) (*Proxy, error) {
 		ForceAttemptHTTP2:     false, // a WebSocket needs HTTP/1.1 (RFC 6455 section 4.1)
 	}
 	p.reverse = &httputil.ReverseProxy{
-		Rewrite: p.rewrite, Transport: sender{p}, ModifyResponse: p.answered, ErrorHandler: p.fail, ErrorLog: quiet(),
+		Rewrite: p.rewrite, Transport: sender{p}, ModifyResponse: p.answered, ErrorHandler: p.fail, ErrorLog: quiet(), BufferPool: buffers{},
 	}
 	return p, nil
+}
+
+// copied are the buffers that answers are copied through: as large as httputil's own, which it makes for each request.
+var copied = sync.Pool{New: func() any { return new([32 << 10]byte) }}
+
+type buffers struct{}
+
+// Get implements httputil.BufferPool.
+func (buffers) Get() []byte { return copied.Get().(*[32 << 10]byte)[:] } //nolint:forcetypeassert // nothing else is in it
+
+// Put implements httputil.BufferPool.
+func (buffers) Put(b []byte) {
+	if len(b) == 32<<10 {
+		copied.Put((*[32 << 10]byte)(b))
+	}
 }
 
 // control refuses addresses at which no instance can be, also those that a name led to.
