@@ -14,6 +14,10 @@
 //	previous  |------- signs -------|-- still verified --|
 //	current                 |known--|------- signs -------|-- ...
 //	next                                          |known--|------- ...
+//
+// Processes of a role share its keys, sealed in the database; or, with Config.Alone, each has keys that never leave its memory:
+// then nobody who reads the database and the master key can sign for it. Such a key signs as soon as it is made. Whoever
+// does not know it yet asks the database.
 package signing
 
 import (
@@ -26,6 +30,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -34,10 +39,14 @@ import (
 	"github.com/parley-voice/parley/internal/platform/db"
 )
 
+// atOnce bounds how many processes of a role may begin in the same millisecond.
+const atOnce = 100
+
 const (
 	defaultPeriod  = 30 * 24 * time.Hour
 	defaultOverlap = 2 * 24 * time.Hour
-	refreshMost    = 5 * time.Second // how often an unknown key makes us ask the database
+	refreshMost    = 5 * time.Second        // how often an unknown key makes us ask the database
+	refreshAlone   = 200 * time.Millisecond // the same where keys sign as soon as they are made
 )
 
 // Sealer encrypts the private keys: what was sealed with other aad does not open.
@@ -52,6 +61,7 @@ type Config struct {
 	Sealer Sealer
 	// Roles are those that this process signs for. It verifies all.
 	Roles   []string
+	Alone   bool          // the keys are this process's own: nobody else, and no later run of it, signs with them
 	Period  time.Duration // how long a key signs; 30 days
 	Overlap time.Duration // how long it is known before and after; 2 days. No token may live longer.
 	Rand    io.Reader     // default crypto/rand
@@ -65,6 +75,7 @@ type Keyring struct {
 
 	mu    sync.RWMutex
 	keys  map[string]key // by kid
+	own   map[string]ed25519.PrivateKey
 	asked time.Time
 }
 
@@ -96,7 +107,7 @@ func New(c Config) (*Keyring, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Keyring{c: c, keys: map[string]key{}}, nil
+	return &Keyring{c: c, keys: map[string]key{}, own: map[string]ed25519.PrivateKey{}}, nil
 }
 
 // Rotate makes the keys that are due for this process's roles, erases the private halves that are over, and reads what
@@ -124,7 +135,7 @@ func (k *Keyring) Rotate(ctx context.Context) error {
 
 // rotateRole makes the key that follows the last, until the one that signs at the end of the overlap is there.
 func (k *Keyring) rotateRole(ctx context.Context, tx *db.Tx, role string, now time.Time) error {
-	last, err := lastOf(ctx, tx, role)
+	last, err := k.last(ctx, tx, role)
 	if err != nil {
 		return err
 	}
@@ -141,16 +152,43 @@ func (k *Keyring) rotateRole(ctx context.Context, tx *db.Tx, role string, now ti
 		return err
 	}
 	kid := thumbprint(public)
-	sealed, err := k.c.Sealer.Seal(private.Seed(), []byte("signing\x00"+role+"\x00"+kid))
-	if err != nil {
-		return err
+	row := &keyRow{KID: kid, Role: role, PublicKey: public, SignsFrom: from.UnixMilli(),
+		SignsUntil: from.Add(k.c.Period).UnixMilli(), VerifyUntil: from.Add(k.c.Period + k.c.Overlap).UnixMilli()}
+	if !k.c.Alone {
+		if row.PrivateKey, err = k.c.Sealer.Seal(private.Seed(), []byte("signing\x00"+role+"\x00"+kid)); err != nil {
+			return err
+		}
 	}
-	made, err := insert(ctx, tx, &keyRow{KID: kid, Role: role, PublicKey: public, PrivateKey: sealed, SignsFrom: from.UnixMilli(),
-		SignsUntil: from.Add(k.c.Period).UnixMilli(), VerifyUntil: from.Add(k.c.Period + k.c.Overlap).UnixMilli()})
+	made, err := insert(ctx, tx, row)
+	for try := 0; k.c.Alone && err == nil && !made && try < atOnce; try++ { // others of the role began in the same millisecond
+		row.SignsFrom++
+		made, err = insert(ctx, tx, row)
+	}
+	if made && k.c.Alone {
+		k.mu.Lock()
+		k.own[kid] = private
+		k.mu.Unlock()
+	}
 	if made {
 		k.c.Log.Info("signing key made", "role", role, "kid", kid, "signs from", from.UTC())
 	}
 	return err
+}
+
+// last is the newest key of a role that this process may sign with.
+func (k *Keyring) last(ctx context.Context, tx *db.Tx, role string) (*keyRow, error) {
+	if !k.c.Alone {
+		return lastOf(ctx, tx, role)
+	}
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	var last *keyRow
+	for _, e := range k.keys {
+		if e.role == role && e.private != nil && (last == nil || e.signsUntil.UnixMilli() > last.SignsUntil) {
+			last = &keyRow{SignsUntil: e.signsUntil.UnixMilli()}
+		}
+	}
+	return last, nil
 }
 
 // refresh reads the keys that are published now.
@@ -164,6 +202,9 @@ func (k *Keyring) refresh(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the signing keys: %w", err)
 	}
+	k.mu.RLock()
+	own := maps.Clone(k.own)
+	k.mu.RUnlock()
 	keys := make(map[string]key, len(rows))
 	for i := range rows {
 		r := &rows[i]
@@ -172,7 +213,9 @@ func (k *Keyring) refresh(ctx context.Context) error {
 		}
 		e := key{kid: r.KID, role: r.Role, public: ed25519.PublicKey(r.PublicKey), signsFrom: time.UnixMilli(r.SignsFrom),
 			signsUntil: time.UnixMilli(r.SignsUntil), verifiedTill: time.UnixMilli(r.VerifyUntil)}
-		if k.signs(r.Role) && r.PrivateKey != nil {
+		if k.c.Alone {
+			e.private = own[r.KID]
+		} else if k.signs(r.Role) && r.PrivateKey != nil {
 			seed, err := k.c.Sealer.Open(r.PrivateKey, []byte("signing\x00"+r.Role+"\x00"+r.KID))
 			if err != nil {
 				return fmt.Errorf("the signing key %s: %w", r.KID, err)
@@ -187,6 +230,7 @@ func (k *Keyring) refresh(ctx context.Context) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.keys, k.asked = keys, now
+	maps.DeleteFunc(k.own, func(kid string, _ ed25519.PrivateKey) bool { return own[kid] != nil && keys[kid].kid == "" })
 	return nil
 }
 
@@ -236,13 +280,20 @@ func (k *Keyring) signing(role string) (best key, ok bool) {
 // find gives the key of that id. One that is not known may have been made by another process a moment ago.
 func (k *Keyring) find(ctx context.Context, kid string) (key, bool) {
 	now := k.c.Clock.Now()
+	often := refreshMost
+	if k.c.Alone {
+		often = refreshAlone
+	}
 	get := func() (key, bool, bool) {
 		k.mu.RLock()
 		defer k.mu.RUnlock()
 		e, ok := k.keys[kid]
-		return e, ok && now.Before(e.verifiedTill), now.Sub(k.asked) >= refreshMost
+		return e, ok && now.Before(e.verifiedTill), now.Sub(k.asked) >= often
 	}
 	e, ok, ask := get()
+	if !ok && !ask && k.c.Alone { // a key that was made since; who asks for many waits for each
+		ask = k.pause(ctx)
+	}
 	if !ok && ask {
 		if err := k.refresh(ctx); err != nil {
 			k.c.Log.Warn("signing keys", "error", err)
@@ -251,6 +302,18 @@ func (k *Keyring) find(ctx context.Context, kid string) (key, bool) {
 		e, ok, _ = get()
 	}
 	return e, ok
+}
+
+// pause waits until the database may be asked again.
+func (k *Keyring) pause(ctx context.Context) bool {
+	t := k.c.Clock.NewTimer(refreshAlone, "signing", "ask")
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // thumbprint names a public key by RFC 7638, with the members of RFC 8037 section 2.

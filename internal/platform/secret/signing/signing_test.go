@@ -283,3 +283,71 @@ func TestKeysAreSealed(t *testing.T) {
 		}
 	})
 }
+
+// Keys that a process has for itself: two of a role sign with different ones, nobody can read them from the database, and the
+// next run of a process has new ones. Everybody knows them at once.
+func TestKeysOfOneProcess(t *testing.T) {
+	each(t, func(t *testing.T, d *db.DB, clock *quartz.Mock, sealer *secret.Key) {
+		alone := func(role string) *signing.Keyring {
+			k, err := signing.New(signing.Config{DB: d, Sealer: sealer, Roles: []string{role}, Alone: true, Clock: clock})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := k.Rotate(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			return k
+		}
+		media := alone("media")
+		clock.Advance(time.Second)
+		gateways := []*signing.Keyring{alone("gateway"), alone("gateway")} // in the same millisecond
+		kids := map[string]bool{}
+		for _, g := range gateways {
+			token, err := g.Token(t.Context(), "gateway", "media.1", "ann", time.Minute, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			kids[kidOf(t, token)] = true
+			if c, err := media.Verify(t.Context(), token, "media.1", "gateway"); err != nil || c.Subject != "ann" {
+				t.Errorf("%+v %v", c, err)
+			}
+			for _, bad := range []struct{ audience, role string }{{"media.2", "gateway"}, {"media.1", "media"}, {"media.1", "worker"}} {
+				if _, err := media.Verify(t.Context(), token, bad.audience, bad.role); !fault.Is(err, fault.Unauthorized) {
+					t.Errorf("it passes for %+v: %v", bad, err)
+				}
+			}
+			if _, err := g.Token(t.Context(), "media", "gateway", "ann", time.Minute, nil); err == nil {
+				t.Error("a gateway signs for the media role")
+			}
+			clock.Advance(time.Second) // the second key was not asked for with the first
+		}
+		if len(kids) != 2 {
+			t.Errorf("keys: %v", kids)
+		}
+		var kept int
+		if err := d.ReadSystem(t.Context(), "test", func(ctx context.Context, tx *db.Tx) error {
+			return tx.NewRaw(`SELECT count(*) FROM signing_keys WHERE private_key IS NOT NULL`).Scan(ctx, &kept)
+		}); err != nil || kept != 0 {
+			t.Errorf("%d private halves are in the database: %v", kept, err)
+		}
+		// It goes on through its rotations.
+		g := gateways[0]
+		for range 45 {
+			clock.Advance(day)
+			if err := g.Rotate(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			token, err := g.Token(t.Context(), "gateway", "media.1", "ann", time.Minute, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := media.Verify(t.Context(), token, "media.1", "gateway"); err != nil {
+				t.Fatal(err)
+			}
+			kids[kidOf(t, token)] = true
+		}
+		if len(kids) != 3 {
+			t.Errorf("keys after 45 days: %v", kids)
+		}
+	})
+}
