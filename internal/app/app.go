@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/coder/quartz"
-	"github.com/danielgtaylor/huma/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/parley-voice/parley/internal/agent"
@@ -89,6 +88,15 @@ type App struct {
 
 	stopMoves context.CancelFunc
 
+	// Of a process of several: who is there, and how the others reach this one.
+	node    string // this process's name among them
+	fleet   *fleet.Fleet
+	member  *fleet.Member
+	inner   *inner
+	toMedia *fleet.Proxy
+	opening sync.Mutex
+	used    *bus.KV // single-use media tokens
+
 	started chan struct{}
 	born    time.Time // when Run began
 	once    sync.Once
@@ -148,27 +156,9 @@ func (a *App) Run(ctx context.Context) error {
 		return nil
 	case err := <-failed:
 		return err
+	case <-a.lost():
+		return errors.New("another process has this one's data folder or its copy; each needs a data-dir of its own")
 	}
-}
-
-// start is the architecture, in order.
-func (a *App) start(ctx context.Context) error {
-	for _, step := range []struct {
-		name string
-		run  func(context.Context) error
-	}{
-		{"storage", a.startStorage},
-		{"contexts", a.buildContexts},
-		{"media", a.startMedia},
-		{"records", a.startRecords},
-		{"signalling", a.startSignalling},
-		{"web", a.startWeb},
-	} {
-		if err := step.run(ctx); err != nil {
-			return fmt.Errorf("start %s: %w", step.name, err)
-		}
-	}
-	return nil
 }
 
 func (a *App) onStop(name string, fn func(ctx context.Context) error) {
@@ -205,8 +195,10 @@ func (a *App) startStorage(ctx context.Context) (err error) {
 	if err := a.startSigning(ctx); err != nil {
 		return err
 	}
-	if err := a.db.ResumeMoves(ctx); err != nil { // the others need not wait for that organisation
-		a.log.Error("an organisation that was being moved is out of reach; run parley org move again", "error", err)
+	if a.cfg.is(roleWorker) {
+		if err := a.db.ResumeMoves(ctx); err != nil { // the others need not wait for that organisation
+			a.log.Error("an organisation that was being moved is out of reach; run parley org move again", "error", err)
+		}
 	}
 	if a.jobs, err = jobs.Open(ctx, jobs.Config{DB: a.db, Log: a.log}); err != nil {
 		return err
@@ -222,14 +214,7 @@ func (a *App) startStorage(ctx context.Context) (err error) {
 		return err
 	}
 	a.onStop("search", func(context.Context) error { return a.search.Close() })
-	if a.bus, err = bus.Open(ctx, bus.Config{URL: a.cfg.NATSURL, DataDir: a.cfg.DataDir, Clock: a.clock, Log: a.log}); err != nil {
-		return err
-	}
-	a.onStop("bus", func(context.Context) error { a.bus.Close(); return nil })
-	a.relay = bus.NewRelay(a.db, a.bus)
-	a.relay.Start(ctx)
-	a.onStop("outbox", func(context.Context) error { a.relay.Stop(); return nil })
-	return nil
+	return a.startBus(ctx)
 }
 
 // buildContexts makes the contexts that the command line needs too.
@@ -267,8 +252,13 @@ func (a *App) buildContexts(context.Context) (err error) {
 			}
 			return a.sip
 		},
+		Forgotten: a.forgetPhone,
 	})
-	a.tokens, err = mediastream.NewTokens(mediastream.TokensConfig{Key: a.key.Derive("media tokens"), Clock: a.clock})
+	tokens := mediastream.TokensConfig{Key: a.key.Derive("media tokens"), Clock: a.clock}
+	if a.cfg.split() {
+		tokens.Claim = a.claimToken
+	}
+	a.tokens, err = mediastream.NewTokens(tokens)
 	return err
 }
 
@@ -283,25 +273,45 @@ func (a *App) startMedia(context.Context) error {
 	a.onStop("vendors", func(context.Context) error { v.close(); return nil })
 	a.calls = &calls{
 		agents: a.agents, phones: a.phones, organisations: a.identity, vendors: v, prompts: voice.NewPromptCache(promptCache), metrics: a.metrics, clock: a.clock, log: a.log,
-		max: a.cfg.MaxCalls, live: map[string]*liveCall{},
+		max: a.cfg.MaxCalls, shared: a.cfg.split(), live: map[string]*liveCall{},
 		plan: &plan{settings: a.identity, clock: a.clock},
 	}
 	return nil
 }
 
 func (a *App) startRecords(ctx context.Context) (err error) {
-	a.records, err = conversation.New(conversation.Config{
-		DB: a.db, Blobs: a.blobs, Key: a.key, DataDir: a.cfg.DataDir, Live: a.bus, Search: a.search, Agents: a.agents, Calls: a.calls, Dialer: a.calls,
-		Clock: a.clock, Log: a.log, Registry: a.reg,
-	})
-	if err != nil {
+	c := conversation.Config{
+		DB: a.db, Blobs: a.blobs, Key: a.key, DataDir: a.cfg.DataDir, Live: a.bus, Search: a.search, Agents: a.agents,
+		Clock: a.clock, Log: a.log, Registry: a.reg, Reader: !a.cfg.is(roleMedia),
+	}
+	if a.calls != nil {
+		c.Calls, c.Dialer = a.calls, a.calls
+	}
+	if a.records, err = conversation.New(c); err != nil {
 		return err
 	}
-	a.calls.records, a.calls.plan.usage = a.records, a.records
+	a.name()
+	if a.calls != nil {
+		a.calls.records, a.calls.plan.usage = a.records, a.records
+	}
 	if err := a.records.Start(ctx); err != nil {
 		return err
 	}
 	a.onStop("records", a.records.Close)
+	a.keys = gateway.NewKeys(gateway.KeysConfig{DB: a.db, Sealer: a.key, Clock: a.clock, Log: a.log})
+	if err := a.followIdentity(ctx); err != nil {
+		return err
+	}
+	return a.buildTrails()
+}
+
+// startWorkers does the jobs and consumes the facts of all processes.
+func (a *App) startWorkers(ctx context.Context) error {
+	if a.cfg.split() {
+		if err := a.keepBuckets(ctx); err != nil {
+			return err
+		}
+	}
 	if err := jobs.Register(a.jobs, jobs.KindConfig{}, func(ctx context.Context, _ string, _ sweepSessions) error {
 		return errors.Join(a.identity.Sweep(ctx), a.sso.Sweep(ctx))
 	}); err != nil {
@@ -313,7 +323,7 @@ func (a *App) startRecords(ctx context.Context) (err error) {
 	if err := a.startKeys(); err != nil {
 		return err
 	}
-	if err := errors.Join(a.followIdentity(ctx), a.followProjects(ctx)); err != nil {
+	if err := a.followProjects(ctx); err != nil {
 		return err
 	}
 	if err := a.startTrails(ctx); err != nil {
@@ -358,10 +368,18 @@ func (a *App) startSignalling(ctx context.Context) (err error) {
 		}
 		a.onStop("webrtc", a.webrtc.Close)
 	}
+	return nil
+}
+
+// startCarriers makes what answers carriers' webhooks, with the gateway role, and takes their streams, with the media role.
+func (a *App) startCarriers(context.Context) (err error) {
 	t := twilioAccount{cfg: &a.cfg, agents: a.agents}
 	mc := mediastream.Config{
-		PublicURL: a.cfg.publicURL(a.cfg.HTTPAddr), Tokens: a.tokens, Numbers: t, Accept: a.calls.accept, Pacer: a.pacer, Clock: a.clock, Log: a.log,
-		MaxStreams: a.cfg.MaxCalls, Count: func(event string) { count("twilio")(event, "") },
+		PublicURL: a.cfg.publicURL(a.cfg.HTTPAddr), Tokens: a.tokens, Numbers: t, Clock: a.clock, Log: a.log,
+		MaxStreams: a.cfg.MaxCalls, Count: func(event string) { a.metrics.signal.WithLabelValues("twilio", event, "").Inc() },
+	}
+	if a.cfg.is(roleMedia) {
+		mc.Accept, mc.Pacer = a.calls.accept, a.pacer
 	}
 	if a.cfg.TwilioAccountSID != "" {
 		mc.Accounts = t
@@ -410,44 +428,14 @@ func settingProblem(setting, value string, err error) error {
 	return badSetting(setting, "stop what uses it, or give another address", "%s cannot be used: %v", value, err)
 }
 
-func (a *App) startWeb(ctx context.Context) (err error) {
-	a.hub = gateway.NewHub(a.identity, a.agents.OwnedBy, a.clock, a.log)
-	a.feed = &feed{hub: a.hub, bus: a.bus, calls: a.calls, clock: a.clock, log: a.log}
-	if err := a.feed.start(ctx); err != nil {
-		return err
-	}
-	live, cancel := context.WithCancel(ctx)
-	go a.feed.run(live)
-	a.onStop("feed", func(context.Context) error { cancel(); return nil })
-	a.health = gateway.NewHealth(a.version,
-		gateway.Check{Name: "database", Run: a.db.Ping}, gateway.Check{Name: "bus", Run: a.bus.Ping}, gateway.Check{Name: "blobs", Run: a.blobs.Ping})
-	if a.http, err = a.buildEdge(ctx); err != nil {
-		return err
-	}
-	watch(a.reg, a.calls, a.pacer, a.hub.Clients, a.bus.Dropped)
-	if err := a.listen(); err != nil {
-		return err
-	}
-	a.onStop("web", func(ctx context.Context) error { a.hub.Close(); return a.http.Close(ctx) })
-	return nil
-}
-
-// routes adds every context's operations. It is also how the document is made without a server.
-func (a *App) routes(api huma.API) {
-	a.identity.Routes(api)
-	a.sso.Routes(api)
-	a.scim.Routes(api)
-	a.agents.Routes(api)
-	a.phones.Routes(api)
-	a.records.Routes(api)
-	a.trails.Routes(api)
-	a.cors.Routes(api)
-	fleet.Routes(api, a.instances)
-	(&talk{agents: a.agents, identity: a.identity, calls: a.calls, webrtc: func() *webrtc.Server { return a.webrtc }}).Routes(api)
-}
-
 // drain lets running calls finish: SIGTERM, or Ctrl-C. A second signal ends the process at once.
 func (a *App) drain(ctx context.Context) {
+	a.leaving(ctx)
+	if a.calls == nil {
+		a.health.Drain()
+		a.twilio.Drain()
+		return
+	}
 	n, _ := a.calls.counts()
 	if n > 0 {
 		fmt.Fprintf(a.out, "Stopping: %d calls may finish, for at most %s. Press Ctrl-C again to end them now.\n", n, a.cfg.Drain)

@@ -29,6 +29,7 @@ const (
 	answerTimeout = 20 * time.Second
 	ringTimeout   = 60 * time.Second
 	hangupTimeout = 5 * time.Second
+	settleTimeout = 5 * time.Second
 	promptCache   = 16 << 20
 )
 
@@ -49,6 +50,7 @@ type calls struct {
 	clock   quartz.Clock
 	log     *slog.Logger
 	max     int
+	shared  bool // other processes are asked about calls that begin here
 
 	mu       sync.Mutex
 	live     map[string]*liveCall
@@ -362,7 +364,20 @@ func (c *calls) PlaceCall(ctx context.Context, r conversation.OutboundRequest) (
 		return "", err
 	}
 	go c.hold(ctx, leg, rec, snap, ringTimeout+answerTimeout)
+	c.settled(ctx)
 	return rec.ID(), nil
+}
+
+// settled waits until other processes find a call that began just now: whoever asked for it asks them next.
+func (c *calls) settled(ctx context.Context) {
+	if !c.shared {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	if err := c.records.Flush(ctx); err != nil {
+		c.log.Warn("a new call is not in the database yet", "error", err)
+	}
 }
 
 // counts gives the running calls of an organisation by agent.
@@ -374,6 +389,13 @@ func (c *calls) counts() (total int, byAgent map[[2]string]int) {
 		byAgent[[2]string{l.org, l.agentID}]++
 	}
 	return len(c.live), byAgent
+}
+
+// stopping reports whether new calls are refused.
+func (c *calls) stopping() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.draining
 }
 
 // drain refuses new calls and waits for the running ones, or for ctx; then it hangs up what is left.

@@ -28,19 +28,21 @@ func (a *App) newTrails(c compliance.Config) (*compliance.Service, error) {
 	return compliance.New(c)
 }
 
-// startTrails begins to write the audit trails and registers the daily jobs. It runs before the workers start.
-func (a *App) startTrails(ctx context.Context) (err error) {
+// buildTrails makes the context with what holds data.
+func (a *App) buildTrails() (err error) {
 	a.trails, err = a.newTrails(compliance.Config{
 		Purgers: []compliance.Purger{a.records}, Persons: []compliance.PersonData{a.records, a.agents, a.identity},
 		Enqueue: func(ctx context.Context, tx *db.Tx, id string) error {
 			return jobs.Insert(ctx, a.jobs, tx, erasePerson{id}, jobs.Options{})
 		},
 	})
-	if err != nil {
-		return err
-	}
+	return err
+}
+
+// startTrails begins to write the audit trails and registers the daily jobs. It runs before the workers start.
+func (a *App) startTrails(ctx context.Context) error {
 	long := jobs.KindConfig{Timeout: complianceTimeout}
-	err = jobs.Register(a.jobs, long, func(ctx context.Context, org string, e erasePerson) error { return a.trails.Carry(ctx, org, e.ID) })
+	err := jobs.Register(a.jobs, long, func(ctx context.Context, org string, e erasePerson) error { return a.trails.Carry(ctx, org, e.ID) })
 	if err != nil {
 		return err
 	}

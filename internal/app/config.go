@@ -19,6 +19,15 @@ import (
 // Config is every setting. Each is a flag (--http-addr), a variable (PARLEY_HTTP_ADDR) and a line of the
 // settings file (http-addr: ...), in that order of precedence. docs/configuration.md is made from it.
 type Config struct {
+	Role         string        `help:"What this process does: all of it, or gateway, media or worker in an installation of several processes (docs/roles.md)." default:"all" env:"PARLEY_ROLE" group:"Roles"`
+	InternalAddr string        `name:"internal-addr" help:"Address (HTTPS) where a media process takes what gateways send it. Only processes of the installation get in." default:"127.0.0.1:8443" env:"PARLEY_INTERNAL_ADDR" group:"Roles"`
+	InternalURL  string        `name:"internal-url" help:"URL under which gateways reach the internal address. Empty: https:// and the internal address." env:"PARLEY_INTERNAL_URL" group:"Roles"`
+	NATSSeedFile string        `name:"nats-nkey-seed-file" help:"File with the seed of the nkey by which this process proves its role to NATS." env:"PARLEY_NATS_NKEY_SEED_FILE" group:"Roles"`
+	NATSCA       string        `name:"nats-ca" help:"File with the certificates (PEM) of who signs the NATS server's. Empty: the system's." env:"PARLEY_NATS_CA" group:"Roles"`
+	NATSCert     string        `name:"nats-cert" help:"File with this process's certificate (PEM), where the NATS server asks for one." env:"PARLEY_NATS_CERT" group:"Roles"`
+	NATSKey      string        `name:"nats-key" help:"File with that certificate's key (PEM)." env:"PARLEY_NATS_KEY" group:"Roles"`
+	GoneAfter    time.Duration `help:"How long a media process must be away before a worker ends its calls as interrupted." default:"1m" env:"PARLEY_GONE_AFTER" group:"Roles"`
+
 	HTTPAddr      string `help:"Address of the web UI and the API." default:"127.0.0.1:8080" env:"PARLEY_HTTP_ADDR" group:"Network"`
 	PublicURL     string `help:"URL under which the outside reaches the HTTP address, for links and for carriers' signatures. Empty: http:// and the HTTP address." env:"PARLEY_PUBLIC_URL" group:"Network"`
 	SIPAddr       string `name:"sip-addr" help:"SIP address, UDP and TCP. 'off' turns SIP off." default:"127.0.0.1:5060" env:"PARLEY_SIP_ADDR" group:"Network"`
@@ -106,6 +115,7 @@ func (c *Config) Check() error {
 	bad := func(setting, remedy, problem string, args ...any) {
 		problems = append(problems, badSetting(setting, remedy, problem, args...))
 	}
+	c.checkRole(bad)
 	c.checkNetwork(bad)
 	c.checkEdge(bad)
 	c.checkStorage(bad)

@@ -121,17 +121,25 @@ func (a *App) buildEdge(ctx context.Context) (*gateway.Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := a.buildForwarding(); err != nil {
+		return nil, err
+	}
 	public := a.cfg.publicURL(a.cfg.HTTPAddr)
 	a.cors = gateway.NewCORS(gateway.CORSConfig{DB: a.db, PublicURL: public, Clock: a.clock})
 	mux := http.NewServeMux()
-	a.mount(mux, gateway.NewAPI(mux, gateway.APIConfig{Version: a.version, Auth: a.identity, CORS: a.cors, Limits: limits, Keys: a.keys, Audit: a.newAuditor(), Log: a.log}))
+	api := gateway.APIConfig{Version: a.version, Auth: a.identity, CORS: a.cors, Limits: limits, Keys: a.keys, Audit: a.newAuditor(), Log: a.log}
+	if a.toMedia != nil {
+		api.Elsewhere = a.elsewhere
+	}
+	a.mount(mux, gateway.NewAPI(mux, api))
 	return gateway.New(gateway.Config{
 		Addr: a.cfg.HTTPAddr, Handler: gateway.Strict(mux), Certs: source, RedirectAddr: a.cfg.HTTPRedirectAddr, PublicURL: public, Secure: a.cfg.secure(),
 		Proxies: proxies, Limits: limits, CORS: a.cors, Clock: a.clock, Log: a.log, Observe: a.metrics.request,
 	}), nil
 }
 
-func (a *App) limits(ctx context.Context) (*gateway.Limits, error) {
+// limitsConfig reads the limits of the settings.
+func (a *App) limitsConfig() (gateway.LimitsConfig, error) {
 	c := gateway.LimitsConfig{Clock: a.clock, Log: a.log, Rate: a.requestRate}
 	for _, l := range []struct {
 		to   *gateway.Limit
@@ -139,13 +147,21 @@ func (a *App) limits(ctx context.Context) (*gateway.Limits, error) {
 	}{{&c.Address, a.cfg.RateAddress}, {&c.SignIn, a.cfg.RateSignIn}, {&c.Read, a.cfg.RateRead}, {&c.Write, a.cfg.RateWrite}, {&c.Organisation, a.cfg.RateOrganisation}} {
 		var err error
 		if *l.to, err = parseRate(l.from); err != nil {
-			return nil, err
+			return c, err
 		}
+	}
+	return c, nil
+}
+
+func (a *App) limits(ctx context.Context) (*gateway.Limits, error) {
+	c, err := a.limitsConfig()
+	if err != nil {
+		return nil, err
 	}
 	if a.cfg.NATSURL == "" { // nobody to share with
 		return gateway.NewLimits(c), nil
 	}
-	kv, err := a.bus.KV(ctx, "LIMITS", c.LongestWindow())
+	kv, err := a.bus.KV(ctx, limitsBucket, c.LongestWindow())
 	if err != nil {
 		return nil, err
 	}
@@ -190,11 +206,23 @@ const (
 
 // startSigning makes or reads the keys of this process's roles.
 func (a *App) startSigning(ctx context.Context) (err error) {
-	a.signing, err = signing.New(signing.Config{DB: a.db, Sealer: a.key, Roles: []string{roleGateway, roleMedia, roleWorker, roleAudit}, Clock: a.clock, Log: a.log})
-	if err != nil {
+	c := signing.Config{DB: a.db, Sealer: a.key, Roles: []string{roleGateway, roleMedia, roleWorker, roleAudit}, Clock: a.clock, Log: a.log}
+	if a.cfg.split() {
+		// Its own role's, and nobody else's: the master key, which all have, opens none of them.
+		c.Roles, c.Alone = []string{a.cfg.Role}, true
+	}
+	if a.signing, err = signing.New(c); err != nil {
 		return err
 	}
-	return a.signing.Rotate(ctx)
+	if err := a.signing.Rotate(ctx); err != nil || !a.cfg.split() {
+		return err
+	}
+	a.every(ctx, time.Hour, "signing keys", func(ctx context.Context) {
+		if err := a.signing.Rotate(ctx); err != nil && ctx.Err() == nil {
+			a.log.Error("signing keys", "error", err)
+		}
+	})
+	return nil
 }
 
 // rotateSigning is the hourly job that makes the next signing keys in time.
@@ -209,9 +237,8 @@ type sweepKeys struct{}
 // Kind implements jobs.Args.
 func (sweepKeys) Kind() string { return "gateway.sweep" }
 
-// startKeys makes the guard of repeated requests, has its old keys forgotten, and signing keys rotated.
+// startKeys has the old keys of repeated requests forgotten, and signing keys rotated.
 func (a *App) startKeys() error {
-	a.keys = gateway.NewKeys(gateway.KeysConfig{DB: a.db, Sealer: a.key, Clock: a.clock, Log: a.log})
 	if err := jobs.Register(a.jobs, jobs.KindConfig{}, func(ctx context.Context, _ string, _ sweepKeys) error { return a.keys.Sweep(ctx) }); err != nil {
 		return err
 	}

@@ -33,7 +33,11 @@ func (a *App) mount(mux *http.ServeMux, api huma.API) {
 	mux.Handle("GET /metrics", a.metricsGuard(promhttp.HandlerFor(a.reg, promhttp.HandlerOpts{})))
 	mux.Handle("POST "+mediastream.VoicePath, a.twilio.Voice())
 	mux.Handle("POST "+mediastream.StatusPath, a.twilio.StatusCallback())
-	mux.Handle("GET "+mediastream.MediaPath, a.twilio.Media())
+	if a.toMedia != nil {
+		mux.Handle("GET "+mediastream.MediaPath, a.toMedia)
+	} else {
+		mux.Handle("GET "+mediastream.MediaPath, a.twilio.Media())
+	}
 	files, built := web.Assets()
 	gateway.MountUI(mux, files, built)
 }

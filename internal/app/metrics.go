@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/parley-voice/parley/internal/gateway"
 	"github.com/parley-voice/parley/internal/media"
 	"github.com/parley-voice/parley/internal/voice"
 	"github.com/parley-voice/parley/internal/voice/provider"
@@ -71,13 +72,18 @@ func (m *callMetrics) request(method, route string, status int, seconds float64)
 }
 
 // watch adds the gauges that are read when asked for.
-func watch(reg prometheus.Registerer, c *calls, p *media.Pacer, clients func() int, busDropped func() uint64) {
+func watch(reg prometheus.Registerer, c *calls, p *media.Pacer, hub *gateway.Hub, busDropped func() uint64) {
 	gauge := func(name, help string, fn func() float64) {
 		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, fn))
 	}
-	gauge("parley_calls_live", "Calls running.", func() float64 { n, _ := c.counts(); return float64(n) })
-	gauge("parley_realtime_clients", "Open realtime WebSockets.", func() float64 { return float64(clients()) })
 	gauge("parley_live_news_dropped", "Live news dropped since the start.", func() float64 { return float64(busDropped()) })
+	if hub != nil {
+		gauge("parley_realtime_clients", "Open realtime WebSockets.", func() float64 { return float64(hub.Clients()) })
+	}
+	if c == nil {
+		return
+	}
+	gauge("parley_calls_live", "Calls running.", func() float64 { n, _ := c.counts(); return float64(n) })
 	gauge("parley_pacer_legs", "Legs driven.", func() float64 { return float64(p.Stats().Legs) })
 	gauge("parley_pacer_late_ticks", "Ticks more than 20 ms late since the start.", func() float64 { return float64(p.Stats().Late) })
 }

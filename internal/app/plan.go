@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -119,6 +120,13 @@ func (a *App) use(ctx context.Context, orgID string, monthStart time.Time) (iden
 	}
 	v, err := a.records.Usage(ctx, orgID, monthStart)
 	u.Minutes, u.StorageBytes = minutes(v.Talked), v.Bytes
+	if a.calls == nil || a.cfg.split() {
+		live, err2 := a.records.CountLive(ctx, orgID)
+		for _, n := range live {
+			u.Calls += int64(n)
+		}
+		return u, errors.Join(err, err2)
+	}
 	u.Calls = a.calls.running(orgID)
 	return u, err
 }
@@ -149,7 +157,7 @@ func (a *App) standing(ctx context.Context, orgID string) error {
 
 // followIdentity forgets what this process remembers of people when another process changed them.
 func (a *App) followIdentity(ctx context.Context) error {
-	_, err := a.bus.Subscribe(ctx, bus.SubConfig{Filter: []string{"identity.changed"}}, func(_ context.Context, m bus.Msg) error {
+	_, err := a.bus.Subscribe(ctx, bus.SubConfig{Live: true, Filter: []string{"identity.changed"}}, func(_ context.Context, m bus.Msg) error {
 		var changed event.IdentityChanged
 		if err := json.Unmarshal(m.Data, &changed); err != nil {
 			return fmt.Errorf("identity.changed: %w", err)

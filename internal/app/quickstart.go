@@ -7,10 +7,27 @@ import (
 	"strings"
 )
 
+// announceRole is what a process says that people do not come to.
+func (a *App) announceRole() {
+	var b strings.Builder
+	fmt.Fprintf(&b, "\nParley %s is running as %s.\n  health        http://%s/health\n", a.version, a.cfg.Role, a.http.Addr())
+	if a.sip != nil {
+		fmt.Fprintf(&b, "  SIP           %s (UDP and TCP)\n", a.sip.Addr())
+	}
+	if a.inner != nil {
+		fmt.Fprintf(&b, "  gateways      %s\n", a.internalURL())
+	}
+	fmt.Fprintln(a.out, b.String())
+}
+
 // announce tells the person at the terminal what runs and what to do next.
 func (a *App) announce(ctx context.Context) {
 	base := a.cfg.publicURL(a.http.Addr())
 	var b strings.Builder
+	if !a.cfg.is(roleGateway) {
+		a.announceRole()
+		return
+	}
 	fmt.Fprintf(&b, "\nParley %s is running.\n", a.version)
 	fmt.Fprintf(&b, "  web and API   %s\n", base)
 	needs, err := a.identity.NeedsOwner(ctx)

@@ -85,6 +85,7 @@ func (t *talk) offer(ctx context.Context, in *talkInput) (*talkOutput, error) {
 		return nil, err
 	}
 	go t.calls.hold(ctx, leg, rec, snap, answerTimeout)
+	t.calls.settled(ctx)
 	out := &talkOutput{}
 	out.Body.SDP, out.Body.CallID = answer, rec.ID()
 	return out, nil

@@ -84,7 +84,9 @@ type APIConfig struct {
 	Limits  *Limits
 	Keys    *Keys
 	Audit   *Auditor
-	Log     *slog.Logger
+	// Elsewhere sends operations to other processes.
+	Elsewhere Elsewhere
+	Log       *slog.Logger
 }
 
 // NewAPI makes the API on mux. Routes of the contexts are added to it; nothing is listened to yet, so the
@@ -106,7 +108,8 @@ func NewAPI(mux *http.ServeMux, cfg APIConfig) huma.API {
 		"session": {Type: "apiKey", In: "cookie", Name: SessionCookie, Description: "A signed-in browser"},
 	}
 	api := humago.New(mux, c)
-	api.UseMiddleware(recoverer(api, cfg.Log), bodyLimit, cfg.Audit.name, authorizer(api, cfg), cfg.Limits.middleware(api), noStore, cfg.Keys.middleware(api), conditional(api, cfg.Log), cfg.Audit.watch)
+	api.UseMiddleware(recoverer(api, cfg.Log), bodyLimit, cfg.Audit.name, authorizer(api, cfg), cfg.Limits.middleware(api), noStore, cfg.Keys.middleware(api), conditional(api, cfg.Log),
+		cfg.Elsewhere.middleware(api), cfg.Audit.watch)
 	api.OpenAPI().OnAddOperation = append(api.OpenAPI().OnAddOperation, declareSecurity, declareKeys, declareConditions)
 	return api
 }

@@ -47,6 +47,9 @@ type Config struct {
 	Registrations func() Registrations
 	// Server tells where phones register; nil: nowhere.
 	Server func() PhoneServer
+	// Forgotten is told of phones that were deleted or got a new password, so that other processes end their registrations
+	// too. It may be nil.
+	Forgotten func(username string)
 	// Quota is how many phones an organisation may have, nil for any number. It may be nil.
 	Quota func(ctx context.Context, orgID string) (*int64, error)
 	// Assignable refuses a person or a project that is not the organisation's; "" is none. It may be nil.
@@ -305,6 +308,9 @@ func (s *Service) Delete(ctx context.Context, orgID, id string) error {
 func (s *Service) forget(username string) {
 	if r := s.c.Registrations(); r != nil {
 		r.Forget(username)
+	}
+	if s.c.Forgotten != nil {
+		s.c.Forgotten(username)
 	}
 }
 

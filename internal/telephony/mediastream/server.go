@@ -66,8 +66,8 @@ type Config struct {
 	Numbers   Numbers  // nil: every call is rejected
 	Control   Control  // nil: no transfer, and a call ends with its stream
 	OnStatus  func(ctx context.Context, s Status)
-	Accept    media.Accept // required
-	Pacer     *media.Pacer // required
+	Accept    media.Accept // nil: streams are taken by another process, and only webhooks are answered
+	Pacer     *media.Pacer // required with Accept
 	Clock     quartz.Clock // nil: the real clock
 	Log       *slog.Logger // nil: discarded
 	// Count is told of everything worth a counter: "rejected", "malformed", "bad_token", ... Nil: nobody is.
@@ -101,8 +101,8 @@ type Server struct {
 
 // New makes a Server.
 func New(c Config) (*Server, error) {
-	if c.Tokens == nil || c.Accept == nil || c.Pacer == nil {
-		return nil, fault.New(fault.Internal, "mediastream needs Tokens, Accept and Pacer")
+	if c.Tokens == nil || (c.Accept == nil) != (c.Pacer == nil) {
+		return nil, fault.New(fault.Internal, "mediastream needs Tokens, and both Accept and Pacer where it takes streams")
 	}
 	s := &Server{legs: map[*leg]struct{}{}}
 	if c.PublicURL != "" {

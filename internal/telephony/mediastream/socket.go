@@ -30,6 +30,10 @@ const (
 // Media takes the carrier's stream (GET /carriers/twilio/media, a WebSocket).
 func (s *Server) Media() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.cfg.Accept == nil {
+			s.refuse(w, r, fault.New(fault.Unavailable, "this process takes no streams"))
+			return
+		}
 		if !s.enter() {
 			s.refuse(w, r, fault.New(fault.Unavailable, "the server is stopping"))
 			return
