@@ -28,7 +28,11 @@ func (a *App) buildForwarding() (err error) {
 		return nil
 	}
 	a.toMedia, err = a.fleet.Proxy(fleet.ProxyConfig{
-		Role: roleMedia, Authorize: a.vouch, TLS: a.pinned(roleMedia), Fail: gateway.WriteProblem,
+		Role: roleMedia, Authorize: a.vouch, TLS: a.pinned(roleMedia),
+		Fail: func(w http.ResponseWriter, err error) {
+			w.Header().Set(gateway.Unanswered, "1")
+			gateway.WriteProblem(w, err)
+		},
 		Want: func(r *http.Request, w *fleet.Want) error {
 			w.Holder, _ = r.Context().Value(holderKey{}).(string)
 			// A call that begins, or a carrier's stream, takes a place; what is asked of one that goes on does not.
@@ -58,19 +62,23 @@ func (a *App) elsewhere(ctx huma.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	reads := op.Method == http.MethodGet
+	reads := op.Method == http.MethodGet // what the process had saved is better than nothing when it is gone
 	switch {
 	case node == "":
 		return nil, nil
 	case a.there(instance(node)):
-	case reads: // what it had saved is better than nothing
+	case reads:
 		return nil, nil
 	default:
 		return nil, fault.New(fault.Unavailable, "the process that carries this call is gone; the call is ended as interrupted within moments")
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a.toMedia.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), holderKey{}, instance(node))))
-	}), nil
+	})
+	if reads {
+		return gateway.Optional{Handler: h}, nil
+	}
+	return h, nil
 }
 
 // there reports whether a media process announces itself.

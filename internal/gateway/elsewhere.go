@@ -12,6 +12,12 @@ import (
 // left is the operation itself. An error is the answer.
 type Elsewhere func(ctx huma.Context) (http.Handler, error)
 
+// Unanswered is the header by which a handler says that nobody answered it, with an answer that tells why.
+const Unanswered = "Parley-Unanswered"
+
+// Optional is a handler whose answer is better than this process's own, which is given when nobody answers.
+type Optional struct{ http.Handler }
+
 func (e Elsewhere) middleware(api huma.API) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		if e == nil {
@@ -33,7 +39,12 @@ func (e Elsewhere) middleware(api huma.API) func(huma.Context, func(huma.Context
 		// The key was used here: what is sent twice to two processes would be done twice.
 		r.Header.Del("Idempotency-Key")
 		w := &contextWriter{ctx: ctx, header: http.Header{}}
+		_, w.optional = h.(Optional)
 		h.ServeHTTP(w, r)
+		if w.declined {
+			next(ctx)
+			return
+		}
 		w.WriteHeader(http.StatusOK)
 	}
 }
@@ -43,6 +54,9 @@ type contextWriter struct {
 	ctx    huma.Context
 	header http.Header
 	wrote  bool
+
+	optional bool
+	declined bool // nobody answered, and this process does
 }
 
 // Header implements http.ResponseWriter.
@@ -54,6 +68,12 @@ func (w *contextWriter) WriteHeader(code int) {
 		return
 	}
 	w.wrote = true
+	unanswered := w.header.Get(Unanswered) != ""
+	w.header.Del(Unanswered)
+	if unanswered && w.optional {
+		w.declined = true
+		return
+	}
 	for name, values := range w.header {
 		for i, v := range values {
 			if i == 0 {
@@ -69,12 +89,18 @@ func (w *contextWriter) WriteHeader(code int) {
 // Write implements http.ResponseWriter.
 func (w *contextWriter) Write(b []byte) (int, error) {
 	w.WriteHeader(http.StatusOK)
+	if w.declined {
+		return len(b), nil
+	}
 	return w.ctx.BodyWriter().Write(b)
 }
 
 // Flush implements http.Flusher.
 func (w *contextWriter) Flush() {
 	w.WriteHeader(http.StatusOK)
+	if w.declined {
+		return
+	}
 	if f, ok := w.ctx.BodyWriter().(http.Flusher); ok {
 		f.Flush()
 	}

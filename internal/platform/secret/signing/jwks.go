@@ -29,8 +29,12 @@ type jwk struct {
 func (k *Keyring) JWKS() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		now := k.c.Clock.Now()
+		most := publishFor
+		if k.c.Alone { // others' keys sign as soon as they are made
+			most = refreshMost
+		}
 		k.mu.RLock()
-		old := now.Sub(k.asked) >= publishFor
+		old := now.Sub(k.asked) >= most
 		k.mu.RUnlock()
 		if old { // another process may have made the next key
 			if err := k.refresh(r.Context()); err != nil {
