@@ -123,6 +123,18 @@ func TestRoles(t *testing.T) {
 	api := owner(t, gateway.screen)
 	strangersStayOutside(t, one.internal(t), worker)
 	feed := watchFeed(t, api)
+	var health struct {
+		Status string
+		Parts  map[string]string
+	}
+	if api.want(200, "GET", "/health", nil, &health); health.Parts["media"] != "ok" || health.Parts["worker"] != "ok" {
+		t.Errorf("health: %+v", health)
+	}
+	var fleet struct{ Items []struct{ ID, Role, Address string } }
+	asOwner(t, api.base).want(200, "GET", "/api/v1/super/instances", nil, &fleet)
+	if len(fleet.Items) != 4 || fleet.Items[1].Role != "media" || fleet.Items[1].Address == "" || !strings.HasPrefix(fleet.Items[1].ID, "media.") {
+		t.Errorf("processes: %+v", fleet)
+	}
 
 	carried(t, api, one, feed)
 	streamed(t, api, gatewaySettings)
@@ -156,6 +168,17 @@ func strangersStayOutside(t *testing.T, base string, worker *process) {
 		out.want(200, "GET", "/.well-known/jwks.json", nil, &keys)
 		return len(keys.Keys) == 4
 	})
+}
+
+// asOwner is the owner's browser: a token administers no installation.
+func asOwner(t *testing.T, base string) *client {
+	t.Helper()
+	c := newClient(t, base)
+	res, b := c.ask("POST", "/api/v1/auth/sign-in", map[string]string{"email": email, "password": password})
+	if res.StatusCode != 200 || len(res.Cookies()) == 0 {
+		t.Fatalf("sign in: %d %s", res.StatusCode, b)
+	}
+	return c.with("Cookie", res.Cookies()[0].Name+"="+res.Cookies()[0].Value)
 }
 
 // watchFeed follows the organisation's room at the gateway.
@@ -402,6 +425,11 @@ func drained(t *testing.T, api *client, media *process) {
 		res, b := api.ask("POST", "/api/v1/calls/outbound", body)
 		return res.StatusCode == http.StatusServiceUnavailable && strings.Contains(string(b), "no media process is running")
 	})
+	var health struct{ Status string }
+	if api.want(503, "GET", "/health", nil, &health); health.Status != "failing" {
+		t.Errorf("without media processes health is %q", health.Status)
+	}
+	api.want(200, "GET", "/health/ready", nil, nil)
 }
 
 // Each thing that processes of several roles must share is named when it is missing, with its remedy.

@@ -8,6 +8,9 @@ import (
 
 // instances tells of the installation's processes. One process that does everything knows itself.
 func (a *App) instances() fleet.Report {
+	if a.fleet != nil {
+		return a.fleet.Report(roleGateway, roleMedia, roleWorker)
+	}
 	host, err := os.Hostname()
 	if err != nil {
 		host = "this"

@@ -15,8 +15,13 @@ import (
 
 // startWeb begins to answer HTTP: everything with the gateway role; health, metrics and public keys with the others.
 func (a *App) startWeb(ctx context.Context) (err error) {
-	a.health = gateway.NewHealth(a.version,
-		gateway.Check{Name: "database", Run: a.db.Ping}, gateway.Check{Name: "bus", Run: a.bus.Ping}, gateway.Check{Name: "blobs", Run: a.blobs.Ping})
+	checks := []gateway.Check{{Name: "database", Run: a.db.Ping}, {Name: "bus", Run: a.bus.Ping}, {Name: "blobs", Run: a.blobs.Ping}}
+	if a.fleet != nil && a.cfg.is(roleGateway) {
+		for _, role := range []string{roleMedia, roleWorker} {
+			checks = append(checks, gateway.Check{Name: role, Run: a.fleet.Check(role), Elsewhere: true})
+		}
+	}
+	a.health = gateway.NewHealth(a.version, checks...)
 	if a.cfg.is(roleGateway) {
 		if err := a.startFeed(ctx); err != nil {
 			return err
