@@ -130,7 +130,9 @@ func TestRoles(t *testing.T) {
 	if api.want(200, "GET", "/health", nil, &health); health.Parts["media"] != "ok" || health.Parts["worker"] != "ok" {
 		t.Errorf("health: %+v", health)
 	}
-	var fleet struct{ Items []struct{ ID, Role, Address string } }
+	var fleet struct {
+		Items []struct{ ID, Role, Address string }
+	}
 	asOwner(t, api.base).want(200, "GET", "/api/v1/super/instances", nil, &fleet)
 	if len(fleet.Items) != 4 || fleet.Items[1].Role != "media" || fleet.Items[1].Address == "" || !strings.HasPrefix(fleet.Items[1].ID, "media.") {
 		t.Errorf("processes: %+v", fleet)
