@@ -19,7 +19,9 @@ const (
 
 // Instance is what a process says of itself.
 type Instance struct {
-	ID       string    `json:"id"`                 // its own in the installation: letters, digits, '-', '_' and '.', at most 64
+	// ID is its own in the installation: letters, digits, '-', '_' and '.', at most 64. As ROLE.NAME it can be no other role's:
+	// a bus that lets each role write keys of its own only then keeps one from posing as another.
+	ID       string    `json:"id"`
 	Boot     string    `json:"boot"`               // of this run of the process; Join makes it
 	Role     string    `json:"role"`               // gateway, media, worker, or all
 	Version  string    `json:"version,omitempty"`  // of the program
@@ -46,6 +48,8 @@ func (i Instance) Valid() error {
 		return fmt.Errorf("fleet: %.70q is no id; use letters, digits, '-', '_' and '.', at most 64", i.ID)
 	case !roleForm.MatchString(i.Role):
 		return fmt.Errorf("fleet: %.20q is no role", i.Role)
+	case strings.Contains(i.ID, ".") && !strings.HasPrefix(i.ID, i.Role+"."):
+		return fmt.Errorf("fleet: %s cannot have the role %s; what stands before the dot of an id is the role", i.ID, i.Role)
 	case i.Boot != "" && !nameForm.MatchString(i.Boot):
 		return fmt.Errorf("fleet: %.70q names no run", i.Boot)
 	case i.Pin != "" && !pinForm.MatchString(i.Pin):

@@ -23,6 +23,7 @@ func TestParseInstance(t *testing.T) {
 	}
 	for name, change := range map[string]func(i *Instance){
 		"no id": func(i *Instance) { i.ID = "" }, "a path as id": func(i *Instance) { i.ID = "a/b" }, "dots": func(i *Instance) { i.ID = "a..b" },
+		"another role's name": func(i *Instance) { i.ID = "worker.node-1" }, "every role at once": func(i *Instance) { i.Role = AllRoles },
 		"no run": func(i *Instance) { i.Boot = "" }, "no role": func(i *Instance) { i.Role = "" }, "a strange role": func(i *Instance) { i.Role = "Media 1" },
 		"negative": func(i *Instance) { i.Calls = -1 }, "too many": func(i *Instance) { i.Capacity = maxPlaces + 1 },
 		"a long version": func(i *Instance) { i.Version = strings.Repeat("x", 101) }, "a pin": func(i *Instance) { i.Pin = "zz" },

@@ -124,10 +124,9 @@ func chance() func() float64 {
 // instance is a process of a role: a server, and its announcement.
 type instance struct {
 	*fleet.Member
-	srv   *httptest.Server
-	calls func() int
-	mu    sync.Mutex
-	hits  int
+	srv  *httptest.Server
+	mu   sync.Mutex
+	hits int
 }
 
 func (i *instance) asked() int {
