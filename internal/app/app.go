@@ -74,6 +74,7 @@ type App struct {
 	pacer    *media.Pacer
 	sip      *sip.Server
 	certs    *certs.Source
+	outbound *outbound
 	webrtc   *webrtc.Server
 	twilio   *mediastream.Server
 	tokens   *mediastream.Tokens
@@ -225,7 +226,7 @@ func (a *App) buildContexts(context.Context) (err error) {
 	}
 	a.agents = agent.New(agent.Config{
 		DB: a.db, Sealer: a.key, Clock: a.clock, Log: a.log,
-		Prober:      openai.Prober{Config: openai.Config{Clock: a.clock, Log: a.log}},
+		Prober:      prober{config: openai.Config{Clock: a.clock, Log: a.log}, to: func() *outbound { return a.outbound }},
 		LocalStatus: func() (bool, string) { s := a.local.Check(); return s.OK(), s.String() },
 		Quota:       a.agentQuota, Assignable: a.assignable,
 	})
@@ -243,6 +244,9 @@ func (a *App) buildContexts(context.Context) (err error) {
 		return err
 	}
 	a.onStop("identity", func(context.Context) error { a.identity.Close(); return nil })
+	if a.outbound, err = a.newOutbound(); err != nil {
+		return err
+	}
 	a.buildSSO()
 	a.phones = telephony.New(telephony.Config{
 		DB: a.db, Sealer: a.key.Box("phones"), Realm: a.cfg.SIPDomain, Clock: a.clock, Log: a.log, Quota: a.phoneQuota, Standing: a.standing, Assignable: a.assignable, Server: a.phoneServer,
@@ -269,7 +273,7 @@ func (a *App) startMedia(context.Context) error {
 	if err != nil {
 		return err
 	}
-	v := newVendors(a.agents, a.local, rehearsal, a.log)
+	v := newVendors(a.agents, a.local, rehearsal, a.outbound, a.log)
 	a.onStop("vendors", func(context.Context) error { v.close(); return nil })
 	a.calls = &calls{
 		agents: a.agents, phones: a.phones, organisations: a.identity, vendors: v, prompts: voice.NewPromptCache(promptCache), metrics: a.metrics, clock: a.clock, log: a.log,

@@ -298,11 +298,11 @@ func (c *calls) session(ctx context.Context, leg media.Leg, rec *conversation.Ca
 	if c.vendors.local.Check().Speech && use.tts != c.vendors.local {
 		cfg.FallbackTTS = c.vendors.local
 	}
-	cfg.Brain, err = c.brain(rec, snap, use, leg.Info(), log)
+	cfg.Brain, err = c.brain(ctx, rec, snap, use, leg.Info(), log)
 	return cfg, err
 }
 
-func (c *calls) brain(rec *conversation.Call, snap *agent.Snapshot, use services, info media.LegInfo, log *slog.Logger) (voice.Brain, error) {
+func (c *calls) brain(ctx context.Context, rec *conversation.Call, snap *agent.Snapshot, use services, info media.LegInfo, log *slog.Logger) (voice.Brain, error) {
 	d := snap.Definition
 	if d.Kind == agent.KindFlow {
 		m, err := snap.Flow.New(flow.Deps{
@@ -314,7 +314,7 @@ func (c *calls) brain(rec *conversation.Call, snap *agent.Snapshot, use services
 		}
 		return &flowBrain{machine: m}, nil
 	}
-	tools, err := c.vendors.tools(d.Tools)
+	tools, err := c.vendors.tools(ctx, snap.OrgID, d.Tools)
 	if err != nil {
 		return nil, err
 	}

@@ -82,6 +82,10 @@ type Config struct {
 	LeakedPasswordsURL string `name:"leaked-passwords-url" help:"Range API that new passwords are looked up in by the first five digits of their SHA-1, such as https://api.pwnedpasswords.com/range. Empty: only the list of common passwords in the program." env:"PARLEY_LEAKED_PASSWORDS_URL" group:"Sign-on"`
 	SSOPrivateNetworks bool   `name:"sso-private-networks" help:"Lets organisations name identity providers in private networks and on this machine. Only for installations whose administrators all trust each other." env:"PARLEY_SSO_PRIVATE_NETWORKS" group:"Sign-on"`
 
+	OutboundAllow   string `name:"outbound-allow" help:"Networks, addresses and host names (also *.example.com) that agents' tools, vendors and identity providers may have though they are private, comma-separated." env:"PARLEY_OUTBOUND_ALLOW" group:"Outbound"`
+	OutboundDeny    string `name:"outbound-deny" help:"Those they may not have. '*': none but what outbound-allow names. Link-local addresses and clouds' metadata are never reached." env:"PARLEY_OUTBOUND_DENY" group:"Outbound"`
+	OutboundPrivate string `name:"outbound-private" help:"Whose tools and vendors may be in private networks and on this machine without being named: first (the installation's first organisation), all or none." default:"first" env:"PARLEY_OUTBOUND_PRIVATE" group:"Outbound"`
+
 	SimSTT string `name:"sim-stt" help:"Rehearse with a worse simulated recogniser: latency=DISTRIBUTION and the shares error, fatal, hang, rubbish, slow (with slow-by), such as 'latency=lognormal:300ms,0.4 error=0.01 slow=0.05 slow-by=3s'. Empty: at once, never fails." env:"PARLEY_SIM_STT" group:"Simulation"`
 	SimLLM string `name:"sim-llm" help:"The same for the simulated language model." env:"PARLEY_SIM_LLM" group:"Simulation"`
 	SimTTS string `name:"sim-tts" help:"The same for the simulated voice." env:"PARLEY_SIM_TTS" group:"Simulation"`
@@ -120,6 +124,7 @@ func (c *Config) Check() error {
 	c.checkEdge(bad)
 	c.checkStorage(bad)
 	c.checkSignOn(bad)
+	c.checkOutbound(bad)
 	for setting, value := range map[string]string{"sim-stt": c.SimSTT, "sim-llm": c.SimLLM, "sim-tts": c.SimTTS} {
 		if _, _, err := simulated(value); err != nil {
 			bad(setting, "write KEY=VALUE pairs such as latency=normal:300ms,50ms error=0.01", "%v", err)

@@ -21,6 +21,7 @@ import (
 	"github.com/parley-voice/parley/internal/media"
 	"github.com/parley-voice/parley/internal/platform/blob"
 	"github.com/parley-voice/parley/internal/platform/db/dbtest"
+	"github.com/parley-voice/parley/internal/platform/egress"
 	"github.com/parley-voice/parley/internal/platform/secret"
 	"github.com/parley-voice/parley/internal/telephony"
 	"github.com/parley-voice/parley/internal/telephony/sip"
@@ -62,7 +63,7 @@ func newExchangeRig(t *testing.T) *exchangeRig {
 	r := &exchangeRig{t: t, reg: prometheus.NewRegistry(), pacer: media.NewPacer(media.PacerConfig{Shards: 4})}
 	r.blobs = must(blob.Open(t.Context(), blob.Config{DataDir: dir}))(t)
 	agents := agent.New(agent.Config{DB: d, Sealer: key, Clock: clock, Log: log})
-	v := newVendors(agents, must(local.New(local.Config{Clock: clock, Log: log}))(t), sim.Config{Clock: clock}, log)
+	v := newVendors(agents, must(local.New(local.Config{Clock: clock, Log: log}))(t), sim.Config{Clock: clock}, newOutbound(egress.Rules{}, privateAll, nil), log)
 	r.calls = &calls{agents: agents, vendors: v, prompts: voice.NewPromptCache(promptCache), metrics: newMetrics(r.reg),
 		phones: telephony.New(telephony.Config{DB: d, Sealer: key.Box("phones"), Clock: clock, Log: log}),
 		clock:  clock, log: log, max: 10, live: map[string]*liveCall{}}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
-	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -28,7 +27,7 @@ type vendors struct {
 	agents *agent.Service
 	local  *local.Engine
 	sim    *sim.Vendor
-	http   *http.Client // shared by all agents' tools
+	out    *outbound
 	clock  quartz.Clock
 	log    *slog.Logger
 
@@ -39,11 +38,10 @@ type vendors struct {
 // maxClients bounds the connections kept; more than that many changes in one run start afresh.
 const maxClients = 256
 
-func newVendors(agents *agent.Service, engine *local.Engine, rehearsal sim.Config, log *slog.Logger) *vendors {
+func newVendors(agents *agent.Service, engine *local.Engine, rehearsal sim.Config, out *outbound, log *slog.Logger) *vendors {
 	return &vendors{
 		agents: agents, local: engine, clock: rehearsal.Clock, log: log, clients: map[string]*openai.Client{},
-		sim:  sim.New(rehearsal),
-		http: httptool.NewClient(30 * time.Second),
+		sim: sim.New(rehearsal), out: out,
 	}
 }
 
@@ -116,7 +114,7 @@ func (v *vendors) client(ctx context.Context, orgID, service string, ref agent.M
 		return nil, conn, err
 	}
 	end := openai.Endpoint{BaseURL: conn.BaseURLs.Of(service), Key: conn.Keys.Of(service), Model: ref.Model}
-	cfg := openai.Config{TTSRate: conn.Defaults.TTSRate, Voice: conn.Defaults.Voice, Clock: v.clock, Log: v.log}
+	cfg := openai.Config{TTSRate: conn.Defaults.TTSRate, Voice: conn.Defaults.Voice, Egress: v.out.dialer(ctx, orgID), Clock: v.clock, Log: v.log}
 	switch service {
 	case agent.ServiceSTT:
 		end.Model = first(end.Model, conn.Defaults.STT)
@@ -150,7 +148,7 @@ func (v *vendors) client(ctx context.Context, orgID, service string, ref agent.M
 }
 
 // tools makes what a prompt agent's language model may use.
-func (v *vendors) tools(defs []agent.Tool) ([]voice.Tool, error) {
+func (v *vendors) tools(ctx context.Context, orgID string, defs []agent.Tool) ([]voice.Tool, error) {
 	var out []voice.Tool
 	for _, t := range defs {
 		switch t.Kind {
@@ -172,7 +170,7 @@ func (v *vendors) tools(defs []agent.Tool) ([]voice.Tool, error) {
 				timeout = toolTimeout
 			}
 			tool, err := httptool.New(httptool.Config{
-				Name: t.Name, Description: t.Description, Parameters: params, Method: t.Method, URL: t.URL, Timeout: timeout, Client: v.http,
+				Name: t.Name, Description: t.Description, Parameters: params, Method: t.Method, URL: t.URL, Timeout: timeout, Client: v.out.client(ctx, orgID),
 			})
 			if err != nil {
 				return nil, err
@@ -190,6 +188,7 @@ func (v *vendors) close() {
 		_ = c.Close()
 	}
 	clear(v.clients)
+	v.out.close()
 	_ = v.local.Close()
 }
 

@@ -5,13 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
-	"syscall"
 	"time"
 
+	"github.com/parley-voice/parley/internal/platform/egress"
 	"github.com/parley-voice/parley/internal/platform/fault"
 )
 
@@ -21,54 +20,13 @@ const (
 	fetchRedirect = 3
 )
 
-// errPrivate says that an address is not one of the internet.
-var errPrivate = errors.New("the address is in a private network; set PARLEY_SSO_PRIVATE_NETWORKS to let identity providers be there")
-
-// special are the networks that net/netip does not know as private, which nothing of ours may reach through a URL that
-// an organisation typed: https://www.iana.org/assignments/iana-ipv4-special-registry and iana-ipv6-special-registry.
-var special = prefixes("0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15", "198.51.100.0/24",
-	"203.0.113.0/24", "240.0.0.0/4", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32", "2002::/16", "fec0::/10")
-
-func prefixes(list ...string) []netip.Prefix {
-	out := make([]netip.Prefix, len(list))
-	for i, s := range list {
-		out[i] = netip.MustParsePrefix(s)
-	}
-	return out
-}
-
-// public reports whether ip is an address of the internet.
-func public(ip netip.Addr) bool {
-	ip = ip.Unmap()
-	if !ip.IsGlobalUnicast() || ip.IsPrivate() || ip.IsLoopback() || ip.Zone() != "" {
-		return false
-	}
-	for _, p := range special {
-		if p.Contains(ip) {
-			return false
-		}
-	}
-	return true
-}
-
-// newClient makes the client that fetches what an organisation's URLs name. The address is judged when it is dialled,
-// after the name was resolved, so that a name cannot point elsewhere the second time. No proxy of the environment is
-// used: it would dial for us, unjudged.
-func newClient(private bool) *http.Client {
-	dialer := &net.Dialer{Timeout: fetchTimeout, Control: func(_, address string, _ syscall.RawConn) error {
-		ap, err := netip.ParseAddrPort(address)
-		if err != nil {
-			return err
-		}
-		if !private && !public(ap.Addr()) {
-			return errPrivate
-		}
-		return nil
-	}}
+// newClient makes the client that fetches what an organisation's URLs name, as far as to lets it. No proxy of the
+// environment is used: it would dial for us, unjudged. private is whether providers may be on this machine without TLS.
+func newClient(to *egress.Dialer, private bool) *http.Client {
 	return &http.Client{
 		Timeout: fetchTimeout,
 		Transport: &bounded{&http.Transport{
-			DialContext: dialer.DialContext, ForceAttemptHTTP2: true, TLSHandshakeTimeout: fetchTimeout, ResponseHeaderTimeout: fetchTimeout,
+			DialContext: to.DialContext, ForceAttemptHTTP2: true, TLSHandshakeTimeout: fetchTimeout, ResponseHeaderTimeout: fetchTimeout,
 			MaxResponseHeaderBytes: 64 << 10, MaxIdleConns: 20, MaxConnsPerHost: 10, IdleConnTimeout: time.Minute,
 		}, private},
 		CheckRedirect: func(_ *http.Request, via []*http.Request) error {
@@ -149,8 +107,8 @@ func (s *Service) checkSetting(location, raw string) error {
 	if err == nil && u.Fragment != "" {
 		err = errors.New("it has a fragment")
 	}
-	if ip, perr := netip.ParseAddr(hostname(u)); err == nil && perr == nil && !s.cfg.PrivateNetworks && !public(ip) {
-		err = errPrivate
+	if err == nil {
+		err = s.dialer().Check(u)
 	}
 	if err != nil {
 		return fault.Field(location, "%q cannot be used: %v; give an https URL such as https://login.example.com", raw, err)
@@ -158,11 +116,9 @@ func (s *Service) checkSetting(location, raw string) error {
 	return nil
 }
 
-func hostname(u *url.URL) string {
-	if u == nil {
-		return ""
-	}
-	return u.Hostname()
+// dialer is what reaches identity providers.
+func (s *Service) dialer() *egress.Dialer {
+	return s.cfg.Outbound.Dialer(s.cfg.PrivateNetworks, fetchTimeout)
 }
 
 // fetch gets a small document.

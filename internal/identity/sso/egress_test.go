@@ -5,36 +5,25 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"strings"
 	"testing"
-)
 
-func TestPublic(t *testing.T) {
-	for ip, want := range map[string]bool{
-		"8.8.8.8": true, "2606:4700::1111": true, "127.0.0.1": false, "::1": false, "10.1.2.3": false, "172.20.0.1": false, "192.168.1.1": false,
-		"169.254.169.254": false, "100.64.0.1": false, "0.0.0.0": false, "255.255.255.255": false, "224.0.0.1": false, "198.18.0.1": false,
-		"::ffff:10.0.0.1": false, "::ffff:169.254.169.254": false, "fe80::1": false, "fd00::1": false, "64:ff9b::a9fe:a9fe": false, "2002:a00:1::": false, "::": false,
-	} {
-		if got := public(netip.MustParseAddr(ip)); got != want {
-			t.Errorf("%s: %v", ip, got)
-		}
-	}
-}
+	"github.com/parley-voice/parley/internal/platform/egress"
+)
 
 func TestClientReachesNothingPrivate(t *testing.T) {
 	asked := false
 	web := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
 	defer web.Close()
-	_, err := newClient(false).Get(web.URL)
-	if !errors.Is(err, errPrivate) || asked {
+	_, err := newClient(egress.Rules{}.Dialer(false, fetchTimeout), false).Get(web.URL)
+	if !errors.Is(err, egress.ErrPrivate) || asked {
 		t.Errorf("asked %v: %v", asked, err)
 	}
-	_, err = newClient(false).Get(strings.Replace(web.URL, "127.0.0.1", "localhost", 1)) // by a name too
-	if !errors.Is(err, errPrivate) || asked {
+	_, err = newClient(egress.Rules{}.Dialer(false, fetchTimeout), false).Get(strings.Replace(web.URL, "127.0.0.1", "localhost", 1)) // by a name too
+	if !errors.Is(err, egress.ErrPrivate) || asked {
 		t.Errorf("asked %v: %v", asked, err)
 	}
-	if _, err := newClient(false).Get("http://login.example/"); err == nil || !strings.Contains(err.Error(), "not https") {
+	if _, err := newClient(egress.Rules{}.Dialer(false, fetchTimeout), false).Get("http://login.example/"); err == nil || !strings.Contains(err.Error(), "not https") {
 		t.Errorf("%v", err)
 	}
 }
@@ -53,7 +42,7 @@ func TestClientIsBounded(t *testing.T) {
 		}
 	}))
 	defer web.Close()
-	c := newClient(true)
+	c := newClient(egress.Rules{}.Dialer(true, fetchTimeout), true)
 	defer c.CloseIdleConnections()
 	res, err := c.Get(web.URL + "/long")
 	if err == nil {

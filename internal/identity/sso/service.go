@@ -18,6 +18,7 @@ import (
 
 	"github.com/parley-voice/parley/internal/identity"
 	"github.com/parley-voice/parley/internal/platform/db"
+	"github.com/parley-voice/parley/internal/platform/egress"
 	"github.com/parley-voice/parley/internal/platform/fault"
 )
 
@@ -57,7 +58,8 @@ type Config struct {
 	Secure    bool // cookies only over https
 	// PrivateNetworks lets providers be in private networks and on this machine.
 	PrivateNetworks bool
-	Random          io.Reader // nil is crypto/rand
+	Outbound        egress.Rules // what the settings say of where anything may be
+	Random          io.Reader    // nil is crypto/rand
 	Clock           quartz.Clock
 	Log             *slog.Logger
 }
@@ -80,7 +82,9 @@ func New(c Config) *Service {
 	if c.DB != nil {
 		c.DB = c.DB.Master() // who signs in how is the master's, as people are
 	}
-	return &Service{cfg: c, client: newClient(c.PrivateNetworks), providers: newProviders(c.Clock)}
+	s := &Service{cfg: c, providers: newProviders(c.Clock)}
+	s.client = newClient(s.dialer(), c.PrivateNetworks)
+	return s
 }
 
 // Close lets go of idle connections to providers.

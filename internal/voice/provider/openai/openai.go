@@ -28,6 +28,7 @@ import (
 
 	"github.com/coder/quartz"
 
+	"github.com/parley-voice/parley/internal/platform/egress"
 	"github.com/parley-voice/parley/internal/voice/provider"
 )
 
@@ -49,6 +50,7 @@ type Config struct {
 	Connect       time.Duration // [3 s]
 	FirstByte     time.Duration // from the request to the answer's beginning [15 s]
 	Idle          time.Duration // between two pieces of an answer [10 s]
+	Egress        *egress.Dialer // where it may connect [anywhere]
 	Clock         quartz.Clock
 	Log           *slog.Logger
 }
@@ -107,17 +109,21 @@ func (c Config) withDefaults() Config {
 }
 
 func newHTTP(c Config) *http.Client {
+	t := &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: c.Connect, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout:   c.Connect,
+		ResponseHeaderTimeout: c.FirstByte,
+		MaxIdleConns:          256,
+		MaxIdleConnsPerHost:   128, // a connection a call, kept between its turns
+		IdleConnTimeout:       90 * time.Second,
+		ForceAttemptHTTP2:     true,
+	}
+	if c.Egress != nil {
+		c.Egress.Proxied(t)
+	}
 	return &http.Client{
-		Transport: &http.Transport{
-			Proxy:                 http.ProxyFromEnvironment,
-			DialContext:           (&net.Dialer{Timeout: c.Connect, KeepAlive: 30 * time.Second}).DialContext,
-			TLSHandshakeTimeout:   c.Connect,
-			ResponseHeaderTimeout: c.FirstByte,
-			MaxIdleConns:          256,
-			MaxIdleConnsPerHost:   128, // a connection a call, kept between its turns
-			IdleConnTimeout:       90 * time.Second,
-			ForceAttemptHTTP2:     true,
-		},
+		Transport: t,
 		// A vendor that moves answers with an error that names the new place; a key is not carried there.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
