@@ -47,6 +47,7 @@ type Config struct {
 	ACMEEmail        string `name:"acme-email" help:"Address that the ACME server may write to." env:"PARLEY_ACME_EMAIL" group:"Edge"`
 	ACMEDirectory    string `name:"acme-directory" help:"Another ACME server than Let's Encrypt: the URL of its directory." env:"PARLEY_ACME_DIRECTORY" group:"Edge"`
 	HTTPRedirectAddr string `name:"http-redirect-addr" help:"Address, such as 0.0.0.0:80, that sends browsers to https and answers ACME's challenges. Empty: none." env:"PARLEY_HTTP_REDIRECT_ADDR" group:"Edge"`
+	PlainHTTP        bool   `name:"plain-http" help:"Serves other machines without encryption. Only where something else encrypts what they send, such as a proxy that is not in trusted-proxies." env:"PARLEY_PLAIN_HTTP" group:"Edge"`
 	TrustedProxies   string `name:"trusted-proxies" help:"Networks of proxies whose word on the caller's address counts, comma-separated CIDR. Empty: nobody's." env:"PARLEY_TRUSTED_PROXIES" group:"Edge"`
 	ProxyHeader      string `name:"proxy-header" help:"The header those proxies write it in: x-forwarded-for or forwarded (RFC 7239). The other one is ignored." default:"x-forwarded-for" env:"PARLEY_PROXY_HEADER" group:"Edge"`
 	RateAddress      string `name:"rate-address" help:"API requests of one address, REQUESTS/TIME; 'off' is no limit. Programs on this machine are not limited." default:"3000/1m" env:"PARLEY_RATE_ADDRESS" group:"Edge"`

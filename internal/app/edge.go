@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"math"
+	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -31,6 +33,7 @@ func (c *Config) acmeDomains() []string {
 
 // checkEdge judges the settings of TLS, proxies and limits.
 func (c *Config) checkEdge(bad complain) {
+	c.checkEncrypted(bad)
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		bad("tls-key", "set both tls-cert and tls-key, or neither", "a certificate and its key belong together")
 	}
@@ -72,6 +75,26 @@ func (c *Config) checkEdge(bad complain) {
 			bad(setting, "write REQUESTS/TIME such as 600/1m, with a time from 1s to 24h, or off", "%v", err)
 		}
 	}
+}
+
+// checkEncrypted refuses to serve other machines in the clear by mistake. Who has named a proxy, or an https address
+// under which the outside comes, has said that something else encrypts.
+func (c *Config) checkEncrypted(bad complain) {
+	if c.secure() || c.PlainHTTP || c.TrustedProxies != "" || onThisMachine(c.HTTPAddr) {
+		return
+	}
+	bad("http-addr", "set tls-cert and tls-key, or acme-domains; behind a proxy that encrypts set trusted-proxies or public-url (https://...); "+
+		"plain-http serves it all the same", "%s is reached from other machines, and nothing would be encrypted", c.HTTPAddr)
+}
+
+// onThisMachine reports whether only this machine reaches an address.
+func onThisMachine(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil || host == "localhost" {
+		return true // what is no address is complained of elsewhere
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
 }
 
 func (c *Config) rates() map[string]string {

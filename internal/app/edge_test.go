@@ -113,6 +113,8 @@ func TestEdgeSettings(t *testing.T) {
 		"redirects to nowhere":         {func(c *app.Config) { c.HTTPRedirectAddr = "127.0.0.1:80" }, "--http-redirect-addr"},
 		"proxies that are no networks": {func(c *app.Config) { c.TrustedProxies = "everybody" }, "--trusted-proxies"},
 		"a header that nobody writes":  {func(c *app.Config) { c.ProxyHeader = "x-real-ip" }, "--proxy-header"},
+		"other machines in the clear":  {func(c *app.Config) { c.HTTPAddr = "0.0.0.0:8080" }, "--http-addr (PARLEY_HTTP_ADDR)"},
+		"the same on every address":    {func(c *app.Config) { c.HTTPAddr = ":8080" }, "plain-http serves it all the same"},
 		"a rate without a time":        {func(c *app.Config) { c.RateWrite = "many" }, "--rate-write (PARLEY_RATE_WRITE)"},
 	} {
 		good := settings(filepath.Join(dir, "data"), "25600-25699")

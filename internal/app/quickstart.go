@@ -47,7 +47,7 @@ func (a *App) announce(ctx context.Context) {
 	if err == nil && needs {
 		var token string
 		if token, err = a.identity.SetupToken(ctx); err == nil {
-			fmt.Fprintf(&b, "\nOpen this link once to create the owner's account (valid for 24 hours):\n\n  %s/setup?token=%s\n", base, url.QueryEscape(token))
+			fmt.Fprintf(&b, "\nOpen this link once to create the owner's account (valid for 24 hours):\n\n  %s/setup#token=%s\n", base, url.QueryEscape(token))
 		}
 	}
 	if err != nil {

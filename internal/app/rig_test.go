@@ -112,7 +112,7 @@ func start(t *testing.T, c app.Config) *server {
 	return s
 }
 
-var setupLink = regexp.MustCompile(`(http://\S+)/setup\?token=(\S+)`)
+var setupLink = regexp.MustCompile(`(http://\S+)/setup#token=(\S+)`)
 
 // link gives the address and the token of the one-time link.
 func (o *terminal) link(t *testing.T) (base, token string) {

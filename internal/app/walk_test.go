@@ -111,6 +111,9 @@ func knock(t *testing.T, c *client, op operation) int {
 	}
 	res, b := c.ask(op.method, op.at("018f0000-0000-7000-8000-000000000000"), body)
 	stackless(t, op.id, res.StatusCode, b)
+	if !strings.Contains(res.Header.Get("Cache-Control"), "no-store") {
+		t.Errorf("%s: an answer of status %d may be kept: Cache-Control %q", op.id, res.StatusCode, res.Header.Get("Cache-Control"))
+	}
 	return res.StatusCode
 }
 

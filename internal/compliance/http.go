@@ -194,7 +194,7 @@ func (s *Service) exportOp(ctx context.Context, in *auditExportInput) (*huma.Str
 func (s *Service) stream(contentType, name string, write func(ctx context.Context, w io.Writer) error) *huma.StreamResponse {
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		hc.SetHeader("Content-Type", contentType)
-		hc.SetHeader("Cache-Control", "private, no-store")
+		hc.SetHeader("Cache-Control", "no-store")
 		hc.SetHeader("Content-Disposition", fmt.Sprintf("attachment; filename=%q", name))
 		hc.SetStatus(http.StatusOK)
 		if err := write(hc.Context(), hc.BodyWriter()); err != nil && hc.Context().Err() == nil {

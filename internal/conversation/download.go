@@ -46,7 +46,7 @@ func responses(api huma.API, page reflect.Type, types ...string) map[string]*hum
 func (s *Service) stream(contentType, name string, write func(ctx context.Context, w io.Writer) error) *huma.StreamResponse {
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		hc.SetHeader("Content-Type", contentType)
-		hc.SetHeader("Cache-Control", "private, no-cache")
+		hc.SetHeader("Cache-Control", "no-store")
 		if name != "" {
 			hc.SetHeader("Content-Disposition", fmt.Sprintf("attachment; filename=%q", name))
 		}
@@ -183,7 +183,7 @@ func (s *Service) recordingOp(ctx context.Context, in *recordingInput) (*huma.St
 		h := w.Header()
 		h.Set("Content-Type", "audio/wav")
 		h.Set("Content-Disposition", fmt.Sprintf("inline; filename=%q", in.ID+".wav"))
-		h.Set("Cache-Control", "private, no-cache")
+		h.Set("Cache-Control", "no-store")
 		// While the call goes on the file grows: each length is another version of it.
 		h.Set("ETag", fmt.Sprintf(`"%s-%s-%d"`, in.ID, in.Lane, rec.Size))
 		http.ServeContent(w, plainRequest(hc), "", time.Time{}, rec)

@@ -108,7 +108,7 @@ func NewAPI(mux *http.ServeMux, cfg APIConfig) huma.API {
 		"session": {Type: "apiKey", In: "cookie", Name: SessionCookie, Description: "A signed-in browser"},
 	}
 	api := humago.New(mux, c)
-	api.UseMiddleware(recoverer(api, cfg.Log), bodyLimit, cfg.Audit.name, authorizer(api, cfg), cfg.Limits.middleware(api), noStore, cfg.Keys.middleware(api), conditional(api, cfg.Log),
+	api.UseMiddleware(recoverer(api, cfg.Log), bodyLimit, noStore, cfg.Audit.name, authorizer(api, cfg), cfg.Limits.middleware(api), cfg.Keys.middleware(api), conditional(api, cfg.Log),
 		cfg.Elsewhere.middleware(api), cfg.Audit.watch)
 	api.OpenAPI().OnAddOperation = append(api.OpenAPI().OnAddOperation, declareSecurity, declareKeys, declareConditions)
 	return api
@@ -158,10 +158,13 @@ func bodyLimit(ctx huma.Context, next func(huma.Context)) {
 	next(ctx)
 }
 
-// noStore keeps answers to changes out of caches, and uncompressed: some hold a secret.
+// noStore keeps every answer of the API out of caches, a browser's on its disk included. Answers to changes are not
+// compressed either: some hold a secret (compress.go).
 func noStore(ctx huma.Context, next func(huma.Context)) {
-	if ctx.Method() != http.MethodGet && ctx.Method() != http.MethodHead {
+	if ctx.Method() == http.MethodGet || ctx.Method() == http.MethodHead {
 		ctx.SetHeader("Cache-Control", "no-store")
+	} else {
+		ctx.SetHeader("Cache-Control", "no-store, no-transform")
 	}
 	next(ctx)
 }

@@ -120,7 +120,7 @@ func (c *compressor) worth() bool {
 	if !compressible[strings.TrimSpace(kind)] || h.Get("Content-Encoding") != "" || c.status == http.StatusNoContent || c.status == http.StatusNotModified {
 		return false
 	}
-	if cc := h.Get("Cache-Control"); strings.Contains(cc, "no-store") || strings.Contains(cc, "no-transform") {
+	if strings.Contains(h.Get("Cache-Control"), "no-transform") {
 		return false
 	}
 	h.Add("Vary", "Accept-Encoding")

@@ -76,9 +76,6 @@ func readTagged(ctx huma.Context, next func(huma.Context)) {
 		tag = etag.WithPart(part, tag)
 	}
 	a.header.Set("ETag", tag)
-	if a.header.Get("Cache-Control") == "" {
-		a.header.Set("Cache-Control", "private, no-cache") // may be kept, and is asked for again each time
-	}
 	for _, known := range tags(ctx.Header("If-None-Match")) {
 		// Weak comparison, RFC 9110 section 8.8.3.2; the tag that the client knows is given back.
 		if known == "*" || uncodedTag(strings.TrimPrefix(known, "W/")) == tag {

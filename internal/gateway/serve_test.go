@@ -180,7 +180,7 @@ func TestCompression(t *testing.T) {
 	mux.HandleFunc("GET /length", send("text/css; charset=utf-8", big, "Content-Length", strconv.Itoa(len(big))))
 	mux.HandleFunc("GET /small", send("application/json", `{"name":"lamp"}`))
 	mux.HandleFunc("GET /sound", send("audio/wav", big))
-	mux.HandleFunc("GET /secret", send("application/json", big, "Cache-Control", "no-store"))
+	mux.HandleFunc("GET /secret", send("application/json", big, "Cache-Control", "no-store, no-transform"))
 	mux.HandleFunc("GET /empty", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.HandleFunc("GET /file", func(w http.ResponseWriter, r *http.Request) {
 		http.ServeContent(w, r, "a.txt", time.Time{}, bytes.NewReader([]byte(big)))

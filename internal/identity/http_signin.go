@@ -180,6 +180,9 @@ type signOutInput struct {
 
 type signOutOutput struct {
 	SetCookie string `header:"Set-Cookie"`
+	// ClearSiteData ends what the browser keeps of us (https://www.w3.org/TR/clear-site-data/). Cookies are left out: those
+	// of other hosts under the same domain would go too, and ours is ended by Set-Cookie.
+	ClearSiteData string `header:"Clear-Site-Data" doc:"What the browser shall forget"`
 }
 
 func (s *Service) postSignOut(ctx context.Context, in *signOutInput) (*signOutOutput, error) {
@@ -191,5 +194,5 @@ func (s *Service) postSignOut(ctx context.Context, in *signOutInput) (*signOutOu
 			return nil, err
 		}
 	}
-	return &signOutOutput{SetCookie: s.SetCookie("")}, nil
+	return &signOutOutput{SetCookie: s.SetCookie(""), ClearSiteData: `"cache", "storage"`}, nil
 }

@@ -57,7 +57,7 @@ export async function start(settings = {}) {
     const timer = setTimeout(() => reject(new Error(`no link within ${START_MS} ms:\n${output}`)), START_MS);
     const read = (chunk) => {
       output += chunk;
-      const found = /https?:\/\/\S+\/setup\?token=[^\s"]+/.exec(output);
+      const found = /https?:\/\/\S+\/setup#token=[^\s"]+/.exec(output);
       if (!found) return;
       clearTimeout(timer);
       resolve(found[0]);
@@ -98,7 +98,7 @@ async function ready(base, output) {
 
 /** Makes the owner without a browser and gives an API client that holds the session's cookie. */
 export async function signedUp(server) {
-  const token = new URL(server.link).searchParams.get("token");
+  const token = new URLSearchParams(new URL(server.link).hash.slice(1)).get("token");
   const response = await fetch(`${server.base}/api/v1/setup`, {
     method: "POST",
     headers: { "Content-Type": "application/json" },

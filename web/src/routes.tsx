@@ -48,7 +48,6 @@ const root = createRootRouteWithContext<Context>()({
 const setup = createRoute({
   getParentRoute: () => root,
   path: "/setup",
-  validateSearch: (s: Record<string, unknown>): { token?: string } => (s.token ? { token: String(s.token) } : {}),
   component: SetupPage,
 });
 

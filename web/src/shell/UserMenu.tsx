@@ -24,14 +24,19 @@ export function UserMenu({ compact }: { compact?: boolean }) {
   const arrive = useArrive();
   const feed = useContext(FeedContext);
   const navigate = useNavigate();
+  const leave = async () => {
+    feed?.stop();
+    await navigate({ to: "/sign-in", search: {} });
+    arrive(undefined);
+  };
   const out = useMutation({
     mutationFn: signOut,
-    onSuccess: async () => {
-      feed?.stop();
-      await navigate({ to: "/sign-in", search: {} });
-      arrive(undefined);
+    onSuccess: leave,
+    // Also when the server cannot be reached nothing stays on the screen; the session then ends by itself.
+    onError: async (error) => {
+      failed(error);
+      await leave();
     },
-    onError: failed,
   });
   if (!me) return null;
   const name = me.user.name || me.user.email;

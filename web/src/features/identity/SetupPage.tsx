@@ -1,16 +1,17 @@
 import { Alert, Anchor, Button, Stack, Text, TextInput } from "@mantine/core";
 import { useForm } from "@mantine/form";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
-import { Link, useNavigate, useSearch } from "@tanstack/react-router";
+import { Link, useNavigate } from "@tanstack/react-router";
 import { ApiError, formErrors, messageOf } from "../../api/client";
 import { createOwner, useSetupState } from "./api";
 import { Door } from "./Door";
+import { useFragment } from "./fragment";
 import { NewPassword } from "./NewPassword";
 import { MIN_PASSWORD } from "./password";
 
 /** Creates the owner and the organisation, by the one-time link from the terminal. */
 export function SetupPage() {
-  const { token } = useSearch({ from: "/setup" });
+  const token = useFragment("token");
   const state = useSetupState();
   const queries = useQueryClient();
   const navigate = useNavigate();
