@@ -45,11 +45,11 @@ type Endpoint struct {
 // Config sets a Client up. Zero values mean the default in brackets.
 type Config struct {
 	STT, LLM, TTS Endpoint
-	Voice         string        // when a request names none ["alloy"]
-	TTSRate       int           // of PCM whose rate the server does not tell [24000]
-	Connect       time.Duration // [3 s]
-	FirstByte     time.Duration // from the request to the answer's beginning [15 s]
-	Idle          time.Duration // between two pieces of an answer [10 s]
+	Voice         string         // when a request names none ["alloy"]
+	TTSRate       int            // of PCM whose rate the server does not tell [24000]
+	Connect       time.Duration  // [3 s]
+	FirstByte     time.Duration  // from the request to the answer's beginning [15 s]
+	Idle          time.Duration  // between two pieces of an answer [10 s]
 	Egress        *egress.Dialer // where it may connect [anywhere]
 	Clock         quartz.Clock
 	Log           *slog.Logger
