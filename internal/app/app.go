@@ -438,6 +438,7 @@ func (a *App) drain(ctx context.Context) {
 	if a.calls == nil {
 		a.health.Drain()
 		a.twilio.Drain()
+		a.drainSockets(ctx)
 		return
 	}
 	n, _ := a.calls.counts()

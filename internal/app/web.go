@@ -2,7 +2,9 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -43,6 +45,27 @@ func (a *App) startWeb(ctx context.Context) (err error) {
 		return a.http.Close(ctx)
 	})
 	return nil
+}
+
+// spread is over how long a gateway that drains sends its realtime clients away.
+const spread = 5 * time.Second
+
+// drainSockets sends the realtime feed's clients to other gateways, and lets carriers' streams that cross this one finish.
+func (a *App) drainSockets(ctx context.Context) {
+	if a.hub == nil || a.toMedia == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.cfg.Drain)
+	defer cancel()
+	ctx, stop := untilSignal(ctx)
+	defer stop()
+	a.hub.Drain(ctx, spread)
+	if n := a.toMedia.Sockets(); n > 0 {
+		fmt.Fprintf(a.out, "Stopping: %d calls that cross this gateway may finish, for at most %s. Press Ctrl-C again to end them now.\n", n, a.cfg.Drain)
+	}
+	if err := a.toMedia.Wait(ctx); err != nil {
+		a.log.Warn("calls that cross this gateway are cut off", "calls", a.toMedia.Sockets())
+	}
 }
 
 // startFeed makes the realtime feed.

@@ -79,6 +79,7 @@ type Proxy struct {
 
 	mu      sync.Mutex
 	sockets map[*upgraded]struct{}
+	empty   chan struct{} // closed when the last of sockets ends; nil when nobody waits for it
 	closed  bool
 }
 
@@ -227,6 +228,27 @@ func (p *Proxy) Sockets() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.sockets)
+}
+
+// Wait waits until no WebSocket crosses, or ctx ends: what crosses may be a call. A process that drains takes no new ones, because
+// nobody sends them to it.
+func (p *Proxy) Wait(ctx context.Context) error {
+	p.mu.Lock()
+	if len(p.sockets) == 0 {
+		p.mu.Unlock()
+		return nil
+	}
+	if p.empty == nil {
+		p.empty = make(chan struct{})
+	}
+	empty := p.empty
+	p.mu.Unlock()
+	select {
+	case <-empty:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Close ends what crosses. It is safe twice.

@@ -96,11 +96,25 @@ func TestWebSocket(t *testing.T) {
 	}
 	<-closed
 	again := dial(t, srv.URL)
+	cut, cancel := context.WithCancel(t.Context())
+	cancel()
+	if p.Wait(cut) == nil {
+		t.Error("a call that crosses is not waited for")
+	}
+	waited := make(chan error, 2)
+	for range 2 {
+		go func() { waited <- p.Wait(t.Context()) }()
+	}
 	if err := again.Close(4002, "enough"); err != nil {
 		t.Error(err)
 	}
 	if code := <-closed; code != 4002 {
 		t.Errorf("the instance heard %d", code)
+	}
+	for range 2 {
+		if err := <-waited; err != nil {
+			t.Error(err)
+		}
 	}
 	eventually(t, "the end of both", func() bool { return p.Sockets() == 0 && r.fleet.Instances("")[0].InFlight == 0 })
 }

@@ -110,6 +110,10 @@ func (u *upgraded) Close() error {
 		p := u.a.p
 		p.mu.Lock()
 		delete(p.sockets, u)
+		if len(p.sockets) == 0 && p.empty != nil {
+			close(p.empty)
+			p.empty = nil
+		}
 		p.mu.Unlock()
 		u.a.end(Unjudged)
 	})
