@@ -4,7 +4,10 @@
 //	config.go      every setting, and what can be wrong with it
 //	settings.go    the settings file
 //	app.go         New builds, Run starts in order and stops in reverse
-//	http.go        what the gateway mounts
+//	roles.go       which parts a role starts, and what processes of several roles must share
+//	cluster.go     who else is there; the calls of processes that are gone
+//	forward.go     a gateway sends to the media process that has a call; internal.go: how that one knows it
+//	web.go         what answers HTTP; http.go: what the gateway mounts
 //	calls.go       a leg becomes a conversation with a record
 //	vendors.go     which speech and language services an agent uses
 //	flowbrain.go   a flow answers a call
