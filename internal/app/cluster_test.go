@@ -139,6 +139,7 @@ func TestRoles(t *testing.T) {
 	}
 
 	carried(t, api, one, feed)
+	browsed(t, api)
 	streamed(t, api, gatewaySettings)
 	id := placed(t, api, two)
 	dies(t, api, one, two, id)
