@@ -104,7 +104,7 @@ generate-check: generate ## fails when what is generated is not what is committe
 
 .PHONY: audit
 audit: ## known weaknesses: gosec, govulncheck, npm audit; the last two ask the internet (docs/security/findings.md)
-	scripts/audit.sh
+	VULNDB='$(VULNDB)' scripts/audit.sh
 
 .PHONY: bench
 bench: build ## benchmarks and load figures as tables (docs/performance.md)

@@ -2352,8 +2352,10 @@ type NewSSOConnection struct {
 	DefaultRole  *string `json:"defaultRole,omitempty"`
 
 	// Enabled People may sign in through it; it can be tried before
-	Enabled    *bool `json:"enabled,omitempty"`
-	JustInTime *bool `json:"justInTime,omitempty"`
+	Enabled             *bool     `json:"enabled,omitempty"`
+	FactorContexts      *[]string `json:"factorContexts,omitempty"`
+	JustInTime          *bool     `json:"justInTime,omitempty"`
+	LongestSessionHours *int64    `json:"longestSessionHours,omitempty"`
 
 	// Name Shown to people who sign in
 	Name string `json:"name"`
@@ -2367,6 +2369,9 @@ type NewSSOConnection struct {
 
 	// Saml For saml
 	Saml *SAMLProvider `json:"saml,omitempty"`
+
+	// SecondFactor Ask the provider for a second factor, and refuse who has not proved one there
+	SecondFactor *bool `json:"secondFactor,omitempty"`
 }
 
 // NewSSOConnectionProtocol defines model for NewSSOConnection.Protocol.
@@ -3106,6 +3111,9 @@ type SSOConnection struct {
 	Domains     *[]SSODomain `json:"domains"`
 	Enabled     bool         `json:"enabled"`
 
+	// FactorContexts What is asked for and must be in the answer: values of acr (OpenID Connect) or AuthnContextClassRef (SAML). Empty: the REFEDS profile and the provider's usual ones; amr with mfa counts too
+	FactorContexts *[]string `json:"factorContexts"`
+
 	// HasSecret The client's secret is set; it is never shown
 	HasSecret bool `json:"hasSecret"`
 
@@ -3115,6 +3123,9 @@ type SSOConnection struct {
 
 	// JustInTime People whose address is in a verified domain become members when they first sign in
 	JustInTime bool `json:"justInTime"`
+
+	// LongestSessionHours A session begun through the provider ends after this many hours, whatever the use; 0 is 7 days
+	LongestSessionHours int64 `json:"longestSessionHours"`
 
 	// Name Shown to people who sign in
 	Name string `json:"name"`
@@ -3133,8 +3144,11 @@ type SSOConnection struct {
 	Roles *[]RoleRule `json:"roles"`
 
 	// Saml null for oidc
-	Saml      SAMLProvider `json:"saml"`
-	UpdatedAt time.Time    `json:"updatedAt"`
+	Saml SAMLProvider `json:"saml"`
+
+	// SecondFactor The provider is asked for a second factor, and who has not proved one there is refused. Off: its own rules count, and a sign-in counts as one by a single factor
+	SecondFactor bool      `json:"secondFactor"`
+	UpdatedAt    time.Time `json:"updatedAt"`
 }
 
 // SSOConnectionProtocol defines model for SSOConnection.Protocol.
@@ -3143,11 +3157,13 @@ type SSOConnectionProtocol string
 // SSOConnectionChange defines model for SSOConnectionChange.
 type SSOConnectionChange struct {
 	// ClientSecret Never shown again; empty: a public client
-	ClientSecret *string `json:"clientSecret,omitempty"`
-	DefaultRole  *string `json:"defaultRole,omitempty"`
-	Enabled      *bool   `json:"enabled,omitempty"`
-	JustInTime   *bool   `json:"justInTime,omitempty"`
-	Name         *string `json:"name,omitempty"`
+	ClientSecret        *string   `json:"clientSecret,omitempty"`
+	DefaultRole         *string   `json:"defaultRole,omitempty"`
+	Enabled             *bool     `json:"enabled,omitempty"`
+	FactorContexts      *[]string `json:"factorContexts,omitempty"`
+	JustInTime          *bool     `json:"justInTime,omitempty"`
+	LongestSessionHours *int64    `json:"longestSessionHours,omitempty"`
+	Name                *string   `json:"name,omitempty"`
 
 	// Oidc Replaces all of it; another issuer needs the client's secret again
 	Oidc      *OIDCProvider `json:"oidc,omitempty"`
@@ -3156,7 +3172,8 @@ type SSOConnectionChange struct {
 	Roles     *[]RoleRule   `json:"roles,omitempty"`
 
 	// Saml Replaces all of it
-	Saml *SAMLProvider `json:"saml,omitempty"`
+	Saml         *SAMLProvider `json:"saml,omitempty"`
+	SecondFactor *bool         `json:"secondFactor,omitempty"`
 }
 
 // SSODomain defines model for SSODomain.

@@ -229,8 +229,10 @@ func (s *Service) Withdraw(ctx context.Context, tx *db.Tx, orgID, userID string)
 func (s *Service) ProvisionChanged(orgID, userID string) { s.forgetMember(orgID, userID) }
 
 // BeginSSO begins the session of a member for whom the organisation's provider answered, and gives the cookie's header.
-func (s *Service) BeginSSO(ctx context.Context, orgID, userID, method string) (string, error) {
-	_, secret, err := s.Begin(ctx, SignOn{UserID: userID, OrgID: orgID, Method: method, SSO: true})
+// how says what the provider proved, and how long the session may last.
+func (s *Service) BeginSSO(ctx context.Context, how SignOn) (string, error) {
+	how.SSO = true
+	_, secret, err := s.Begin(ctx, how)
 	if err != nil {
 		return "", err
 	}

@@ -36,8 +36,9 @@ const (
 type SignOn struct {
 	UserID, OrgID string
 	Method        string
-	SecondFactor  bool // proved by two factors
-	SSO           bool // OrgID's identity provider answered for the person, by its own rules
+	SecondFactor  bool          // proved by two factors
+	SSO           bool          // OrgID's identity provider answered for the person, by its own rules
+	Longest       time.Duration // the session ends then, whatever the use; 0 is sessionMax
 }
 
 // Begin starts a session for somebody who has proved who they are. The cookie's value is the session's secret: give it
@@ -78,6 +79,10 @@ func (s *Service) start(ctx context.Context, tx *db.Tx, how SignOn) (*started, e
 	}
 	if how.SSO {
 		row.SSOOrganisationID = how.OrgID
+	}
+	if how.Longest > 0 {
+		ends := now + how.Longest.Milliseconds()
+		row.EndsAt = &ends
 	}
 	if err := mayEnter(ctx, tx, how.UserID, how.OrgID, row.SSOOrganisationID); err != nil {
 		return nil, err

@@ -83,6 +83,7 @@ test("a colleague signs in with it, and their account there is known", async () 
   const { here } = (await session.json("/sso/connections")).items[0];
   const guest = await open(browser);
   await guest.page.goto(here.startUrl);
+  await guest.page.getByRole("link", { name: "Sign in" }).click(); // no session without an action
   await guest.page.getByRole("heading", { name: "Overview" }).waitFor();
   await guest.page.getByRole("button", { name: /^Account of Jane Doe/ }).first().waitFor();
   await guest.page.goto(`${server.base}/account`);

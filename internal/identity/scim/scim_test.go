@@ -214,7 +214,7 @@ func TestUsers(t *testing.T) {
 func TestPatchSuspendsAndRenames(t *testing.T) {
 	each(t, func(r *rig) {
 		id := r.want(201, "POST", "/Users", user("ben@corp.example")).text("id")
-		cookie, err := r.ident.BeginSSO(t.Context(), r.owner.OrgID, id, identity.MethodOIDC)
+		cookie, err := r.ident.BeginSSO(t.Context(), identity.SignOn{UserID: id, OrgID: r.owner.OrgID, Method: identity.MethodOIDC})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/mail"
 	"strings"
+	"time"
 
 	"github.com/parley-voice/parley/internal/identity"
 	"github.com/parley-voice/parley/internal/platform/db"
@@ -23,6 +24,9 @@ func (s *Service) admit(ctx context.Context, tx *db.Tx, c *connection, who *said
 	email, err := emailOf(c, who)
 	if err != nil {
 		return nil, err
+	}
+	if c.SecondFactor && !c.proved(who) {
+		return nil, errOneFactor(who)
 	}
 	orgID := c.row.OrganisationID
 	person, link, err := s.known(ctx, tx, c, who.Subject, email)
@@ -195,7 +199,8 @@ func (s *Service) signIn(ctx context.Context, c *connection, who *said) (setCook
 		return "", err
 	}
 	s.cfg.Directory.ProvisionChanged(c.row.OrganisationID, in.UserID)
-	return s.cfg.Directory.BeginSSO(ctx, c.row.OrganisationID, in.UserID, c.row.Protocol)
+	return s.cfg.Directory.BeginSSO(ctx, identity.SignOn{UserID: in.UserID, OrgID: c.row.OrganisationID, Method: c.row.Protocol,
+		SecondFactor: c.SecondFactor && c.proved(who), Longest: time.Duration(c.LongestSessionHours) * time.Hour})
 }
 
 // refused notes in the audit trail that somebody was not let in.

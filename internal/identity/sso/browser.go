@@ -2,6 +2,7 @@ package sso
 
 import (
 	"context"
+	"crypto/subtle"
 	"net/http"
 	"strings"
 	"time"
@@ -56,13 +57,45 @@ func (s *Service) getStart(w http.ResponseWriter, r *http.Request) {
 	if iss := r.URL.Query().Get("iss"); err == nil && iss != "" && c.row.Protocol == OIDC && iss != c.OIDC.Issuer {
 		err = fault.New(fault.Forbidden, "this address belongs to another identity provider; an administrator should check the initiate login URI there")
 	}
-	s.goThere(w, r, err, func(browser string) (string, error) {
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	if !s.pressed(w, r, c) {
+		return
+	}
+	s.goThere(w, r, nil, func(browser string) (string, error) {
 		hint := r.URL.Query().Get("login_hint")
 		if len(hint) > 254 {
 			hint = ""
 		}
 		return s.begin(r.Context(), c, beginning{browser: browser, hint: hint, returnTo: r.URL.Query().Get("returnTo")})
 	})
+}
+
+// pressed reports whether somebody pressed the button of our own page; else it shows the page. A link of another site
+// must not sign anybody in where the provider asks nothing.
+func (s *Service) pressed(w http.ResponseWriter, r *http.Request, c *connection) bool {
+	browser, set, err := s.browserCookie(s.browserOf(r))
+	if err != nil {
+		s.fail(w, r, err)
+		return false
+	}
+	q := r.URL.Query()
+	want := goToken(c.row.ID, browser)
+	if subtle.ConstantTimeCompare([]byte(q.Get("go")), []byte(want)) == 1 {
+		return true
+	}
+	q.Set("go", want)
+	s.ask(w, set, c, "Sign in to Parley?", startPath+c.row.ID+"?"+q.Encode())
+	return false
+}
+
+// ask shows a page on which a session is agreed to.
+func (s *Service) ask(w http.ResponseWriter, set string, c *connection, title, to string) {
+	w.Header().Add("Set-Cookie", set)
+	w.Header().Set("Referrer-Policy", "no-referrer")
+	show(w, http.StatusOK, pageData{Title: title, Text: "You come from a link to " + c.row.Name + ", the identity provider of your organisation.", Link: to, LinkText: "Sign in"})
 }
 
 func (s *Service) getTestStart(w http.ResponseWriter, r *http.Request) {
@@ -235,18 +268,39 @@ func (s *Service) unasked(w http.ResponseWriter, r *http.Request, id string) {
 	if err == nil {
 		err = s.takeAssertion(r.Context(), c, a)
 	}
-	var session string
-	if err == nil {
-		session, err = s.signIn(r.Context(), c, personIn(c, a))
-	} else {
+	if err != nil {
 		err = samlFault(err)
 		s.refused(r.Context(), c, nil, err)
+		s.fail(w, r, err)
+		return
+	}
+	// No session without an action: the browser is asked, and what was said waits until it answers.
+	browser, set, err := s.browserCookie(s.browserOf(r))
+	var code string
+	if err == nil {
+		code, err = s.keepUnasked(r.Context(), c, personIn(c, a), browser, ownPath(r.PostForm.Get("RelayState")))
 	}
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	redirect(w, r, ownPath(r.PostForm.Get("RelayState")), session)
+	s.ask(w, set, c, "Sign in to Parley?", finishPath+"?code="+code)
+}
+
+// keepUnasked stores what a provider said without being asked, for the browser that brought it.
+func (s *Service) keepUnasked(ctx context.Context, c *connection, who *said, browser, returnTo string) (string, error) {
+	code, err := s.random()
+	if err != nil {
+		return "", err
+	}
+	now := s.cfg.Clock.Now()
+	row := &flowRow{Hash: hashOf(code), OrganisationID: c.row.OrganisationID, ConnectionID: c.row.ID, Browser: hashOf(browser), ReturnTo: returnTo,
+		CreatedAt: now.UnixMilli(), ExpiresAt: now.Add(flowValid).UnixMilli()}
+	who.Claims = nil
+	if row.Sealed, err = s.sealFlow(row, flowSecret{Said: who}); err != nil {
+		return "", err
+	}
+	return code, s.insertFlow(ctx, c, row)
 }
 
 // takeAssertion notes that an assertion was used. None is taken twice (SAML Profiles section 4.1.4.5).

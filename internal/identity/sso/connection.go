@@ -54,6 +54,7 @@ type settings struct {
 	DefaultRole string              `json:"defaultRole,omitempty"`
 	JustInTime  bool                `json:"justInTime,omitempty"`
 	Owners      bool                `json:"owners,omitempty"`
+	Strength
 }
 
 // connection is one as the package uses it.
@@ -84,10 +85,11 @@ type SSOConnection struct {
 	DefaultRole string              `json:"defaultRole" doc:"Role where no rule fits; empty: such people are refused"`
 	JustInTime  bool                `json:"justInTime" doc:"People whose address is in a verified domain become members when they first sign in"`
 	Owners      bool                `json:"owners" doc:"Owners may sign in through it too. Only an owner switches it on, and another provider switches it off"`
-	Domains     []SSODomain         `json:"domains"`
-	Here        SSOAddresses        `json:"here" doc:"What the identity provider must be told of us"`
-	CreatedAt   time.Time           `json:"createdAt"`
-	UpdatedAt   time.Time           `json:"updatedAt"`
+	Strength
+	Domains   []SSODomain  `json:"domains"`
+	Here      SSOAddresses `json:"here" doc:"What the identity provider must be told of us"`
+	CreatedAt time.Time    `json:"createdAt"`
+	UpdatedAt time.Time    `json:"updatedAt"`
 }
 
 // SSOAddresses is what an administrator enters at the provider.
@@ -104,7 +106,7 @@ func (s *Service) view(c *connection) SSOConnection {
 	out := SSOConnection{
 		ID: c.row.ID, Name: c.row.Name, Protocol: c.row.Protocol, Enabled: c.row.Enabled, OIDC: c.OIDC, SAML: c.SAML,
 		HasSecret: c.row.Protocol == OIDC && len(c.row.Secret) > 0, RoleClaim: c.RoleClaim, Roles: c.Roles, DefaultRole: c.DefaultRole,
-		JustInTime: c.JustInTime, Owners: c.Owners, Domains: make([]SSODomain, len(c.domains)), CreatedAt: timeOf(c.row.CreatedAt), UpdatedAt: timeOf(c.row.UpdatedAt),
+		JustInTime: c.JustInTime, Owners: c.Owners, Strength: c.Strength.shown(), Domains: make([]SSODomain, len(c.domains)), CreatedAt: timeOf(c.row.CreatedAt), UpdatedAt: timeOf(c.row.UpdatedAt),
 		Here: SSOAddresses{StartURL: s.public(startPath + c.row.ID), SCIMURL: s.public("/scim/v2")},
 	}
 	if out.Roles == nil {
@@ -383,6 +385,9 @@ func (s *Service) apply(ctx context.Context, c *connection, in SSOConnectionChan
 		if strings.TrimSpace(r.Group) == "" {
 			return fault.Field(fmt.Sprintf("body.roles[%d].group", i), "name the group as the identity provider sends it")
 		}
+	}
+	if err := c.Strength.apply(in); err != nil {
+		return err
 	}
 	provider := c.provider()
 	if err := s.applyProvider(ctx, c, in); err != nil {

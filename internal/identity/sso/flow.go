@@ -34,7 +34,9 @@ type said struct {
 	Verified *bool          `json:"verified,omitempty"` // nil: the provider does not say
 	Name     string         `json:"name"`
 	Groups   []string       `json:"groups"`
-	Claims   map[string]any `json:"claims,omitempty"` // all of it, kept in trials only
+	Contexts []string       `json:"contexts,omitempty"` // how they signed in: acr, or SAML's AuthnContextClassRef
+	Methods  []string       `json:"methods,omitempty"`  // amr (RFC 8176)
+	Claims   map[string]any `json:"claims,omitempty"`   // all of it, kept in trials only
 }
 
 type flow struct {
@@ -131,7 +133,13 @@ func (s *Service) begin(ctx context.Context, c *connection, b beginning) (string
 	if row.Sealed, err = s.sealFlow(row, secret); err != nil {
 		return "", err
 	}
-	err = s.cfg.DB.InTenant(ctx, row.OrganisationID, func(ctx context.Context, tx *db.Tx) error {
+	return to, s.insertFlow(ctx, c, row)
+}
+
+// insertFlow stores a flow, of which each connection has a bounded number.
+func (s *Service) insertFlow(ctx context.Context, c *connection, row *flowRow) error {
+	now := timeOf(row.CreatedAt)
+	return s.cfg.DB.InTenant(ctx, row.OrganisationID, func(ctx context.Context, tx *db.Tx) error {
 		q := tx.NewDelete().Model((*flowRow)(nil)).Where("organisation_id = ? AND connection_id = ? AND expires_at < ?", row.OrganisationID, row.ConnectionID, now.UnixMilli())
 		if _, err := q.Exec(ctx); err != nil {
 			return err
@@ -146,7 +154,6 @@ func (s *Service) begin(ctx context.Context, c *connection, b beginning) (string
 		_, err = tx.NewInsert().Model(row).Exec(ctx)
 		return err
 	})
-	return to, err
 }
 
 // ownPath keeps a path of ours and nothing that a browser could take for another site.
@@ -173,6 +180,10 @@ func (s *Service) sealFlow(row *flowRow, secret flowSecret) ([]byte, error) {
 	}
 	return s.cfg.Sealer.Seal(b, flowPlace(row))
 }
+
+// goToken is what a page of ours proves to have been pressed in: another site knows the address of the page, and not
+// the browser's cookie.
+func goToken(what, browser string) string { return hashOf("go\x00" + what + "\x00" + browser) }
 
 func errFlow() error {
 	return fault.New(fault.Forbidden, "this sign-in was used, has expired or was begun in another browser; begin again from the sign-in page")

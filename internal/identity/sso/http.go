@@ -118,12 +118,17 @@ type NewSSOConnection struct {
 	DefaultRole  string              `json:"defaultRole,omitempty" maxLength:"100"`
 	JustInTime   bool                `json:"justInTime,omitempty"`
 	Owners       bool                `json:"owners,omitempty"`
+
+	SecondFactor        bool     `json:"secondFactor,omitempty" doc:"Ask the provider for a second factor, and refuse who has not proved one there"`
+	FactorContexts      []string `json:"factorContexts,omitempty" maxItems:"10"`
+	LongestSessionHours int      `json:"longestSessionHours,omitempty" minimum:"0" maximum:"168"`
 }
 
 func (n *NewSSOConnection) change() SSOConnectionChange {
 	c := SSOConnectionChange{
 		Name: &n.Name, Enabled: &n.Enabled, OIDC: n.OIDC, SAML: n.SAML, RoleClaim: &n.RoleClaim, Roles: &n.Roles,
 		DefaultRole: &n.DefaultRole, JustInTime: &n.JustInTime, Owners: &n.Owners,
+		SecondFactor: &n.SecondFactor, FactorContexts: &n.FactorContexts, LongestSessionHours: &n.LongestSessionHours,
 	}
 	if n.ClientSecret != "" {
 		c.ClientSecret = &n.ClientSecret
@@ -133,6 +138,10 @@ func (n *NewSSOConnection) change() SSOConnectionChange {
 
 // SSOConnectionChange names what changes of a connection; what is left out stays.
 type SSOConnectionChange struct {
+	SecondFactor        *bool     `json:"secondFactor,omitempty"`
+	FactorContexts      *[]string `json:"factorContexts,omitempty" maxItems:"10"`
+	LongestSessionHours *int      `json:"longestSessionHours,omitempty" minimum:"0" maximum:"168"`
+
 	Name         *string              `json:"name,omitempty" minLength:"1" maxLength:"100"`
 	Enabled      *bool                `json:"enabled,omitempty"`
 	OIDC         *OIDCProvider        `json:"oidc,omitempty" doc:"Replaces all of it; another issuer needs the client's secret again"`

@@ -167,6 +167,9 @@ func (s *Service) beginOIDC(ctx context.Context, c *connection, state, hint stri
 		return "", flowSecret{}, err
 	}
 	opts := []oauth2.AuthCodeOption{oidc.Nonce(secret.Nonce), oauth2.S256ChallengeOption(secret.Verifier)}
+	if c.SecondFactor {
+		opts = append(opts, oauth2.SetAuthURLParam("acr_values", strings.Join(c.contexts(), " ")))
+	}
 	if hint != "" {
 		opts = append(opts, oauth2.SetAuthURLParam("login_hint", hint))
 	}
@@ -267,6 +270,8 @@ func exchangeFault(err error) error {
 
 // personOf reads the claims; what the ID token lacks is asked at the userinfo endpoint, if there is one.
 func (s *Service) personOf(ctx context.Context, c *connection, d *discovered, subject string, claims map[string]any, token *oauth2.Token) (*said, error) {
+	// How somebody signed in is in the ID token or nowhere: userinfo does not speak of this sign-in.
+	asserted := map[string][]string{"acr": listOf(claims["acr"]), "amr": listOf(claims["amr"])}
 	emailClaim := c.OIDC.EmailClaim
 	if emailClaim == "" {
 		emailClaim = "email"
@@ -291,7 +296,7 @@ func (s *Service) personOf(ctx context.Context, c *connection, d *discovered, su
 			}
 		}
 	}
-	out := &said{Subject: subject, Claims: claims}
+	out := &said{Subject: subject, Claims: claims, Contexts: asserted["acr"], Methods: asserted["amr"]}
 	out.Email, _ = claims[emailClaim].(string)
 	out.Name, _ = claims["name"].(string)
 	switch v := claims["email_verified"].(type) {

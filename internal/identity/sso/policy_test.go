@@ -53,7 +53,7 @@ func TestReturnsToOurOwnPagesOnly(t *testing.T) {
 		for _, to := range []string{"https://evil.example", "//evil.example", "/\\evil.example", "/\tx", "evil", ""} {
 			p.user("ben@corp.example")
 			b := r.browser()
-			status, path, _ := b.open(c.Here.StartURL + "?returnTo=" + strings.NewReplacer("\\", "%5C", "\t", "%09").Replace(to))
+			status, path, _ := b.press(b.open(c.Here.StartURL + "?returnTo=" + strings.NewReplacer("\\", "%5C", "\t", "%09").Replace(to)))
 			if _, in := b.who(); !in || status != http.StatusOK || path != "/" {
 				t.Errorf("%q led to %d at %s", to, status, path)
 			}

@@ -2,12 +2,14 @@ package sso_test
 
 import (
 	"context"
+	"html"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -207,6 +209,21 @@ func (b *browser) wantIn(status int, path, body string) identity.Principal {
 	}
 	return p
 }
+
+// press follows the button of the page that asks before anybody is signed in.
+func (b *browser) press(status int, path, body string) (int, string, string) {
+	b.r.t.Helper()
+	if _, in := b.who(); in {
+		b.r.t.Fatal("signed in before anybody was asked")
+	}
+	m := signInLink.FindStringSubmatch(body)
+	if status != http.StatusOK || m == nil {
+		b.r.t.Fatalf("%d at %s asks nothing: %s", status, path, textOf(body))
+	}
+	return b.open(b.r.web.URL + html.UnescapeString(m[1]))
+}
+
+var signInLink = regexp.MustCompile(`<a href="([^"]+)">Sign in</a>`)
 
 // wantOut demands that the browser is not signed in, and that the page says why.
 func (b *browser) wantOut(why string) func(status int, path, body string) {

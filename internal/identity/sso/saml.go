@@ -22,6 +22,7 @@ import (
 
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/fault"
+	"github.com/parley-voice/parley/internal/platform/strength"
 )
 
 const (
@@ -110,6 +111,13 @@ func (s *Service) parseMetadata(raw []byte) (*saml.EntityDescriptor, error) {
 		for _, k := range d.KeyDescriptors {
 			if k.Use == "" || k.Use == "signing" {
 				certificates += len(k.KeyInfo.X509Data.X509Certificates)
+				for _, data := range k.KeyInfo.X509Data.X509Certificates {
+					if cert, err := parseCertificate(data.Data); err != nil {
+						return nil, errors.New("a certificate in it cannot be read")
+					} else if err := strong(cert); err != nil {
+						return nil, err
+					}
+				}
 			}
 		}
 	}
@@ -215,6 +223,7 @@ func (s *Service) beginSAML(ctx context.Context, c *connection, relay string) (s
 		return "", flowSecret{}, err
 	}
 	req.ID = "id-" + id
+	req.RequestedAuthnContext = c.requested()
 	to, err := req.Redirect(relay, sp)
 	if err != nil {
 		return "", flowSecret{}, err
@@ -321,7 +330,7 @@ func personIn(c *connection, a *saml.Assertion) *said {
 	}
 	id := a.Subject.NameID
 	claims["NameID"], claims["NameID format"] = id.Value, id.Format
-	out := &said{Claims: claims, Name: firstOf(values, nameAttributes)}
+	out := &said{Claims: claims, Name: firstOf(values, nameAttributes), Contexts: contextsOf(a)}
 	if id.Format != string(saml.TransientNameIDFormat) {
 		out.Subject = id.Value
 	}
@@ -351,4 +360,12 @@ func parseCertificate(data string) (*x509.Certificate, error) {
 		return nil, err
 	}
 	return x509.ParseCertificate(der)
+}
+
+// strong refuses a provider whose signatures could be forged: by the key, whoever signed the certificate.
+func strong(cert *x509.Certificate) error {
+	if err := strength.Key(cert.PublicKey); err != nil {
+		return fmt.Errorf("the identity provider's certificate is not taken: %w", err)
+	}
+	return nil
 }

@@ -460,7 +460,10 @@ func TestSAMLUnaskedAndMisdirected(t *testing.T) {
 		stolen := url.Values{"SAMLResponse": form["SAMLResponse"], "RelayState": {"/calls"}}
 		b.wantOut("not valid")(b.post(c.Here.ACSURL, stolen)) // it answers somebody's request
 		out := unasked(form)
-		b.wantIn(b.post(c.Here.ACSURL, out))
+		status, path, page := b.post(c.Here.ACSURL, out)
+		thief := r.browser() // the link is of use to the browser that was asked only
+		thief.wantOut("another browser")(thief.open(b.r.web.URL + html.UnescapeString(signInLink.FindStringSubmatch(page)[1])))
+		b.wantIn(b.press(status, path, page))
 		again := r.browser()
 		again.wantOut("used before")(again.post(c.Here.ACSURL, out))
 	})

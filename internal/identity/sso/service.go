@@ -31,7 +31,7 @@ type Directory interface {
 	CheckRole(ctx context.Context, tx *db.Tx, orgID, role string) error
 	ProvisionChanged(orgID, userID string)
 	// BeginSSO begins a session and gives the Set-Cookie header.
-	BeginSSO(ctx context.Context, orgID, userID, method string) (setCookie string, err error)
+	BeginSSO(ctx context.Context, how identity.SignOn) (setCookie string, err error)
 	// EndLocalSessions ends the sessions of an organisation that no provider answered for, but its owner's.
 	EndLocalSessions(ctx context.Context, tx *db.Tx, orgID string) error
 }

@@ -3041,7 +3041,10 @@ export interface components {
             defaultRole?: string;
             /** @description People may sign in through it; it can be tried before */
             enabled?: boolean;
+            factorContexts?: string[] | null;
             justInTime?: boolean;
+            /** Format: int64 */
+            longestSessionHours?: number;
             /** @description Shown to people who sign in */
             name: string;
             /** @description For oidc */
@@ -3053,6 +3056,8 @@ export interface components {
             roles?: components["schemas"]["RoleRule"][] | null;
             /** @description For saml */
             saml?: components["schemas"]["SAMLProvider"];
+            /** @description Ask the provider for a second factor, and refuse who has not proved one there */
+            secondFactor?: boolean;
         };
         NewSSODomainInputBody: {
             domain: string;
@@ -3701,6 +3706,8 @@ export interface components {
             defaultRole: string;
             domains: components["schemas"]["SSODomain"][] | null;
             enabled: boolean;
+            /** @description What is asked for and must be in the answer: values of acr (OpenID Connect) or AuthnContextClassRef (SAML). Empty: the REFEDS profile and the provider's usual ones; amr with mfa counts too */
+            factorContexts: string[] | null;
             /** @description The client's secret is set; it is never shown */
             hasSecret: boolean;
             /** @description What the identity provider must be told of us */
@@ -3708,6 +3715,11 @@ export interface components {
             id: string;
             /** @description People whose address is in a verified domain become members when they first sign in */
             justInTime: boolean;
+            /**
+             * Format: int64
+             * @description A session begun through the provider ends after this many hours, whatever the use; 0 is 7 days
+             */
+            longestSessionHours: number;
             /** @description Shown to people who sign in */
             name: string;
             /** @description null for saml */
@@ -3722,6 +3734,8 @@ export interface components {
             roles: components["schemas"]["RoleRule"][] | null;
             /** @description null for oidc */
             saml: components["schemas"]["SAMLProvider"];
+            /** @description The provider is asked for a second factor, and who has not proved one there is refused. Off: its own rules count, and a sign-in counts as one by a single factor */
+            secondFactor: boolean;
             /** Format: date-time */
             updatedAt: string;
         };
@@ -3730,7 +3744,10 @@ export interface components {
             clientSecret?: string;
             defaultRole?: string;
             enabled?: boolean;
+            factorContexts?: string[];
             justInTime?: boolean;
+            /** Format: int64 */
+            longestSessionHours?: number;
             name?: string;
             /** @description Replaces all of it; another issuer needs the client's secret again */
             oidc?: components["schemas"]["OIDCProvider"];
@@ -3739,6 +3756,7 @@ export interface components {
             roles?: components["schemas"]["RoleRule"][];
             /** @description Replaces all of it */
             saml?: components["schemas"]["SAMLProvider"];
+            secondFactor?: boolean;
         };
         SSODomain: {
             /** Format: date-time */
