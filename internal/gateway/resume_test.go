@@ -279,3 +279,42 @@ func TestBrokenOffAnswer(t *testing.T) {
 		t.Errorf("%q looks whole", body)
 	}
 }
+
+// Following ends when coming back would not help, and says when events were lost.
+func TestFollow(t *testing.T) {
+	t.Parallel()
+	f := newFeed(t)
+	f.say(7, "a", "call:1", "call:status")
+	ctx, cancel := context.WithTimeout(t.Context(), within)
+	defer cancel()
+	never := func(e client.FeedEvent) error { return errors.New("an event: " + e.Type) }
+	for name, c := range map[string]struct {
+		config client.FeedConfig
+		says   string
+	}{
+		"a token that is none":       {client.FeedConfig{Token: "none"}, "401"},
+		"a token that may not":       {client.FeedConfig{Token: "nothing"}, "403"},
+		"a room that is none":        {client.FeedConfig{Token: "owner-a", Rooms: []string{"kitchen"}}, "unknown room"},
+		"whoever follows has failed": {client.FeedConfig{Token: "owner-a", Rooms: []string{"call:1"}, After: 6}, "an event: call:status"},
+	} {
+		c.config.URL = f.url
+		if err := client.Follow(ctx, c.config, never); err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	lost := make(chan struct{}, 1)
+	until, stop := context.WithCancel(ctx)
+	over := make(chan error, 1)
+	go func() {
+		over <- client.Follow(until, client.FeedConfig{URL: f.url, Token: "owner-a", Rooms: []string{"call:1"}, After: 99, OnReset: func() { lost <- struct{}{} }}, never)
+	}()
+	select {
+	case <-lost:
+	case <-ctx.Done():
+		t.Error("nothing was said to be lost")
+	}
+	stop()
+	if err := <-over; !errors.Is(err, context.Canceled) {
+		t.Errorf("ended by %v", err)
+	}
+}
