@@ -84,6 +84,8 @@ const agent = (id: string, name: string, kind: "flow" | "prompt"): t.Agent => ({
   status: "published",
   publishedVersion: 2,
   latestVersion: 2,
+  ownerId: "",
+  projectId: "",
   createdAt: ago(9000),
   updatedAt: ago(180),
 });
@@ -123,6 +125,8 @@ const call = (i: number): t.Call => {
     agentSlug: "front-desk",
     agentName: "Front desk",
     agentVersion: 2,
+    takenBy: "",
+    userId: "",
     externalId: "f81d4fae@192.0.2.4",
     startedAt: ago(2 + i * 47),
     answeredAt: i === 4 ? null : ago(2 + i * 47),
