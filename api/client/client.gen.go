@@ -2176,6 +2176,14 @@ type ListOfRoleBody struct {
 	Next *string `json:"next"`
 }
 
+// ListOfSuperAdminBody defines model for ListOfSuperAdminBody.
+type ListOfSuperAdminBody struct {
+	Items *[]SuperAdmin `json:"items"`
+
+	// Next Cursor of the next page, null at the end
+	Next *string `json:"next"`
+}
+
 // ListOfSuperOrganisationBody defines model for ListOfSuperOrganisationBody.
 type ListOfSuperOrganisationBody struct {
 	Items *[]SuperOrganisation `json:"items"`
@@ -3470,6 +3478,19 @@ type SsoStartInputBody struct {
 	ReturnTo *string `json:"returnTo,omitempty"`
 }
 
+// SuperAdmin defines model for SuperAdmin.
+type SuperAdmin struct {
+	Email  string `json:"email"`
+	Name   string `json:"name"`
+	UserId string `json:"userId"`
+}
+
+// SuperGrantInputBody defines model for SuperGrantInputBody.
+type SuperGrantInputBody struct {
+	// Email Of somebody who has an account
+	Email string `json:"email"`
+}
+
 // SuperImpersonateInputBody defines model for SuperImpersonateInputBody.
 type SuperImpersonateInputBody struct {
 	// Reason Kept in the organisation's audit trail
@@ -4295,6 +4316,12 @@ type SendResetLinkParams struct {
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
+// EndMemberSessionsParams defines parameters for EndMemberSessions.
+type EndMemberSessionsParams struct {
+	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
 // ListModelsParams defines parameters for ListModels.
 type ListModelsParams struct {
 	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
@@ -4596,6 +4623,18 @@ type GetSsoTestParams struct {
 type GetSsoPolicyParams struct {
 	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
+// SuperListAdminsParams defines parameters for SuperListAdmins.
+type SuperListAdminsParams struct {
+	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
+// SuperGrantAdminParams defines parameters for SuperGrantAdmin.
+type SuperGrantAdminParams struct {
+	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
 // ListPlatformLogParams defines parameters for ListPlatformLog.
@@ -4932,6 +4971,9 @@ type AddSsoDomainJSONRequestBody = NewSSODomainInputBody
 
 // SetSsoPolicyJSONRequestBody defines body for SetSsoPolicy for application/json ContentType.
 type SetSsoPolicyJSONRequestBody = SSOPolicy
+
+// SuperGrantAdminJSONRequestBody defines body for SuperGrantAdmin for application/json ContentType.
+type SuperGrantAdminJSONRequestBody = SuperGrantInputBody
 
 // SuperCreateOrganisationJSONRequestBody defines body for SuperCreateOrganisation for application/json ContentType.
 type SuperCreateOrganisationJSONRequestBody = SuperPostInputBody
@@ -5654,6 +5696,11 @@ type ClientInterface interface {
 	// Corresponds with DELETE /api/v1/members/{userId}/second-factors (the `RemoveSecondFactors` operationId).
 	RemoveSecondFactors(ctx context.Context, userId string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// EndMemberSessions End every session that a member has in the organisation; they may sign in again
+	//
+	// Corresponds with POST /api/v1/members/{userId}/sessions/revoke (the `EndMemberSessions` operationId).
+	EndMemberSessions(ctx context.Context, userId string, params *EndMemberSessionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListModels List connections to vendors
 	//
 	// Corresponds with GET /api/v1/models (the `ListModels` operationId).
@@ -6113,6 +6160,30 @@ type ClientInterface interface {
 	//
 	// Corresponds with PUT /api/v1/sso/policy (the `SetSsoPolicy` operationId).
 	SetSsoPolicy(ctx context.Context, body SetSsoPolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SuperListAdmins Who administers the installation
+	//
+	// Corresponds with GET /api/v1/super/admins (the `SuperListAdmins` operationId).
+	SuperListAdmins(ctx context.Context, params *SuperListAdminsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SuperGrantAdminWithBody Let a person with an account administer the installation; asks for a fresh proof of who grants it
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/super/admins (the `SuperGrantAdmin` operationId).
+	SuperGrantAdminWithBody(ctx context.Context, params *SuperGrantAdminParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SuperGrantAdmin Let a person with an account administer the installation; asks for a fresh proof of who grants it
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/super/admins (the `SuperGrantAdmin` operationId).
+	SuperGrantAdmin(ctx context.Context, params *SuperGrantAdminParams, body SuperGrantAdminJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SuperRevokeAdmin End that a person administers the installation; the last one stays
+	//
+	// Corresponds with DELETE /api/v1/super/admins/{userId} (the `SuperRevokeAdmin` operationId).
+	SuperRevokeAdmin(ctx context.Context, userId string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListPlatformLog The installation's own log, newest first
 	//
@@ -7977,6 +8048,21 @@ func (c *Client) RemoveSecondFactors(ctx context.Context, userId string, reqEdit
 	return c.Client.Do(req)
 }
 
+// EndMemberSessions End every session that a member has in the organisation; they may sign in again
+//
+// Corresponds with POST /api/v1/members/{userId}/sessions/revoke (the `EndMemberSessions` operationId).
+func (c *Client) EndMemberSessions(ctx context.Context, userId string, params *EndMemberSessionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewEndMemberSessionsRequest(c.Server, userId, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListModels List connections to vendors
 //
 // Corresponds with GET /api/v1/models (the `ListModels` operationId).
@@ -9187,6 +9273,70 @@ func (c *Client) SetSsoPolicyWithBody(ctx context.Context, contentType string, b
 // Corresponds with PUT /api/v1/sso/policy (the `SetSsoPolicy` operationId).
 func (c *Client) SetSsoPolicy(ctx context.Context, body SetSsoPolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewSetSsoPolicyRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SuperListAdmins Who administers the installation
+//
+// Corresponds with GET /api/v1/super/admins (the `SuperListAdmins` operationId).
+func (c *Client) SuperListAdmins(ctx context.Context, params *SuperListAdminsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSuperListAdminsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SuperGrantAdminWithBody Let a person with an account administer the installation; asks for a fresh proof of who grants it
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/super/admins (the `SuperGrantAdmin` operationId).
+func (c *Client) SuperGrantAdminWithBody(ctx context.Context, params *SuperGrantAdminParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSuperGrantAdminRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SuperGrantAdmin Let a person with an account administer the installation; asks for a fresh proof of who grants it
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/super/admins (the `SuperGrantAdmin` operationId).
+func (c *Client) SuperGrantAdmin(ctx context.Context, params *SuperGrantAdminParams, body SuperGrantAdminJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSuperGrantAdminRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SuperRevokeAdmin End that a person administers the installation; the last one stays
+//
+// Corresponds with DELETE /api/v1/super/admins/{userId} (the `SuperRevokeAdmin` operationId).
+func (c *Client) SuperRevokeAdmin(ctx context.Context, userId string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSuperRevokeAdminRequest(c.Server, userId)
 	if err != nil {
 		return nil, err
 	}
@@ -14225,6 +14375,55 @@ func NewRemoveSecondFactorsRequest(server string, userId string) (*http.Request,
 	return req, nil
 }
 
+// NewEndMemberSessionsRequest constructs an http.Request for the EndMemberSessions method
+func NewEndMemberSessionsRequest(server string, userId string, params *EndMemberSessionsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "userId", userId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/members/%s/sessions/revoke", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewListModelsRequest constructs an http.Request for the ListModels method
 func NewListModelsRequest(server string, params *ListModelsParams) (*http.Request, error) {
 	var err error
@@ -17121,6 +17320,137 @@ func NewSetSsoPolicyRequestWithBody(server string, contentType string, body io.R
 	return req, nil
 }
 
+// NewSuperListAdminsRequest constructs an http.Request for the SuperListAdmins method
+func NewSuperListAdminsRequest(server string, params *SuperListAdminsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/super/admins")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewSuperGrantAdminRequest calls the generic SuperGrantAdmin builder with application/json body
+func NewSuperGrantAdminRequest(server string, params *SuperGrantAdminParams, body SuperGrantAdminJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSuperGrantAdminRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewSuperGrantAdminRequestWithBody constructs an http.Request for the SuperGrantAdmin method, with any body, and a specified content type
+func NewSuperGrantAdminRequestWithBody(server string, params *SuperGrantAdminParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/super/admins")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewSuperRevokeAdminRequest constructs an http.Request for the SuperRevokeAdmin method
+func NewSuperRevokeAdminRequest(server string, userId string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "userId", userId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/super/admins/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListPlatformLogRequest constructs an http.Request for the ListPlatformLog method
 func NewListPlatformLogRequest(server string, params *ListPlatformLogParams) (*http.Request, error) {
 	var err error
@@ -19600,6 +19930,13 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with DELETE /api/v1/members/{userId}/second-factors (the `RemoveSecondFactors` operationId).
 	RemoveSecondFactorsWithResponse(ctx context.Context, userId string, reqEditors ...RequestEditorFn) (*RemoveSecondFactorsResponse, error)
 
+	// EndMemberSessionsWithResponse End every session that a member has in the organisation; they may sign in again
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/members/{userId}/sessions/revoke (the `EndMemberSessions` operationId).
+	EndMemberSessionsWithResponse(ctx context.Context, userId string, params *EndMemberSessionsParams, reqEditors ...RequestEditorFn) (*EndMemberSessionsResponse, error)
+
 	// ListModelsWithResponse List connections to vendors
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -20131,6 +20468,34 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PUT /api/v1/sso/policy (the `SetSsoPolicy` operationId).
 	SetSsoPolicyWithResponse(ctx context.Context, body SetSsoPolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*SetSsoPolicyResponse, error)
+
+	// SuperListAdminsWithResponse Who administers the installation
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/super/admins (the `SuperListAdmins` operationId).
+	SuperListAdminsWithResponse(ctx context.Context, params *SuperListAdminsParams, reqEditors ...RequestEditorFn) (*SuperListAdminsResponse, error)
+
+	// SuperGrantAdminWithBodyWithResponse Let a person with an account administer the installation; asks for a fresh proof of who grants it
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/super/admins (the `SuperGrantAdmin` operationId).
+	SuperGrantAdminWithBodyWithResponse(ctx context.Context, params *SuperGrantAdminParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SuperGrantAdminResponse, error)
+
+	// SuperGrantAdminWithResponse Let a person with an account administer the installation; asks for a fresh proof of who grants it
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/super/admins (the `SuperGrantAdmin` operationId).
+	SuperGrantAdminWithResponse(ctx context.Context, params *SuperGrantAdminParams, body SuperGrantAdminJSONRequestBody, reqEditors ...RequestEditorFn) (*SuperGrantAdminResponse, error)
+
+	// SuperRevokeAdminWithResponse End that a person administers the installation; the last one stays
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /api/v1/super/admins/{userId} (the `SuperRevokeAdmin` operationId).
+	SuperRevokeAdminWithResponse(ctx context.Context, userId string, reqEditors ...RequestEditorFn) (*SuperRevokeAdminResponse, error)
 
 	// ListPlatformLogWithResponse The installation's own log, newest first
 	//
@@ -24113,6 +24478,54 @@ func (r RemoveSecondFactorsResponse) ContentType() string {
 	return ""
 }
 
+type EndMemberSessionsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RevokedSessionsBody
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r EndMemberSessionsResponse) GetJSON200() *RevokedSessionsBody {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r EndMemberSessionsResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r EndMemberSessionsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r EndMemberSessionsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r EndMemberSessionsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r EndMemberSessionsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListModelsResponse200Headers the declared response headers of an HTTP 200 response for ListModels
 type ListModelsResponse200Headers struct {
 	ETag *string
@@ -26913,6 +27326,150 @@ func (r SetSsoPolicyResponse) ContentType() string {
 	return ""
 }
 
+// SuperListAdminsResponse200Headers the declared response headers of an HTTP 200 response for SuperListAdmins
+type SuperListAdminsResponse200Headers struct {
+	ETag *string
+}
+
+type SuperListAdminsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ListOfSuperAdminBody
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *SuperListAdminsResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SuperListAdminsResponse) GetJSON200() *ListOfSuperAdminBody {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SuperListAdminsResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SuperListAdminsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SuperListAdminsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SuperListAdminsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SuperListAdminsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type SuperGrantAdminResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SuperAdmin
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SuperGrantAdminResponse) GetJSON200() *SuperAdmin {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SuperGrantAdminResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SuperGrantAdminResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SuperGrantAdminResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SuperGrantAdminResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SuperGrantAdminResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type SuperRevokeAdminResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SuperRevokeAdminResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SuperRevokeAdminResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SuperRevokeAdminResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SuperRevokeAdminResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SuperRevokeAdminResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListPlatformLogResponse200Headers the declared response headers of an HTTP 200 response for ListPlatformLog
 type ListPlatformLogResponse200Headers struct {
 	ETag *string
@@ -29685,6 +30242,19 @@ func (c *ClientWithResponses) RemoveSecondFactorsWithResponse(ctx context.Contex
 	return ParseRemoveSecondFactorsResponse(rsp)
 }
 
+// EndMemberSessionsWithResponse End every session that a member has in the organisation; they may sign in again
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/members/{userId}/sessions/revoke (the `EndMemberSessions` operationId).
+func (c *ClientWithResponses) EndMemberSessionsWithResponse(ctx context.Context, userId string, params *EndMemberSessionsParams, reqEditors ...RequestEditorFn) (*EndMemberSessionsResponse, error) {
+	rsp, err := c.EndMemberSessions(ctx, userId, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseEndMemberSessionsResponse(rsp)
+}
+
 // ListModelsWithResponse List connections to vendors
 //
 // Returns a wrapper object for the known response body format(s).
@@ -30671,6 +31241,58 @@ func (c *ClientWithResponses) SetSsoPolicyWithResponse(ctx context.Context, body
 		return nil, err
 	}
 	return ParseSetSsoPolicyResponse(rsp)
+}
+
+// SuperListAdminsWithResponse Who administers the installation
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/super/admins (the `SuperListAdmins` operationId).
+func (c *ClientWithResponses) SuperListAdminsWithResponse(ctx context.Context, params *SuperListAdminsParams, reqEditors ...RequestEditorFn) (*SuperListAdminsResponse, error) {
+	rsp, err := c.SuperListAdmins(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSuperListAdminsResponse(rsp)
+}
+
+// SuperGrantAdminWithBodyWithResponse Let a person with an account administer the installation; asks for a fresh proof of who grants it
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/super/admins (the `SuperGrantAdmin` operationId).
+func (c *ClientWithResponses) SuperGrantAdminWithBodyWithResponse(ctx context.Context, params *SuperGrantAdminParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SuperGrantAdminResponse, error) {
+	rsp, err := c.SuperGrantAdminWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSuperGrantAdminResponse(rsp)
+}
+
+// SuperGrantAdminWithResponse Let a person with an account administer the installation; asks for a fresh proof of who grants it
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/super/admins (the `SuperGrantAdmin` operationId).
+func (c *ClientWithResponses) SuperGrantAdminWithResponse(ctx context.Context, params *SuperGrantAdminParams, body SuperGrantAdminJSONRequestBody, reqEditors ...RequestEditorFn) (*SuperGrantAdminResponse, error) {
+	rsp, err := c.SuperGrantAdmin(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSuperGrantAdminResponse(rsp)
+}
+
+// SuperRevokeAdminWithResponse End that a person administers the installation; the last one stays
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/v1/super/admins/{userId} (the `SuperRevokeAdmin` operationId).
+func (c *ClientWithResponses) SuperRevokeAdminWithResponse(ctx context.Context, userId string, reqEditors ...RequestEditorFn) (*SuperRevokeAdminResponse, error) {
+	rsp, err := c.SuperRevokeAdmin(ctx, userId, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSuperRevokeAdminResponse(rsp)
 }
 
 // ListPlatformLogWithResponse The installation's own log, newest first
@@ -34041,6 +34663,39 @@ func ParseRemoveSecondFactorsResponse(rsp *http.Response) (*RemoveSecondFactorsR
 	return response, nil
 }
 
+// ParseEndMemberSessionsResponse parses an HTTP response from a EndMemberSessionsWithResponse call
+func ParseEndMemberSessionsResponse(rsp *http.Response) (*EndMemberSessionsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &EndMemberSessionsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RevokedSessionsBody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseListModelsResponse parses an HTTP response from a ListModelsWithResponse call
 func ParseListModelsResponse(rsp *http.Response) (*ListModelsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -36162,6 +36817,114 @@ func ParseSetSsoPolicyResponse(rsp *http.Response) (*SetSsoPolicyResponse, error
 			return nil, err
 		}
 		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseSuperListAdminsResponse parses an HTTP response from a SuperListAdminsWithResponse call
+func ParseSuperListAdminsResponse(rsp *http.Response) (*SuperListAdminsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SuperListAdminsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ListOfSuperAdminBody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers SuperListAdminsResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSuperGrantAdminResponse parses an HTTP response from a SuperGrantAdminWithResponse call
+func ParseSuperGrantAdminResponse(rsp *http.Response) (*SuperGrantAdminResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SuperGrantAdminResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SuperAdmin
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseSuperRevokeAdminResponse parses an HTTP response from a SuperRevokeAdminWithResponse call
+func ParseSuperRevokeAdminResponse(rsp *http.Response) (*SuperRevokeAdminResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SuperRevokeAdminResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Error

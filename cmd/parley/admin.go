@@ -14,6 +14,7 @@ import (
 type userCmd struct {
 	Create    userCreateCmd    `cmd:"" help:"Create the owner without a browser."`
 	ResetLink userResetLinkCmd `cmd:"" help:"Print a link with which a person chooses a new password."`
+	Super     userSuperCmd     `cmd:"" help:"Let a person administer the installation, or end that."`
 }
 
 type userCreateCmd struct {
@@ -74,6 +75,32 @@ func (c *userResetLinkCmd) Run(e *env) error {
 		return err
 	}
 	fmt.Println(link)
+	return nil
+}
+
+type userSuperCmd struct {
+	app.Config `embed:""`
+
+	Email  string `help:"Who: somebody who has an account." required:""`
+	Revoke bool   `help:"End that the person administers the installation; the last one stays."`
+}
+
+// Run makes a super-admin, or ends that somebody is one.
+func (c *userSuperCmd) Run(e *env) error {
+	admin, err := app.OpenAdmin(e.ctx, c.Config, e.version, os.Stderr)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	who, err := admin.SetSuper(e.ctx, c.Email, !c.Revoke)
+	if err != nil {
+		return err
+	}
+	what := "administers the installation"
+	if c.Revoke {
+		what = "no longer administers the installation"
+	}
+	fmt.Fprintf(os.Stderr, "%s %s\n", who.Email, what)
 	return nil
 }
 

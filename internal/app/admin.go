@@ -73,6 +73,11 @@ func (a *Admin) ResetLink(ctx context.Context, email string) (string, error) {
 	return a.app.identity.ResetLinkFor(ctx, email)
 }
 
+// SetSuper says whether the person with that address administers the installation.
+func (a *Admin) SetSuper(ctx context.Context, email string, super bool) (identity.SuperAdmin, error) {
+	return a.app.identity.SetSuperFor(ctx, email, super)
+}
+
 // MediaToken makes a token with which a media stream reaches an agent, any number of times.
 func (a *Admin) MediaToken(ctx context.Context, slug string, valid time.Duration) (string, error) {
 	if valid <= 0 || valid > maxMediaToken {

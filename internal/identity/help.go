@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/fault"
@@ -99,4 +100,26 @@ func (s *Service) mayHelp(ctx context.Context, tx *db.Tx, p Principal, userID st
 		return fault.New(fault.Forbidden, "this person belongs to other organisations too; ask whoever runs the installation")
 	}
 	return err
+}
+
+// EndSessions ends every session that a member has in p's organisation, and tells how many there were. The member may sign
+// in again.
+func (s *Service) EndSessions(ctx context.Context, p Principal, userID string) (int, error) {
+	ended := 0
+	err := s.cfg.DB.InSystem(ctx, "end a member's sessions", func(ctx context.Context, tx *db.Tx) error {
+		if err := s.mayHelp(ctx, tx, p, userID, false); err != nil {
+			return err
+		}
+		n, err := tx.NewSelect().Model((*sessionRow)(nil)).Where("organisation_id = ? AND user_id = ?", p.OrgID, userID).Count(ctx)
+		if err != nil {
+			return fmt.Errorf("count a member's sessions: %w", err)
+		}
+		if err := endMemberSessions(ctx, tx, p.OrgID, userID); err != nil {
+			return err
+		}
+		ended = int(n)
+		return s.changed(ctx, tx, p.OrgID, userID, Change{Action: "session.revoke_all", Kind: "user", ID: userID, After: map[string]int64{"revoked": n}})
+	})
+	s.forgetUser(userID)
+	return ended, err
 }

@@ -50,6 +50,7 @@ func (s *Service) Routes(api huma.API) {
 	s.organisationRoutes(api)
 	s.peopleRoutes(api)
 	s.superRoutes(api)
+	s.superAdminRoutes(api)
 }
 
 type setupOutput struct {

@@ -22,6 +22,8 @@ func (s *Service) sessionRoutes(api huma.API) {
 		"Send a member a reset link; where no mail is set up the answer has it"), s.postMemberReset)
 	huma.Register(api, op(http.StatusNoContent, "remove-second-factors", "DELETE", "/api/v1/members/{userId}/second-factors", "member:update",
 		"Take every second factor from a member who lost them; their sessions end"), s.deleteMemberFactors)
+	huma.Register(api, op(http.StatusOK, "end-member-sessions", "POST", "/api/v1/members/{userId}/sessions/revoke", "member:update",
+		"End every session that a member has in the organisation; they may sign in again"), s.postEndMemberSessions)
 	huma.Register(api, op(http.StatusOK, "get-sign-on-policy", "GET", "/api/v1/organisation/sign-on-policy", "organisation:read", "What the organisation asks of those who sign in"), s.getPolicy)
 	huma.Register(api, op(http.StatusOK, "update-sign-on-policy", "PATCH", "/api/v1/organisation/sign-on-policy", "organisation:update",
 		"Change what the organisation asks of those who sign in; it counts at once"), s.patchPolicy)
@@ -140,6 +142,16 @@ func (s *Service) deleteMemberFactors(ctx context.Context, in *memberInput) (*st
 		return nil, err
 	}
 	return nil, s.RemoveFactors(ctx, p, in.UserID)
+}
+
+func (s *Service) postEndMemberSessions(ctx context.Context, in *memberInput) (*revokedSessions, error) {
+	p, err := principal(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := &revokedSessions{}
+	out.Body.Revoked, err = s.EndSessions(ctx, p, in.UserID)
+	return out, err
 }
 
 type policyOutput struct{ Body SignOnPolicy }

@@ -55,11 +55,12 @@ func (s *Service) SignIn(ctx context.Context, email, password, ip string) (Accou
 		return Account{}, "", err
 	}
 	if a.m == nil || !ok {
-		if a.m != nil {
-			err = s.cfg.DB.InSystem(ctx, "note a refused sign-in", func(ctx context.Context, tx *db.Tx) error {
-				return denied(ctx, tx, a.m.UserID, "wrong password")
-			})
-		}
+		err = s.cfg.DB.InSystem(ctx, "note a refused sign-in", func(ctx context.Context, tx *db.Tx) error {
+			if a.m == nil {
+				return unknown(ctx, tx, email)
+			}
+			return denied(ctx, tx, a.m.UserID, "wrong password")
+		})
 		if err == nil {
 			err = errSignIn()
 		}
@@ -138,6 +139,13 @@ func denied(ctx context.Context, tx *db.Tx, userID, why string) error {
 		}
 	}
 	return nil
+}
+
+// unknown notes in the platform log that somebody tried an address that nobody has. The address may be a secret that was typed
+// into the wrong field, so only a digest of it is kept, by which repeats are recognised.
+func unknown(ctx context.Context, tx *db.Tx, email string) error {
+	return Audit(With(ctx, Principal{}), tx, Platform, Change{Action: "auth.sign_in", Kind: "user", Outcome: OutcomeDenied,
+		Reason: "nobody has the address", After: map[string]string{"addressDigest": hashSecret(email)[:16]}})
 }
 
 // pendingSignIn waits for the second factor.

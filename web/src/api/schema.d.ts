@@ -1073,6 +1073,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/members/{userId}/sessions/revoke": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** End every session that a member has in the organisation; they may sign in again */
+        post: operations["end-member-sessions"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/models": {
         parameters: {
             query?: never;
@@ -1652,6 +1669,41 @@ export interface paths {
         put: operations["set-sso-policy"];
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/super/admins": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who administers the installation */
+        get: operations["super-list-admins"];
+        put?: never;
+        /** Let a person with an account administer the installation; asks for a fresh proof of who grants it */
+        post: operations["super-grant-admin"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/super/admins/{userId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** End that a person administers the installation; the last one stays */
+        delete: operations["super-revoke-admin"];
         options?: never;
         head?: never;
         patch?: never;
@@ -2907,6 +2959,11 @@ export interface components {
             /** @description Cursor of the next page, null at the end */
             next: string | null;
         };
+        ListOfSuperAdminBody: {
+            items: components["schemas"]["SuperAdmin"][] | null;
+            /** @description Cursor of the next page, null at the end */
+            next: string | null;
+        };
         ListOfSuperOrganisationBody: {
             items: components["schemas"]["SuperOrganisation"][] | null;
             /** @description Cursor of the next page, null at the end */
@@ -3981,6 +4038,15 @@ export interface components {
             email: string;
             /** @description Path of ours to open afterwards */
             returnTo?: string;
+        };
+        SuperAdmin: {
+            email: string;
+            name: string;
+            userId: string;
+        };
+        SuperGrantInputBody: {
+            /** @description Of somebody who has an account */
+            email: string;
         };
         SuperImpersonateInputBody: {
             /** @description Kept in the organisation's audit trail */
@@ -6899,6 +6965,40 @@ export interface operations {
             };
         };
     };
+    "end-member-sessions": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                userId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RevokedSessionsBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     "list-models": {
         parameters: {
             query?: never;
@@ -8851,6 +8951,105 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["SSOPolicy"];
                 };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "super-list-admins": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListOfSuperAdminBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "super-grant-admin": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SuperGrantInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SuperAdmin"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "super-revoke-admin": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                userId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Error */
             default: {
