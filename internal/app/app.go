@@ -306,6 +306,7 @@ func (a *App) startRecords(ctx context.Context) (err error) {
 	if err := a.followIdentity(ctx); err != nil {
 		return err
 	}
+	a.watchErasures(ctx)
 	return a.buildTrails()
 }
 
@@ -337,6 +338,9 @@ func (a *App) startWorkers(ctx context.Context) error {
 		return err
 	}
 	if err := a.followMoves(ctx); err != nil {
+		return err
+	}
+	if err := a.registerErasures(); err != nil {
 		return err
 	}
 	if err := a.jobs.Start(ctx); err != nil {

@@ -334,6 +334,25 @@ func (c *calls) Hangup(ctx context.Context, callID, by string) error {
 	return l.leg.Hangup(ctx, media.Cause{By: by, Code: "normal", Text: "Hung up."})
 }
 
+// endOf hangs up an organisation's calls that this process carries.
+func (c *calls) endOf(ctx context.Context, orgID string) {
+	c.mu.Lock()
+	var legs []media.Leg
+	for _, l := range c.live {
+		if l.org == orgID {
+			legs = append(legs, l.leg)
+		}
+	}
+	c.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, hangupTimeout)
+	defer cancel()
+	for _, leg := range legs {
+		if err := leg.Hangup(ctx, media.Cause{By: "system", Code: "normal", Text: "The organisation is closed."}); err != nil {
+			c.log.WarnContext(ctx, "a call of a closed organisation does not end", "organisation", orgID, "error", err)
+		}
+	}
+}
+
 // PlaceCall implements conversation.Dialer: it dials, and joins the far end to an agent when it answers.
 func (c *calls) PlaceCall(ctx context.Context, r conversation.OutboundRequest) (string, error) {
 	if c.sip == nil {

@@ -19,13 +19,18 @@ const complianceTimeout = time.Hour // of the daily jobs: they go through all or
 
 // newTrails makes the context; the command line uses it without jobs and without what holds data.
 func (a *App) newTrails(c compliance.Config) (*compliance.Service, error) {
-	// One key for as long as the installation has its master key: what was signed years ago must still be proved.
-	signer, err := compliance.NewKeySigner(a.key.Derive("audit signature"))
+	signer, err := a.auditSigner()
 	if err != nil {
 		return nil, err
 	}
 	c.DB, c.Signer, c.Organisations, c.Clock, c.Log = a.db, signer, a.identity.OrganisationIDs, a.clock, a.log
 	return compliance.New(c)
+}
+
+// auditSigner signs with one key for as long as the installation has its master key: what was signed years ago must still be
+// proved.
+func (a *App) auditSigner() (*compliance.KeySigner, error) {
+	return compliance.NewKeySigner(a.key.Derive("audit signature"))
 }
 
 // buildTrails makes the context with what holds data.

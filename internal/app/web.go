@@ -107,6 +107,7 @@ func (a *App) routes(api huma.API) {
 	a.trails.Routes(api)
 	a.cors.Routes(api)
 	fleet.Routes(api, a.instances)
+	(&orgOps{app: a}).Routes(api)
 	a.callRoutes(api)
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/parley-voice/parley/internal/event"
 	"github.com/parley-voice/parley/internal/platform/bus"
+	"github.com/parley-voice/parley/internal/platform/db"
 )
 
 // subscription names the place in the bus's facts up to which the chains are written. Processes share it.
@@ -34,6 +35,9 @@ func (s *Service) take(ctx context.Context, ms []bus.Msg) error {
 	var all error
 	for _, org := range orgs {
 		n, err := chain{s.cfg.DB, org}.append(ctx, byOrg[org])
+		if db.IsGone(err) {
+			continue // the organisation was erased, its trail with it; the platform log says so
+		}
 		if err != nil {
 			all = errors.Join(all, fmt.Errorf("audit trail of %s: %w", org, err))
 			continue

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/search"
 )
 
@@ -170,7 +171,9 @@ func (f *finisher) settle(ctx context.Context, org string, done []finished) erro
 		}
 	}
 	if len(rows) > 0 {
-		if err := markStored(ctx, f.s.db, org, rows); err != nil {
+		if err := markStored(ctx, f.s.db, org, rows); db.IsGone(err) {
+			return f.takeBack(ctx, rows)
+		} else if err != nil {
 			f.s.metrics.storeFails.Add(float64(len(rows)))
 			f.s.log.ErrorContext(ctx, "where calls are stored could not be saved; trying again", "error", err)
 			return err
@@ -179,6 +182,17 @@ func (f *finisher) settle(ctx context.Context, org string, done []finished) erro
 			f.clean(ctx, rows[i].ID)
 		}
 		f.s.metrics.stored.Add(float64(len(rows)))
+	}
+	return nil
+}
+
+// takeBack removes what was stored of calls whose organisation was erased meanwhile.
+func (f *finisher) takeBack(ctx context.Context, rows []callRow) error {
+	if _, err := f.s.purgeFiles(ctx, classCalls, rows); err != nil {
+		return err
+	}
+	for i := range rows {
+		f.clean(ctx, rows[i].ID)
 	}
 	return nil
 }

@@ -128,6 +128,12 @@ func (s *saver) saveBatch(ctx context.Context, calls []*Call) error {
 			s.settle(saves)
 			continue
 		}
+		if db.IsGone(err) { // the organisation was erased, and what goes on of it with it
+			for _, v := range saves {
+				s.giveUp(v.call)
+			}
+			continue
+		}
 		if first == nil {
 			first = err
 		}

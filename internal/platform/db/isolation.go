@@ -14,10 +14,21 @@ func Serializable(ctx context.Context) context.Context {
 	return context.WithValue(ctx, serializableKey{}, true)
 }
 
+type snapshotKey struct{}
+
+// OneInstant makes each read-only transaction that is begun with ctx see one instant from its first query to its last, however
+// long it goes on: on PostgreSQL by REPEATABLE READ; on SQLite all of them do.
+func OneInstant(ctx context.Context) context.Context {
+	return context.WithValue(ctx, snapshotKey{}, true)
+}
+
 func (s *store) options(ctx context.Context, readOnly bool) *sql.TxOptions {
 	o := &sql.TxOptions{ReadOnly: readOnly}
 	if s.dialect == Postgres && !readOnly && ctx.Value(serializableKey{}) != nil {
 		o.Isolation = sql.LevelSerializable
+	}
+	if s.dialect == Postgres && readOnly && ctx.Value(snapshotKey{}) != nil {
+		o.Isolation = sql.LevelRepeatableRead
 	}
 	return o
 }

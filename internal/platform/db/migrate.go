@@ -127,28 +127,7 @@ func (s *store) migrationDB(ctx context.Context) (*sql.DB, func(), error) {
 }
 
 func (s *state) migrateOne(ctx context.Context, engine string, conn *sql.DB, m Migrations) error {
-	if m.Context == "" || m.FS == nil {
-		return errors.New("Migrations needs Context and FS")
-	}
-	sub, err := fs.Sub(m.FS, engine)
-	if err != nil {
-		return err
-	}
-	opts := []goose.ProviderOption{
-		goose.WithTableName("goose_" + m.Context),
-		goose.WithDisableGlobalRegistry(true),
-		goose.WithLogger(goose.NopLogger()),
-	}
-	dialect := goose.DialectSQLite3
-	if engine == Postgres {
-		dialect = goose.DialectPostgres
-		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 120))
-		if err != nil {
-			return err
-		}
-		opts = append(opts, goose.WithSessionLocker(locker))
-	}
-	p, err := goose.NewProvider(dialect, conn, sub, opts...)
+	p, err := m.provider(engine, conn)
 	if err != nil {
 		return err
 	}
@@ -160,4 +139,30 @@ func (s *state) migrateOne(ctx context.Context, engine string, conn *sql.DB, m M
 		s.log.InfoContext(ctx, "migrated", "context", m.Context, "file", r.Source.Path, "took", r.Duration)
 	}
 	return nil
+}
+
+// provider reads the history of one context.
+func (m *Migrations) provider(engine string, conn *sql.DB) (*goose.Provider, error) {
+	if m.Context == "" || m.FS == nil {
+		return nil, errors.New("Migrations needs Context and FS")
+	}
+	sub, err := fs.Sub(m.FS, engine)
+	if err != nil {
+		return nil, err
+	}
+	opts := []goose.ProviderOption{
+		goose.WithTableName("goose_" + m.Context),
+		goose.WithDisableGlobalRegistry(true),
+		goose.WithLogger(goose.NopLogger()),
+	}
+	dialect := goose.DialectSQLite3
+	if engine == Postgres {
+		dialect = goose.DialectPostgres
+		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 120))
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, goose.WithSessionLocker(locker))
+	}
+	return goose.NewProvider(dialect, conn, sub, opts...)
 }

@@ -65,6 +65,14 @@ func (d *DB) Release(ctx context.Context, kind, name, orgID string) error {
 	})
 }
 
+// ReleaseAll gives all names of an organisation up.
+func (d *DB) ReleaseAll(ctx context.Context, orgID string) error {
+	return d.run(ctx, d.master, scope{}, func(ctx context.Context, tx *Tx) error {
+		_, err := tx.NewDelete().Model((*nameRow)(nil)).Where("organisation_id = ?", orgID).Exec(ctx)
+		return err
+	})
+}
+
 // Holders gives the organisations that have a name, at most limit.
 func (d *DB) Holders(ctx context.Context, kind, name string, limit int) (orgs []string, err error) {
 	err = d.run(ctx, d.master, scope{readOnly: true}, func(ctx context.Context, tx *Tx) error {

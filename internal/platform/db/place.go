@@ -42,6 +42,9 @@ func (d *DB) CreatePlacement(ctx context.Context, orgID, placement, region strin
 	if err != nil {
 		return err
 	}
+	if errors.Is(old.standing(), errErased) {
+		return fault.New(fault.Conflict, "an organisation with this id was erased; its id is not given again")
+	}
 	if old.CreatedAt != 0 && old.State == placeActive {
 		if old.Placement == p.Placement && old.Region == p.Region {
 			return nil

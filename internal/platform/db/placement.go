@@ -123,8 +123,8 @@ func (d *DB) whereabouts(ctx context.Context, orgID string) (Placement, error) {
 	if err != nil {
 		return p, err
 	}
-	if p.State != placeActive {
-		return p, fault.New(fault.Unavailable, "the organisation's database is being made; try again in a moment")
+	if err := p.standing(); err != nil {
+		return p, err
 	}
 	d.dir.put(p)
 	return p, nil

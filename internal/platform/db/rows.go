@@ -3,10 +3,8 @@ package db
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"math"
 	"strings"
 
 	"github.com/uptrace/bun"
@@ -45,40 +43,7 @@ func normal(v any, typ string) any {
 }
 
 // hash tells rows apart; equal rows have equal ones on both engines.
-func (r row) hash() [sha256.Size]byte {
-	b := make([]byte, 0, 256)
-	add := func(tag byte, data []byte) {
-		b = append(b, tag)
-		b = binary.BigEndian.AppendUint32(b, uint32(len(data)))
-		b = append(b, data...)
-	}
-	var n [8]byte
-	for _, v := range r {
-		switch x := v.(type) {
-		case nil:
-			b = append(b, 0)
-		case string:
-			add(1, []byte(x))
-		case []byte:
-			add(2, x)
-		case int64:
-			binary.BigEndian.PutUint64(n[:], uint64(x))
-			add(3, n[:])
-		case float64:
-			binary.BigEndian.PutUint64(n[:], math.Float64bits(x))
-			add(4, n[:])
-		case bool:
-			if x {
-				b = append(b, 5)
-			} else {
-				b = append(b, 6)
-			}
-		default:
-			add(7, fmt.Appendf(nil, "%T %v", v, v))
-		}
-	}
-	return sha256.Sum256(b)
-}
+func (r row) hash() [sha256.Size]byte { return sha256.Sum256(r.Encode()) }
 
 // at gives where the table has a column.
 func (t *Table) at(column string) int {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -141,6 +142,22 @@ func parse(text string) query.Query {
 		begins = bleve.NewConjunctionQuery(all(words[:last]), begins)
 	}
 	return bleve.NewDisjunctionQuery(all(words), begins)
+}
+
+// Count implements Index.
+func (b *Bleve) Count(_ context.Context, orgID string) (n int64, err error) {
+	if err := checkName(orgID); err != nil {
+		return 0, fmt.Errorf("search: organisation: %w", err)
+	}
+	if _, err := os.Stat(filepath.Join(b.dir, orgID)); errors.Is(err, fs.ErrNotExist) {
+		return 0, nil // to open it would make it
+	}
+	err = b.with(orgID, func(idx bleve.Index) error {
+		docs, err := idx.DocCount()
+		n = int64(docs)
+		return err
+	})
+	return n, err
 }
 
 // Drop implements Index.

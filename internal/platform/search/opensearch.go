@@ -284,6 +284,29 @@ func (o *OpenSearch) Find(ctx context.Context, orgID, text string, limit int) ([
 	return ids, nil
 }
 
+// Count implements Index.
+func (o *OpenSearch) Count(ctx context.Context, orgID string) (int64, error) {
+	if err := checkName(orgID); err != nil {
+		return 0, fmt.Errorf("search: organisation: %w", err)
+	}
+	body, err := json.Marshal(clause{"query": ofOrg(orgID), "size": 0, "track_total_hits": true})
+	if err != nil {
+		return 0, fmt.Errorf("search: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	defer cancel()
+	res, err := o.client.Search(ctx, &opensearchapi.SearchReq{
+		Indices: []string{o.alias}, Body: bytes.NewReader(body), Params: opensearchapi.SearchParams{Routing: []string{orgID}},
+	})
+	if err != nil {
+		if err = explain(err, res.Inspect().Response); fault.Is(err, fault.NotFound) {
+			return 0, nil // no index: nothing was put
+		}
+		return 0, err
+	}
+	return int64(res.Hits.Total.Value), nil
+}
+
 // Drop implements Index.
 func (o *OpenSearch) Drop(ctx context.Context, orgID string) error {
 	if err := checkName(orgID); err != nil {

@@ -45,6 +45,8 @@ type Index interface {
 	Delete(ctx context.Context, orgID string, ids []string) error
 	// Find gives the ids of up to limit records that have all words of the query, best first.
 	Find(ctx context.Context, orgID, query string, limit int) ([]string, error)
+	// Count gives how many records there are of an organisation.
+	Count(ctx context.Context, orgID string) (int64, error)
 	// Drop removes everything of an organisation.
 	Drop(ctx context.Context, orgID string) error
 	Close() error
