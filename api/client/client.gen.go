@@ -548,6 +548,24 @@ func (e NodeDataSlot) Valid() bool {
 	}
 }
 
+// Defines values for OrganisationErasureState.
+const (
+	OrganisationErasureStateDone    OrganisationErasureState = "done"
+	OrganisationErasureStateRunning OrganisationErasureState = "running"
+)
+
+// Valid indicates whether the value is a known member of the OrganisationErasureState enum.
+func (e OrganisationErasureState) Valid() bool {
+	switch e {
+	case OrganisationErasureStateDone:
+		return true
+	case OrganisationErasureStateRunning:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for OrganisationMoveState.
 const (
 	OrganisationMoveStateCleaning   OrganisationMoveState = "cleaning"
@@ -700,28 +718,28 @@ func (e RoleViewStatus) Valid() bool {
 
 // Defines values for SSOCheckName.
 const (
-	Certificate SSOCheckName = "certificate"
-	Discovery   SSOCheckName = "discovery"
-	Domains     SSOCheckName = "domains"
-	Keys        SSOCheckName = "keys"
-	Metadata    SSOCheckName = "metadata"
-	Pkce        SSOCheckName = "pkce"
+	SSOCheckNameCertificate SSOCheckName = "certificate"
+	SSOCheckNameDiscovery   SSOCheckName = "discovery"
+	SSOCheckNameDomains     SSOCheckName = "domains"
+	SSOCheckNameKeys        SSOCheckName = "keys"
+	SSOCheckNameMetadata    SSOCheckName = "metadata"
+	SSOCheckNamePkce        SSOCheckName = "pkce"
 )
 
 // Valid indicates whether the value is a known member of the SSOCheckName enum.
 func (e SSOCheckName) Valid() bool {
 	switch e {
-	case Certificate:
+	case SSOCheckNameCertificate:
 		return true
-	case Discovery:
+	case SSOCheckNameDiscovery:
 		return true
-	case Domains:
+	case SSOCheckNameDomains:
 		return true
-	case Keys:
+	case SSOCheckNameKeys:
 		return true
-	case Metadata:
+	case SSOCheckNameMetadata:
 		return true
-	case Pkce:
+	case SSOCheckNamePkce:
 		return true
 	default:
 		return false
@@ -1509,6 +1527,15 @@ type CallTurn struct {
 
 	// Turn From 1; 0 is the greeting
 	Turn int64 `json:"turn"`
+}
+
+// Certificate defines model for Certificate.
+type Certificate struct {
+	Document  interface{} `json:"document"`
+	KeyId     string      `json:"keyId"`
+	PublicKey string      `json:"publicKey"`
+	Purpose   string      `json:"purpose"`
+	Signature string      `json:"signature"`
 }
 
 // ChangeAgentBody defines model for ChangeAgentBody.
@@ -2519,11 +2546,35 @@ type OpenInvitation struct {
 	RoleName     string `json:"roleName"`
 }
 
+// OrgErasePostBody defines model for OrgErasePostBody.
+type OrgErasePostBody struct {
+	// Confirm The organisation's name, as it is
+	Confirm string `json:"confirm"`
+
+	// Reason Why; it is in the certificate and the platform log
+	Reason string `json:"reason"`
+}
+
 // Organisation defines model for Organisation.
 type Organisation struct {
 	Id   string `json:"id"`
 	Name string `json:"name"`
 }
+
+// OrganisationErasure defines model for OrganisationErasure.
+type OrganisationErasure struct {
+	// Certificate null until it is done; its document is signed as parley org erase --verify proves
+	Certificate    Certificate `json:"certificate"`
+	OrganisationId string      `json:"organisationId"`
+
+	// Stage What is done just now
+	Stage     string                   `json:"stage"`
+	StartedAt time.Time                `json:"startedAt"`
+	State     OrganisationErasureState `json:"state"`
+}
+
+// OrganisationErasureState defines model for OrganisationErasure.State.
+type OrganisationErasureState string
 
 // OrganisationMove defines model for OrganisationMove.
 type OrganisationMove struct {
@@ -4705,6 +4756,18 @@ type SuperGetOrganisationParams struct {
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
+// SuperEraseOrganisationParams defines parameters for SuperEraseOrganisation.
+type SuperEraseOrganisationParams struct {
+	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// SuperGetOrganisationErasureParams defines parameters for SuperGetOrganisationErasure.
+type SuperGetOrganisationErasureParams struct {
+	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
 // SuperImpersonateParams defines parameters for SuperImpersonate.
 type SuperImpersonateParams struct {
 	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
@@ -4980,6 +5043,9 @@ type SuperCreateOrganisationJSONRequestBody = SuperPostInputBody
 
 // SuperUpdateOrganisationJSONRequestBody defines body for SuperUpdateOrganisation for application/json ContentType.
 type SuperUpdateOrganisationJSONRequestBody = SuperPatchInputBody
+
+// SuperEraseOrganisationJSONRequestBody defines body for SuperEraseOrganisation for application/json ContentType.
+type SuperEraseOrganisationJSONRequestBody = OrgErasePostBody
 
 // SuperImpersonateJSONRequestBody defines body for SuperImpersonate for application/json ContentType.
 type SuperImpersonateJSONRequestBody = SuperImpersonateInputBody
@@ -6237,6 +6303,25 @@ type ClientInterface interface {
 	//
 	// Corresponds with PATCH /api/v1/super/organisations/{id} (the `SuperUpdateOrganisation` operationId).
 	SuperUpdateOrganisation(ctx context.Context, id string, body SuperUpdateOrganisationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SuperEraseOrganisationWithBody Erase an organisation, with everything of it, for ever; a job does it
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/super/organisations/{id}/erase (the `SuperEraseOrganisation` operationId).
+	SuperEraseOrganisationWithBody(ctx context.Context, id string, params *SuperEraseOrganisationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SuperEraseOrganisation Erase an organisation, with everything of it, for ever; a job does it
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/super/organisations/{id}/erase (the `SuperEraseOrganisation` operationId).
+	SuperEraseOrganisation(ctx context.Context, id string, params *SuperEraseOrganisationParams, body SuperEraseOrganisationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SuperGetOrganisationErasure How far an organisation's erasure is, and its certificate
+	//
+	// Corresponds with GET /api/v1/super/organisations/{id}/erasure (the `SuperGetOrganisationErasure` operationId).
+	SuperGetOrganisationErasure(ctx context.Context, id string, params *SuperGetOrganisationErasureParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// SuperImpersonateWithBody Act as a member of an organisation, for an hour; each of their audit entries names both
 	//
@@ -9480,6 +9565,55 @@ func (c *Client) SuperUpdateOrganisationWithBody(ctx context.Context, id string,
 // Corresponds with PATCH /api/v1/super/organisations/{id} (the `SuperUpdateOrganisation` operationId).
 func (c *Client) SuperUpdateOrganisation(ctx context.Context, id string, body SuperUpdateOrganisationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewSuperUpdateOrganisationRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SuperEraseOrganisationWithBody Erase an organisation, with everything of it, for ever; a job does it
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/super/organisations/{id}/erase (the `SuperEraseOrganisation` operationId).
+func (c *Client) SuperEraseOrganisationWithBody(ctx context.Context, id string, params *SuperEraseOrganisationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSuperEraseOrganisationRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SuperEraseOrganisation Erase an organisation, with everything of it, for ever; a job does it
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/super/organisations/{id}/erase (the `SuperEraseOrganisation` operationId).
+func (c *Client) SuperEraseOrganisation(ctx context.Context, id string, params *SuperEraseOrganisationParams, body SuperEraseOrganisationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSuperEraseOrganisationRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SuperGetOrganisationErasure How far an organisation's erasure is, and its certificate
+//
+// Corresponds with GET /api/v1/super/organisations/{id}/erasure (the `SuperGetOrganisationErasure` operationId).
+func (c *Client) SuperGetOrganisationErasure(ctx context.Context, id string, params *SuperGetOrganisationErasureParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSuperGetOrganisationErasureRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -17956,6 +18090,117 @@ func NewSuperUpdateOrganisationRequestWithBody(server string, id string, content
 	return req, nil
 }
 
+// NewSuperEraseOrganisationRequest calls the generic SuperEraseOrganisation builder with application/json body
+func NewSuperEraseOrganisationRequest(server string, id string, params *SuperEraseOrganisationParams, body SuperEraseOrganisationJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSuperEraseOrganisationRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewSuperEraseOrganisationRequestWithBody constructs an http.Request for the SuperEraseOrganisation method, with any body, and a specified content type
+func NewSuperEraseOrganisationRequestWithBody(server string, id string, params *SuperEraseOrganisationParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/super/organisations/%s/erase", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewSuperGetOrganisationErasureRequest constructs an http.Request for the SuperGetOrganisationErasure method
+func NewSuperGetOrganisationErasureRequest(server string, id string, params *SuperGetOrganisationErasureParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/super/organisations/%s/erasure", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewSuperImpersonateRequest calls the generic SuperImpersonate builder with application/json body
 func NewSuperImpersonateRequest(server string, id string, params *SuperImpersonateParams, body SuperImpersonateJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -20559,6 +20804,27 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PATCH /api/v1/super/organisations/{id} (the `SuperUpdateOrganisation` operationId).
 	SuperUpdateOrganisationWithResponse(ctx context.Context, id string, body SuperUpdateOrganisationJSONRequestBody, reqEditors ...RequestEditorFn) (*SuperUpdateOrganisationResponse, error)
+
+	// SuperEraseOrganisationWithBodyWithResponse Erase an organisation, with everything of it, for ever; a job does it
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/super/organisations/{id}/erase (the `SuperEraseOrganisation` operationId).
+	SuperEraseOrganisationWithBodyWithResponse(ctx context.Context, id string, params *SuperEraseOrganisationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SuperEraseOrganisationResponse, error)
+
+	// SuperEraseOrganisationWithResponse Erase an organisation, with everything of it, for ever; a job does it
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/super/organisations/{id}/erase (the `SuperEraseOrganisation` operationId).
+	SuperEraseOrganisationWithResponse(ctx context.Context, id string, params *SuperEraseOrganisationParams, body SuperEraseOrganisationJSONRequestBody, reqEditors ...RequestEditorFn) (*SuperEraseOrganisationResponse, error)
+
+	// SuperGetOrganisationErasureWithResponse How far an organisation's erasure is, and its certificate
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/super/organisations/{id}/erasure (the `SuperGetOrganisationErasure` operationId).
+	SuperGetOrganisationErasureWithResponse(ctx context.Context, id string, params *SuperGetOrganisationErasureParams, reqEditors ...RequestEditorFn) (*SuperGetOrganisationErasureResponse, error)
 
 	// SuperImpersonateWithBodyWithResponse Act as a member of an organisation, for an hour; each of their audit entries names both
 	//
@@ -27841,6 +28107,109 @@ func (r SuperUpdateOrganisationResponse) ContentType() string {
 	return ""
 }
 
+type SuperEraseOrganisationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *OrganisationErasure
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r SuperEraseOrganisationResponse) GetJSON202() *OrganisationErasure {
+	return r.JSON202
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SuperEraseOrganisationResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SuperEraseOrganisationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SuperEraseOrganisationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SuperEraseOrganisationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SuperEraseOrganisationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SuperGetOrganisationErasureResponse200Headers the declared response headers of an HTTP 200 response for SuperGetOrganisationErasure
+type SuperGetOrganisationErasureResponse200Headers struct {
+	ETag *string
+}
+
+type SuperGetOrganisationErasureResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OrganisationErasure
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *SuperGetOrganisationErasureResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SuperGetOrganisationErasureResponse) GetJSON200() *OrganisationErasure {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SuperGetOrganisationErasureResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SuperGetOrganisationErasureResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SuperGetOrganisationErasureResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SuperGetOrganisationErasureResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SuperGetOrganisationErasureResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // SuperImpersonateResponse200Headers the declared response headers of an HTTP 200 response for SuperImpersonate
 type SuperImpersonateResponse200Headers struct {
 	SetCookie *string
@@ -31410,6 +31779,45 @@ func (c *ClientWithResponses) SuperUpdateOrganisationWithResponse(ctx context.Co
 		return nil, err
 	}
 	return ParseSuperUpdateOrganisationResponse(rsp)
+}
+
+// SuperEraseOrganisationWithBodyWithResponse Erase an organisation, with everything of it, for ever; a job does it
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/super/organisations/{id}/erase (the `SuperEraseOrganisation` operationId).
+func (c *ClientWithResponses) SuperEraseOrganisationWithBodyWithResponse(ctx context.Context, id string, params *SuperEraseOrganisationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SuperEraseOrganisationResponse, error) {
+	rsp, err := c.SuperEraseOrganisationWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSuperEraseOrganisationResponse(rsp)
+}
+
+// SuperEraseOrganisationWithResponse Erase an organisation, with everything of it, for ever; a job does it
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/super/organisations/{id}/erase (the `SuperEraseOrganisation` operationId).
+func (c *ClientWithResponses) SuperEraseOrganisationWithResponse(ctx context.Context, id string, params *SuperEraseOrganisationParams, body SuperEraseOrganisationJSONRequestBody, reqEditors ...RequestEditorFn) (*SuperEraseOrganisationResponse, error) {
+	rsp, err := c.SuperEraseOrganisation(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSuperEraseOrganisationResponse(rsp)
+}
+
+// SuperGetOrganisationErasureWithResponse How far an organisation's erasure is, and its certificate
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/super/organisations/{id}/erasure (the `SuperGetOrganisationErasure` operationId).
+func (c *ClientWithResponses) SuperGetOrganisationErasureWithResponse(ctx context.Context, id string, params *SuperGetOrganisationErasureParams, reqEditors ...RequestEditorFn) (*SuperGetOrganisationErasureResponse, error) {
+	rsp, err := c.SuperGetOrganisationErasure(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSuperGetOrganisationErasureResponse(rsp)
 }
 
 // SuperImpersonateWithBodyWithResponse Act as a member of an organisation, for an hour; each of their audit entries names both
@@ -37229,6 +37637,85 @@ func ParseSuperUpdateOrganisationResponse(rsp *http.Response) (*SuperUpdateOrgan
 		}
 		response.ApplicationproblemJSONDefault = &dest
 
+	}
+
+	return response, nil
+}
+
+// ParseSuperEraseOrganisationResponse parses an HTTP response from a SuperEraseOrganisationWithResponse call
+func ParseSuperEraseOrganisationResponse(rsp *http.Response) (*SuperEraseOrganisationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SuperEraseOrganisationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest OrganisationErasure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseSuperGetOrganisationErasureResponse parses an HTTP response from a SuperGetOrganisationErasureWithResponse call
+func ParseSuperGetOrganisationErasureResponse(rsp *http.Response) (*SuperGetOrganisationErasureResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SuperGetOrganisationErasureResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OrganisationErasure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers SuperGetOrganisationErasureResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil

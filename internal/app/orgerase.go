@@ -417,9 +417,6 @@ func (e *orgErase) certify(ctx context.Context) (cert compliance.Certificate, er
 	if err := e.stage(ctx, "looking for what is left"); err != nil {
 		return cert, err
 	}
-	if err := e.db.Bury(ctx, e.orgID); err != nil {
-		return cert, err
-	}
 	looked, err := e.lookFor(ctx)
 	if err != nil {
 		return cert, err
@@ -428,6 +425,9 @@ func (e *orgErase) certify(ctx context.Context) (cert compliance.Certificate, er
 		if l.Found > 0 {
 			return cert, fault.New(fault.Internal, "%d of %s were found in %s; run the same command again", l.Found, l.For, l.Where)
 		}
+	}
+	if err := e.db.Bury(ctx, e.orgID); err != nil {
+		return cert, err
 	}
 	proof, err := e.keyring.Shredded(ctx, e.orgID)
 	if err == nil && proof == nil {

@@ -14,9 +14,7 @@ import (
 	"github.com/parley-voice/parley/internal/conversation"
 	"github.com/parley-voice/parley/internal/event"
 	"github.com/parley-voice/parley/internal/platform/archive"
-	"github.com/parley-voice/parley/internal/platform/blob"
 	"github.com/parley-voice/parley/internal/platform/fault"
-	"github.com/parley-voice/parley/internal/platform/search"
 )
 
 // An organisation's file is a platform/archive of its rows, its calls' files and its audit trail, in plain inside the archive's
@@ -115,11 +113,10 @@ func (a *App) openStores(ctx context.Context) (err error) {
 	if a.records != nil {
 		return nil
 	}
-	if a.blobs, err = blob.Open(ctx, blob.Config{URL: a.cfg.BlobURL, DataDir: a.cfg.DataDir}); err != nil {
+	if _, err := a.files.open(ctx); err != nil {
 		return err
 	}
-	a.onStop("blobs", func(context.Context) error { return a.blobs.Close() })
-	if a.search, err = search.Open(ctx, search.Config{URL: a.cfg.SearchURL, DataDir: a.cfg.DataDir, Kind: "calls", Log: a.log}); err != nil {
+	if a.search, err = a.openSearch(ctx); err != nil {
 		return err
 	}
 	a.onStop("search", func(context.Context) error { return a.search.Close() })

@@ -10,6 +10,8 @@ import (
 	"os"
 	"slices"
 
+	"github.com/uptrace/bun"
+
 	"github.com/parley-voice/parley/internal/identity"
 	"github.com/parley-voice/parley/internal/platform/archive"
 	"github.com/parley-voice/parley/internal/platform/db"
@@ -343,7 +345,7 @@ func (m *orgImport) takenIn(ctx context.Context, sc db.Scope, t *db.Table) (foun
 		after = some[len(some)-1]
 		exists := func(ctx context.Context, in *db.DB) error {
 			return in.ReadSystem(ctx, "import an organisation", func(ctx context.Context, tx *db.Tx) error {
-				found, err = tx.NewSelect().TableExpr("?", ident(t.Name)).Where("id IN (?)", list(some)).Exists(ctx)
+				found, err = tx.NewSelect().TableExpr("?", ident(t.Name)).Where("id IN (?)", bun.List(some)).Exists(ctx)
 				return err
 			})
 		}

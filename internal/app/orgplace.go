@@ -17,7 +17,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
-	"github.com/uptrace/bun/schema"
 
 	"github.com/parley-voice/parley/internal/compliance"
 	"github.com/parley-voice/parley/internal/conversation"
@@ -30,8 +29,6 @@ import (
 )
 
 func ident(name string) bun.Ident { return bun.Ident(name) }
-
-func list(ids []string) schema.QueryAppender { return bun.List(ids) }
 
 // place writes everything where it belongs. The organisation itself comes last: until then nobody finds it, and who is
 // interrupted leaves a note by which the next one removes what was written.
@@ -73,7 +70,7 @@ func (m *orgImport) place(ctx context.Context) (err error) {
 	if err := m.writeFiles(ctx); err != nil {
 		return err
 	}
-	if err := m.records.IndexAll(ctx, m.target); err != nil {
+	if err := m.records.Reindex(ctx, m.target); err != nil {
 		return err
 	}
 	rest() // before the task is ended, or it would be written down again
@@ -626,7 +623,7 @@ func (a *Admin) AuditArchive(ctx context.Context, organisation, id string, w io.
 // blobAt reads a blob from any place.
 type blobAt struct {
 	ctx   context.Context //nolint:containedctx // a ReaderAt has no other way; it lives as long as one read
-	blobs *blob.Store
+	blobs *blob.Regions
 	key   string
 }
 

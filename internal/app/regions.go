@@ -176,7 +176,7 @@ func (f *files) open(ctx context.Context) (*blob.Regions, error) {
 	if f.a.blobs != nil {
 		return f.a.blobs, nil
 	}
-	c := blob.RegionsConfig{Regions: map[string]blob.Config{}, Kinds: []string{"calls"}, Where: func(ctx context.Context, orgID string) (blob.At, error) {
+	c := blob.RegionsConfig{Regions: map[string]blob.Config{}, Kinds: []string{"calls", "audit"}, Where: func(ctx context.Context, orgID string) (blob.At, error) {
 		r, err := f.a.db.Residence(ctx, orgID)
 		return blob.At(r), err
 	}}
@@ -284,6 +284,19 @@ func (s *regionSearch) Find(ctx context.Context, orgID, query string, limit int)
 		return nil, err
 	}
 	return index.Find(ctx, orgID, query, limit)
+}
+
+// Count implements search.Index: in all regions.
+func (s *regionSearch) Count(ctx context.Context, orgID string) (int64, error) {
+	all := int64(0)
+	for _, index := range s.at {
+		n, err := index.Count(ctx, orgID)
+		if err != nil {
+			return all, err
+		}
+		all += n
+	}
+	return all, nil
 }
 
 // Drop implements search.Index: in all regions.

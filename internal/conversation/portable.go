@@ -8,7 +8,6 @@ import (
 
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/fault"
-	"github.com/parley-voice/parley/internal/platform/search"
 )
 
 // FileKind is a file of a call, for who carries an organisation elsewhere.
@@ -158,38 +157,6 @@ func (r *sealing) Read(p []byte) (int, error) {
 	n := copy(p, r.buf[r.off:])
 	r.off += n
 	return n, nil
-}
-
-// IndexAll has every call of an organisation indexed that was answered.
-func (s *Service) IndexAll(ctx context.Context, org string) error {
-	if s.search == nil {
-		return nil
-	}
-	for after := ""; ; {
-		var rows []callRow
-		err := s.db.ReadTenant(ctx, org, func(ctx context.Context, tx *db.Tx) error {
-			return tx.NewSelect().Model(&rows).Where("c.organisation_id = ? AND c.id > ? AND c.answered_at IS NOT NULL", org, after).
-				OrderExpr("c.id").Limit(purgeBatch).Scan(ctx)
-		})
-		if err != nil {
-			return wrapRead(err)
-		}
-		if len(rows) == 0 {
-			return nil
-		}
-		after = rows[len(rows)-1].ID
-		docs := make([]search.Doc, 0, len(rows))
-		for i := range rows {
-			doc, err := s.document(ctx, &rows[i])
-			if err != nil {
-				return err
-			}
-			docs = append(docs, doc)
-		}
-		if err := s.search.Put(ctx, org, docs); err != nil {
-			return fmt.Errorf("index the calls: %w", err)
-		}
-	}
 }
 
 // EraseSpool removes the files of an organisation's calls from this process's spool: of calls that its ids name.

@@ -284,12 +284,12 @@ func (a *Auditor) write(ns []auditNote) {
 		wait := auditRetryMin
 		var err error
 		for try := 1; ; try++ {
-			if err = a.store(org, part); err == nil || try == auditTries || !a.pause(wait) {
+			if err = a.store(org, part); err == nil || db.IsGone(err) || try == auditTries || !a.pause(wait) {
 				break
 			}
 			wait = min(2*wait, auditRetryMax)
 		}
-		if err != nil {
+		if err != nil && !db.IsGone(err) { // the trail of an organisation that was erased is gone with it
 			a.lost(part, err.Error())
 		}
 	}

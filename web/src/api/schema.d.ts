@@ -1796,6 +1796,40 @@ export interface paths {
         patch: operations["super-update-organisation"];
         trace?: never;
     };
+    "/api/v1/super/organisations/{id}/erase": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Erase an organisation, with everything of it, for ever; a job does it */
+        post: operations["super-erase-organisation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/super/organisations/{id}/erasure": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How far an organisation's erasure is, and its certificate */
+        get: operations["super-get-organisation-erasure"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/super/organisations/{id}/impersonate": {
         parameters: {
             query?: never;
@@ -2418,6 +2452,13 @@ export interface components {
              * @description From 1; 0 is the greeting
              */
             turn: number;
+        };
+        Certificate: {
+            document: unknown;
+            keyId: string;
+            publicKey: string;
+            purpose: string;
+            signature: string;
         };
         ChangeAgentBody: {
             name?: string;
@@ -3220,9 +3261,26 @@ export interface components {
             organisation: string;
             roleName: string;
         };
+        OrgErasePostBody: {
+            /** @description The organisation's name, as it is */
+            confirm: string;
+            /** @description Why; it is in the certificate and the platform log */
+            reason: string;
+        };
         Organisation: {
             id: string;
             name: string;
+        };
+        OrganisationErasure: {
+            /** @description null until it is done; its document is signed as parley org erase --verify proves */
+            certificate: components["schemas"]["Certificate"];
+            organisationId: string;
+            /** @description What is done just now */
+            stage: string;
+            /** Format: date-time */
+            startedAt: string;
+            /** @enum {string} */
+            state: "running" | "done";
         };
         OrganisationMove: {
             /** @description It is being taken back */
@@ -9315,6 +9373,80 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SuperOrganisation"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "super-erase-organisation": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OrgErasePostBody"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrganisationErasure"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "super-get-organisation-erasure": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrganisationErasure"];
                 };
             };
             /** @description Error */
