@@ -9,12 +9,13 @@ import (
 )
 
 type orgCmd struct {
-	Create  orgCreateCmd  `cmd:"" help:"Create an organisation with its owner, and print its id."`
-	Export  orgExportCmd  `cmd:"" help:"Write an organisation into one encrypted file, whether the server runs or not."`
-	Inspect orgInspectCmd `cmd:"" help:"Verify such a file and say what is in it."`
-	Erase   orgEraseCmd   `cmd:"" help:"Erase an organisation for ever, prove it, and print the certificate; or prove a certificate."`
-	Import  orgImportCmd  `cmd:"" help:"Make an organisation of such a file, here or in another installation."`
-	Move    orgMoveCmd    `cmd:"" help:"Move an organisation to another placement or region while it is used; the same again finishes what was interrupted."`
+	Create       orgCreateCmd  `cmd:"" help:"Create an organisation with its owner, and print its id."`
+	Export       orgExportCmd  `cmd:"" help:"Write an organisation into one encrypted file, whether the server runs or not."`
+	Inspect      orgInspectCmd `cmd:"" help:"Verify such a file and say what is in it."`
+	AuditArchive orgArchiveCmd `cmd:"" help:"Write the audit trail that came with an imported organisation, for parley audit verify."`
+	Erase        orgEraseCmd   `cmd:"" help:"Erase an organisation for ever, prove it, and print the certificate; or prove a certificate."`
+	Import       orgImportCmd  `cmd:"" help:"Make an organisation of such a file, here or in another installation."`
+	Move         orgMoveCmd    `cmd:"" help:"Move an organisation to another placement or region while it is used; the same again finishes what was interrupted."`
 }
 
 type orgCreateCmd struct {

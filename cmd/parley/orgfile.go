@@ -250,3 +250,20 @@ func describeErasure(w io.Writer, cert compliance.Certificate) error {
 	}
 	return nil
 }
+
+type orgArchiveCmd struct {
+	app.Config `embed:""`
+
+	Organisation string `arg:"" help:"Organisation's name or id."`
+	Archive      string `arg:"" help:"Archive's id, which the first entry of the audit trail names."`
+}
+
+// Run writes the audit trail that came with an organisation, for parley audit verify.
+func (c *orgArchiveCmd) Run(e *env) error {
+	admin, err := app.OpenAdmin(e.ctx, c.Config, e.version, os.Stderr)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	return admin.AuditArchive(e.ctx, c.Organisation, c.Archive, os.Stdout)
+}

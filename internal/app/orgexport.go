@@ -173,6 +173,8 @@ func (e *orgExport) master(ctx context.Context, tx *db.Tx) error {
 			if err := e.people(ctx, tx, t); err != nil {
 				return err
 			}
+		case t.Tenant && !listed(t.Name):
+			return fmt.Errorf("nobody has said whether the table %s goes with an organisation: see masterTables", t.Name)
 		case masterTables[t.Name]:
 			if err := e.table(ctx, tx, t); err != nil {
 				return err
@@ -180,6 +182,11 @@ func (e *orgExport) master(ctx context.Context, tx *db.Tx) error {
 		}
 	}
 	return nil
+}
+
+func listed(table string) bool {
+	_, ok := masterTables[table]
+	return ok || leftOut[table] != ""
 }
 
 // people writes who belongs to the organisation: no password, nothing that signs in.
