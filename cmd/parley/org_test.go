@@ -95,7 +95,6 @@ func TestOrganisationCommands(t *testing.T) {
 	}
 	other := run("", "org", "import", file, "--name", "Twin", "--passphrase-file", words)
 	run(pass, "org", "import", file, "--into", "Second", "--passphrase-stdin")
-	refused("not empty", pass, "org", "import", file, "--into", second, "--passphrase-stdin")
 
 	refused("repeat the organisation's name", "", "org", "erase", other, "--confirm", "House")
 	cert := filepath.Join(dir, "certificate.json")
