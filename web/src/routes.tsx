@@ -219,6 +219,11 @@ const superPlans = createRoute({
   path: "plans",
   component: lazyRouteComponent(() => import("./features/identity/Plans"), "PlansPage"),
 });
+const superInstances = createRoute({
+  getParentRoute: () => installation,
+  path: "instances",
+  component: lazyRouteComponent(() => import("./features/identity/InstancesPage"), "InstancesPage"),
+});
 const superLog = createRoute({
   getParentRoute: () => installation,
   path: "log",
@@ -261,7 +266,7 @@ const tree = root.addChildren([
       consents,
       projects,
     ]),
-    installation.addChildren([superStart, superPlans, superLog, superOrganisation]),
+    installation.addChildren([superStart, superPlans, superInstances, superLog, superOrganisation]),
   ]),
 ]);
 

@@ -14,7 +14,7 @@ export function ProjectsPage() {
     <NamedThings
       one="project"
       title="Projects"
-      lead="A client, a campaign, a branch. Programs read them through the API; nothing else here is sorted by them yet."
+      lead="A client, a campaign, a branch. Agents, phones and calls can belong to one; programs place them through the API."
       icon={<IconFolder size={22} />}
       empty={{ title: "No projects yet", text: "You need none, unless a program of yours asks for them." }}
       query={useProjects()}

@@ -26,6 +26,7 @@ import { Loaded } from "../../ui/states";
 import { useMe } from "./api";
 import { LimitInputs } from "./LimitFields";
 import { fromFields, toFields } from "./limits";
+import { Moves } from "./Moves";
 import {
   useImpersonate,
   usePlans,
@@ -60,6 +61,7 @@ export function SuperOrganisationPage() {
               </Alert>
             )}
             <Settings key={`${o.id}${o.plan?.id}`} o={o} />
+            <Moves o={o} />
             <People o={o} />
           </Stack>
         )}

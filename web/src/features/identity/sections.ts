@@ -18,5 +18,6 @@ export const sections = [
 export const superSections = [
   { to: "/super", label: "Organisations", exact: true },
   { to: "/super/plans", label: "Plans" },
+  { to: "/super/instances", label: "Processes" },
   { to: "/super/log", label: "Platform log" },
 ] as const;

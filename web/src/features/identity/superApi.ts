@@ -1,7 +1,8 @@
-import { useQuery } from "@tanstack/react-query";
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { client, unwrap } from "../../api/client";
-import { usePages } from "../../api/pages";
-import type { PlanLimits, SuperOrganisation } from "../../api/types";
+import { pages, usePages } from "../../api/pages";
+import type { components } from "../../api/schema";
+import type { PlanLimits, Solid, SuperOrganisation } from "../../api/types";
 import { useChange } from "./peopleApi";
 
 const keys = ["super", "plans"];
@@ -79,3 +80,43 @@ export const useSavePlan = () =>
 
 export const useDeletePlan = () =>
   useChange(keys, (id: string) => unwrap(client.DELETE("/api/v1/super/plans/{id}", { params: { path: { id } } })));
+
+export type Instance = Solid<components["schemas"]["InstanceView"]>;
+
+export const useInstances = () =>
+  useQuery({
+    queryKey: ["super", "instances"],
+    queryFn: ({ signal }) => unwrap(client.GET("/api/v1/super/instances", { signal })),
+    refetchInterval: 5_000, // processes come and go without an event
+  });
+
+export type Move = components["schemas"]["OrganisationMove"];
+
+export const ended = (m: Move) => m.state === "moved" || m.state === "rolled_back";
+
+export const useMoves = (id: string) =>
+  useInfiniteQuery({
+    ...pages(["super", "moves", id], (cursor, signal) =>
+      unwrap(
+        client.GET("/api/v1/super/organisations/{id}/moves", { params: { path: { id }, query: { cursor } }, signal }),
+      ),
+    ),
+    // While one is under way its progress is read again.
+    refetchInterval: (q) => (q.state.data?.pages.some((p) => p.items.some((m) => !ended(m))) ? 1_000 : false),
+  });
+
+export const useMove = () =>
+  useChange(keys, ({ id, ...body }: { id: string; placement: "shared" | "own"; region?: string }) =>
+    unwrap(client.POST("/api/v1/super/organisations/{id}/move", { params: { path: { id } }, body })),
+  );
+
+export const useCancelMove = () =>
+  useChange(keys, (id: string) =>
+    unwrap(client.POST("/api/v1/super/organisations/{id}/move/cancel", { params: { path: { id } } })),
+  );
+
+export const useRegions = () =>
+  useQuery({
+    queryKey: ["regions"],
+    queryFn: ({ signal }) => unwrap(client.GET("/api/v1/super/regions", { signal })),
+  });
