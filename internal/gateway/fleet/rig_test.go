@@ -289,7 +289,9 @@ func embedded(t testing.TB) *bus.Bus {
 // natsServer runs a NATS server of its own.
 func natsServer(t testing.TB, dir string, port int) *server.Server {
 	t.Helper()
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, NoSigs: true, NoLog: true, JetStream: true, StoreDir: dir})
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, NoSigs: true, NoLog: true, JetStream: true, StoreDir: dir,
+		// Said, because the default is a share of the disk that happens to be free.
+		JetStreamMaxStore: 8 << 30, JetStreamMaxMemory: 64 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
