@@ -438,25 +438,25 @@ func settingProblem(setting, value string, err error) error {
 
 // drain lets running calls finish: SIGTERM, or Ctrl-C. A second signal ends the process at once.
 func (a *App) drain(ctx context.Context) {
-	a.leaving(ctx)
+	a.health.Drain()
+	a.twilio.Drain()
 	if a.calls == nil {
-		a.health.Drain()
-		a.twilio.Drain()
+		a.leaving(ctx)
 		a.drainSockets(ctx)
 		return
 	}
-	n, _ := a.calls.counts()
-	if n > 0 {
-		fmt.Fprintf(a.out, "Stopping: %d calls may finish, for at most %s. Press Ctrl-C again to end them now.\n", n, a.cfg.Drain)
-	}
-	a.health.Drain()
+	// New calls are refused before anybody hears of it: who was told sends none, who was not is told when they try.
+	a.calls.refuseNew()
 	if a.sip != nil {
 		a.sip.Drain()
 	}
 	if a.webrtc != nil {
 		a.webrtc.Drain()
 	}
-	a.twilio.Drain()
+	a.leaving(ctx)
+	if n, _ := a.calls.counts(); n > 0 {
+		fmt.Fprintf(a.out, "Stopping: %d calls may finish, for at most %s. Press Ctrl-C again to end them now.\n", n, a.cfg.Drain)
+	}
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.Drain)
 	defer cancel()
 	ctx, stop := untilSignal(ctx)

@@ -127,7 +127,7 @@ func (c *calls) begin(ctx context.Context, leg media.Leg, snap *agent.Snapshot, 
 	switch {
 	case c.draining:
 		c.mu.Unlock()
-		return nil, fault.New(fault.Unavailable, "the server is stopping; try again in a moment")
+		return nil, errStopping()
 	case len(c.live) >= c.max:
 		c.mu.Unlock()
 		return nil, fault.New(fault.Unavailable, "%d calls are running, the most this server takes (max-calls); try again later", c.max)
@@ -358,6 +358,9 @@ func (c *calls) PlaceCall(ctx context.Context, r conversation.OutboundRequest) (
 	if c.sip == nil {
 		return "", fault.New(fault.Unavailable, "SIP is off (sip-addr); turn it on to place calls")
 	}
+	if c.stopping() { // before it rings at the far end
+		return "", errStopping()
+	}
 	snap, err := c.agents.Published(ctx, r.OrgID, r.Agent)
 	if err != nil {
 		return "", err
@@ -410,6 +413,10 @@ func (c *calls) counts() (total int, byAgent map[[2]string]int) {
 	return len(c.live), byAgent
 }
 
+func errStopping() error {
+	return fault.New(fault.Unavailable, "the server is stopping; try again in a moment")
+}
+
 // stopping reports whether new calls are refused.
 func (c *calls) stopping() bool {
 	c.mu.Lock()
@@ -417,11 +424,16 @@ func (c *calls) stopping() bool {
 	return c.draining
 }
 
-// drain refuses new calls and waits for the running ones, or for ctx; then it hangs up what is left.
-func (c *calls) drain(ctx context.Context) {
+// refuseNew has new calls refused from now on.
+func (c *calls) refuseNew() {
 	c.mu.Lock()
 	c.draining = true
 	c.mu.Unlock()
+}
+
+// drain refuses new calls and waits for the running ones, or for ctx; then it hangs up what is left.
+func (c *calls) drain(ctx context.Context) {
+	c.refuseNew()
 	idle := make(chan struct{})
 	go func() { c.wg.Wait(); close(idle) }()
 	select {

@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	fleetWait  = 10 * time.Second // for who is there, at the start; later ones come as they announce themselves
-	lostEvery  = time.Second      // how often a worker looks for calls that nobody carries
-	phoneNote  = "phone"          // the note that a phone's registrations are void
+	fleetWait  = time.Minute // for who is there, at the start; later ones come as they announce themselves
+	lostEvery  = time.Second // how often a worker looks for calls that nobody carries
+	phoneNote  = "phone"     // the note that a phone's registrations are void
 	goneAfter  = time.Minute
 	countEvery = metricsEvery
 )

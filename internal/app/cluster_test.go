@@ -64,7 +64,7 @@ func (i *installation) run(c app.Config) *process {
 		i.t.Fatal(err)
 	}
 	p := &process{screen: &terminal{}}
-	ctx, cancel := context.WithTimeout(context.Background(), 3*within)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*within)
 	p.cmd = exec.CommandContext(ctx, os.Args[0])
 	p.cmd.Env = append(os.Environ(), childSettings+"="+string(text))
 	p.cmd.Stdout, p.cmd.Stderr = p.screen, p.screen
@@ -85,14 +85,18 @@ func (i *installation) run(c app.Config) *process {
 // up waits until a process runs.
 func (p *process) up(t *testing.T) {
 	t.Helper()
-	eventually(t, "a process's addresses", func() bool {
-		m := rolesAddresses.FindStringSubmatch(p.screen.String())
-		if m == nil {
-			return false
+	// Four processes start at once, and each waits for the worker.
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(3 * within); ; <-tick.C {
+		if m := rolesAddresses.FindStringSubmatch(p.screen.String()); m != nil {
+			p.HTTP, p.SIP = m[1], m[2]
+			return
 		}
-		p.HTTP, p.SIP = m[1], m[2]
-		return true
-	})
+		if time.Now().After(end) {
+			t.Fatal("a process does not start")
+		}
+	}
 }
 
 // internal is where gateways reach a media process.
@@ -187,7 +191,7 @@ func asOwner(t *testing.T, base string) *client {
 // watchFeed follows the organisation's room at the gateway.
 func watchFeed(t *testing.T, api *client) <-chan string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 3*within)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*within)
 	t.Cleanup(cancel)
 	ws, res, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(api.base, "http")+"/api/v1/realtime", &websocket.DialOptions{HTTPHeader: api.header})
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 
 // followTimeout is how long a process waits for streams and buckets that another one makes.
 const (
-	followTimeout = 30 * time.Second
+	followTimeout = time.Minute
 	followEvery   = 250 * time.Millisecond
 )
 
