@@ -20,7 +20,7 @@ import (
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/db/dbtest"
 	"github.com/parley-voice/parley/internal/platform/fault"
-	"github.com/parley-voice/parley/internal/platform/secret"
+	"github.com/parley-voice/parley/internal/platform/secret/envelope/envelopetest"
 )
 
 const (
@@ -52,14 +52,10 @@ type world struct {
 }
 
 func each(t *testing.T, fn func(t *testing.T, w world)) {
-	key, err := secret.ParseKey(strings.Repeat("ab", 32))
-	if err != nil {
-		t.Fatal(err)
-	}
 	dbtest.Each(t, []db.Migrations{agent.Migrations()}, func(t *testing.T, d *db.DB) {
 		w := world{db: d, clock: quartz.NewMock(t), shop: &shop{}}
 		w.clock.Set(time.Date(2026, 5, 4, 8, 0, 0, 0, time.UTC))
-		w.Service = agent.New(agent.Config{DB: d, Sealer: key, Prober: w.shop, Clock: w.clock})
+		w.Service = agent.New(agent.Config{DB: d, Sealer: envelopetest.New(0xab), Prober: w.shop, Clock: w.clock})
 		fn(t, w)
 	})
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/parley-voice/parley/internal/agent/flow"
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/fault"
+	"github.com/parley-voice/parley/internal/platform/secret/envelope"
 )
 
 const (
@@ -188,7 +189,7 @@ func (s *Service) CreateModel(ctx context.Context, orgID string, in ModelInput) 
 	if in.Name == nil {
 		return Model{}, fault.Field("body.name", "a connection needs a name")
 	}
-	if err := s.apply(row, in); err != nil {
+	if err := s.apply(ctx, row, in); err != nil {
 		return Model{}, err
 	}
 	err := s.c.DB.InTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) error {
@@ -221,10 +222,18 @@ func nameTaken(name string) error {
 }
 
 // aad binds sealed keys to their organisation and model: a row copied elsewhere does not open.
-func (r *modelRow) aad() []byte { return []byte("model\x00" + r.OrganisationID + "\x00" + r.ID) }
+func (r *modelRow) aad() []byte { return modelAAD(r.OrganisationID, r.ID) }
+
+func modelAAD(orgID, id string) []byte { return []byte("model\x00" + orgID + "\x00" + id) }
+
+// Sealed lists what is stored sealed.
+func Sealed() []envelope.Column {
+	return []envelope.Column{{Table: "models", Column: "keys", Org: "organisation_id", Key: []string{"id"},
+		AAD: func(orgID string, key []string) []byte { return modelAAD(orgID, key[0]) }}}
+}
 
 // apply checks in and writes it into a row.
-func (s *Service) apply(row *modelRow, in ModelInput) error {
+func (s *Service) apply(ctx context.Context, row *modelRow, in ModelInput) error {
 	set, err := row.settings()
 	if err != nil {
 		return err
@@ -251,7 +260,7 @@ func (s *Service) apply(row *modelRow, in ModelInput) error {
 		}
 	}
 	if in.Keys != nil {
-		keys, err := s.keys(row)
+		keys, err := s.keys(ctx, row)
 		if err != nil {
 			return err
 		}
@@ -267,7 +276,7 @@ func (s *Service) apply(row *modelRow, in ModelInput) error {
 		if err != nil {
 			return fmt.Errorf("encode keys: %w", err)
 		}
-		if row.Keys, err = s.c.Sealer.Seal(raw, row.aad()); err != nil {
+		if row.Keys, err = s.c.Sealer.Seal(ctx, row.OrganisationID, raw, row.aad()); err != nil {
 			return fmt.Errorf("seal keys: %w", err)
 		}
 	}
@@ -290,12 +299,12 @@ func checkURLs(u URLs) error {
 	return nil
 }
 
-func (s *Service) keys(row *modelRow) (Keys, error) {
+func (s *Service) keys(ctx context.Context, row *modelRow) (Keys, error) {
 	var k Keys
 	if len(row.Keys) == 0 {
 		return k, nil
 	}
-	raw, err := s.c.Sealer.Open(row.Keys, row.aad())
+	raw, err := s.c.Sealer.Open(ctx, row.OrganisationID, row.Keys, row.aad())
 	if err != nil {
 		return k, fault.Wrap(fault.Unavailable, err, "the keys of connection %q cannot be read: the server's own key has changed; enter them again", row.Name)
 	}
@@ -369,16 +378,21 @@ func (s *Service) Connection(ctx context.Context, orgID, id string) (Connection,
 	if err != nil {
 		return Connection{}, err
 	}
-	keys, err := s.keys(row)
+	keys, err := s.keys(ctx, row)
 	return Connection{ID: row.ID, Name: row.Name, Vendor: row.Vendor, BaseURLs: set.BaseURLs, Keys: keys, Defaults: set.Defaults}, err
 }
 
 // ChangeModel changes a connection.
 func (s *Service) ChangeModel(ctx context.Context, orgID, id string, in ModelInput) (Model, error) {
 	var out Model
+	if in.Keys != nil {
+		if err := s.c.Sealer.Ready(ctx, orgID); err != nil {
+			return out, fmt.Errorf("seal keys: %w", err)
+		}
+	}
 	err := s.writeModel(ctx, orgID, id, func(ctx context.Context, tx *db.Tx, row *modelRow) error {
 		old, was := row.Name, *row
-		if err := s.apply(row, in); err != nil {
+		if err := s.apply(ctx, row, in); err != nil {
 			return err
 		}
 		if row.Name != old {

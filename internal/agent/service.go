@@ -17,18 +17,13 @@ import (
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/etag"
 	"github.com/parley-voice/parley/internal/platform/fault"
+	"github.com/parley-voice/parley/internal/platform/secret/envelope"
 )
 
 const (
 	maxAgents   = 500
 	maxVersions = 10_000
 )
-
-// Sealer encrypts small secrets for one owner: what was sealed with other aad does not open.
-type Sealer interface {
-	Seal(plain, aad []byte) ([]byte, error)
-	Open(sealed, aad []byte) ([]byte, error)
-}
 
 // Prober asks a service of a vendor for its models.
 type Prober interface {
@@ -38,7 +33,7 @@ type Prober interface {
 // Config is what a Service needs.
 type Config struct {
 	DB     *db.DB
-	Sealer Sealer
+	Sealer envelope.Sealer
 	Prober Prober
 	// LocalStatus tells what of the built-in speech engines works; nil says nothing of them.
 	LocalStatus func() (ok bool, message string)

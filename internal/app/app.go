@@ -225,7 +225,7 @@ func (a *App) buildContexts(context.Context) (err error) {
 		return err
 	}
 	a.agents = agent.New(agent.Config{
-		DB: a.db, Sealer: a.key, Clock: a.clock, Log: a.log,
+		DB: a.db, Sealer: a.keyring, Clock: a.clock, Log: a.log,
 		Prober:      prober{config: openai.Config{Clock: a.clock, Log: a.log}, to: func() *outbound { return a.outbound }},
 		LocalStatus: func() (bool, string) { s := a.local.Check(); return s.OK(), s.String() },
 		Quota:       a.agentQuota, Assignable: a.assignable,
@@ -237,7 +237,7 @@ func (a *App) buildContexts(context.Context) (err error) {
 	a.identity, err = identity.New(identity.Config{
 		DB: a.db, Clock: a.clock, Log: a.log, SessionIdle: a.cfg.SessionIdle,
 		Secure: a.cfg.secure(), NewOrganisation: a.agents.Seed,
-		Sealer: a.key.Box("sign-on"), Outbox: outbox, PublicURL: a.publicURL, LeakedPasswords: a.cfg.LeakedPasswordsURL,
+		Sealer: a.keyring.Box(identity.SealPurpose), Outbox: outbox, PublicURL: a.publicURL, LeakedPasswords: a.cfg.LeakedPasswordsURL,
 		Use: a.use, EnqueueMove: a.enqueueMove, Regions: a.regionList, Residency: a.residency,
 	})
 	if err != nil {
@@ -249,7 +249,7 @@ func (a *App) buildContexts(context.Context) (err error) {
 	}
 	a.buildSSO()
 	a.phones = telephony.New(telephony.Config{
-		DB: a.db, Sealer: a.key.Box("phones"), Realm: a.cfg.SIPDomain, Clock: a.clock, Log: a.log, Quota: a.phoneQuota, Standing: a.standing, Assignable: a.assignable, Server: a.phoneServer,
+		DB: a.db, Sealer: a.keyring.Box(telephony.SealPurpose), Realm: a.cfg.SIPDomain, Clock: a.clock, Log: a.log, Quota: a.phoneQuota, Standing: a.standing, Assignable: a.assignable, Server: a.phoneServer,
 		Registrations: func() telephony.Registrations {
 			if a.sip == nil {
 				return nil
@@ -285,7 +285,7 @@ func (a *App) startMedia(context.Context) error {
 
 func (a *App) startRecords(ctx context.Context) (err error) {
 	c := conversation.Config{
-		DB: a.db, Blobs: a.blobs, Key: a.key, DataDir: a.cfg.DataDir, Live: a.bus, Search: a.search, Agents: a.agents,
+		DB: a.db, Blobs: a.blobs, Keys: a.keyring, DataDir: a.cfg.DataDir, Live: a.bus, Search: a.search, Agents: a.agents,
 		Clock: a.clock, Log: a.log, Registry: a.reg, Reader: !a.cfg.is(roleMedia),
 	}
 	if a.calls != nil {
@@ -302,7 +302,7 @@ func (a *App) startRecords(ctx context.Context) (err error) {
 		return err
 	}
 	a.onStop("records", a.records.Close)
-	a.keys = gateway.NewKeys(gateway.KeysConfig{DB: a.db, Sealer: a.key, Clock: a.clock, Log: a.log})
+	a.keys = gateway.NewKeys(gateway.KeysConfig{DB: a.db, Sealer: a.keyring, Clock: a.clock, Log: a.log})
 	if err := a.followIdentity(ctx); err != nil {
 		return err
 	}

@@ -229,7 +229,7 @@ const (
 
 // startSigning makes or reads the keys of this process's roles.
 func (a *App) startSigning(ctx context.Context) (err error) {
-	c := signing.Config{DB: a.db, Sealer: a.key, Roles: []string{roleGateway, roleMedia, roleWorker, roleAudit}, Clock: a.clock, Log: a.log}
+	c := signing.Config{DB: a.db, Sealer: a.keyring, Roles: []string{roleGateway, roleMedia, roleWorker, roleAudit}, Clock: a.clock, Log: a.log}
 	if a.cfg.split() {
 		// Its own role's, and nobody else's: the master key, which all have, opens none of them.
 		c.Roles, c.Alone = []string{a.cfg.Role}, true

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -22,7 +21,7 @@ import (
 	"github.com/parley-voice/parley/internal/platform/blob"
 	"github.com/parley-voice/parley/internal/platform/db/dbtest"
 	"github.com/parley-voice/parley/internal/platform/egress"
-	"github.com/parley-voice/parley/internal/platform/secret"
+	"github.com/parley-voice/parley/internal/platform/secret/envelope/envelopetest"
 	"github.com/parley-voice/parley/internal/telephony"
 	"github.com/parley-voice/parley/internal/telephony/sip"
 	"github.com/parley-voice/parley/internal/voice"
@@ -59,17 +58,16 @@ func newExchangeRig(t *testing.T) *exchangeRig {
 	t.Cleanup(func() { goleak.VerifyNone(t, leaks) })
 	log, clock, dir := slog.New(slog.DiscardHandler), quartz.NewReal(), t.TempDir()
 	d := dbtest.SQLite(t, migrations()...)
-	key := must(secret.ParseKey(strings.Repeat("ab", 32)))(t)
 	r := &exchangeRig{t: t, reg: prometheus.NewRegistry(), pacer: media.NewPacer(media.PacerConfig{Shards: 4})}
 	r.blobs = must(blob.Open(t.Context(), blob.Config{DataDir: dir}))(t)
-	agents := agent.New(agent.Config{DB: d, Sealer: key, Clock: clock, Log: log})
+	agents := agent.New(agent.Config{DB: d, Sealer: envelopetest.New(0xab), Clock: clock, Log: log})
 	v := newVendors(agents, must(local.New(local.Config{Clock: clock, Log: log}))(t), sim.Config{Clock: clock}, newOutbound(egress.Rules{}, privateAll, nil), log)
 	r.calls = &calls{agents: agents, vendors: v, prompts: voice.NewPromptCache(promptCache), metrics: newMetrics(r.reg),
-		phones: telephony.New(telephony.Config{DB: d, Sealer: key.Box("phones"), Clock: clock, Log: log}),
+		phones: telephony.New(telephony.Config{DB: d, Sealer: envelopetest.New(0xab), Clock: clock, Log: log}),
 		clock:  clock, log: log, max: 10, live: map[string]*liveCall{}}
 	r.says = &planned{}
 	r.plan = &plan{settings: r.says, clock: clock}
-	r.records = must(conversation.New(conversation.Config{DB: d, Blobs: r.blobs, Key: key, DataDir: dir, Live: unwatched{}, Calls: r.calls, Clock: clock, Log: log}))(t)
+	r.records = must(conversation.New(conversation.Config{DB: d, Blobs: r.blobs, Keys: envelopetest.New(0xab), DataDir: dir, Live: unwatched{}, Calls: r.calls, Clock: clock, Log: log}))(t)
 	r.plan.usage = r.records
 	if err := r.records.Start(t.Context()); err != nil {
 		t.Fatal(err)

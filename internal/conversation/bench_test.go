@@ -13,17 +13,15 @@ import (
 	"github.com/parley-voice/parley/internal/platform/blob"
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/db/dbtest"
-	"github.com/parley-voice/parley/internal/platform/secret"
+	"github.com/parley-voice/parley/internal/platform/secret/envelope/envelopetest"
 )
 
 func benchService(b *testing.B, d *db.DB) *Service {
 	b.Helper()
-	key, err := secret.ParseKey(testKey)
-	must(b, err)
 	dir := filepath.Join(b.TempDir(), "data")
 	blobs, err := blob.Open(context.Background(), blob.Config{DataDir: dir})
 	must(b, err)
-	s, err := New(Config{DB: d, Blobs: blobs, Key: key, DataDir: dir, Live: &countOnly{}})
+	s, err := New(Config{DB: d, Blobs: blobs, Keys: envelopetest.New(7), DataDir: dir, Live: &countOnly{}})
 	must(b, err)
 	must(b, s.Start(context.Background()))
 	b.Cleanup(func() {

@@ -19,7 +19,7 @@ import (
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/db/dbtest"
 	"github.com/parley-voice/parley/internal/platform/fault"
-	"github.com/parley-voice/parley/internal/platform/secret"
+	"github.com/parley-voice/parley/internal/platform/secret/envelope/envelopetest"
 )
 
 // The test binary runs itself as the process that is killed: childEnv holds its data folder.
@@ -36,8 +36,7 @@ func child() int {
 		fmt.Println(err)
 		return 1
 	}
-	key, _ := secret.ParseKey(testKey)
-	s, err := New(Config{DB: d, Blobs: &memoryBlobs{}, Key: key, DataDir: dir, Live: &watcher{}, Log: slog.New(slog.DiscardHandler)})
+	s, err := New(Config{DB: d, Blobs: &memoryBlobs{}, Keys: envelopetest.New(7), DataDir: dir, Live: &watcher{}, Log: slog.New(slog.DiscardHandler)})
 	if err == nil {
 		err = s.Start(ctx)
 	}

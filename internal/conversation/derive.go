@@ -23,6 +23,7 @@ const (
 	speakerCaller  = "caller"
 	speakerAgent   = "agent"
 	codeLogGap     = "log_incomplete"
+	codeRecordKey  = "recording_key"
 	codeDiskFull   = "disk_full"
 	codeRecordGap  = "recording_gap"
 	codeRecordStop = "recording_stopped"

@@ -13,6 +13,7 @@ import (
 
 	"github.com/parley-voice/parley/internal/event"
 	"github.com/parley-voice/parley/internal/platform/fault"
+	"github.com/parley-voice/parley/internal/platform/secret/envelope"
 )
 
 // CallEntry is one line of a call's event log, with the time of day.
@@ -40,8 +41,8 @@ type logReader struct {
 	head logHead
 }
 
-func openLogFile(src io.ReaderAt, key []byte, call string) (*logReader, error) {
-	u, err := openSealed(src, key, "log "+call)
+func openLogFile(src io.ReaderAt, keyOf keyFinder, call string) (*logReader, error) {
+	u, err := openSealed(src, keyOf, "log "+call)
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +159,7 @@ func (s *Service) readLog(ctx context.Context, org, id string, after int64, fn f
 		return nil
 	}
 	defer src.close()
-	r, err := openLogFile(src, s.key, id)
+	r, err := openLogFile(src, s.keyOf(ctx, org), id)
 	if errors.Is(err, errTorn) {
 		return nil
 	}
@@ -219,6 +220,8 @@ func wrapFile(err error) error {
 		return err
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return fault.Wrap(fault.Timeout, err, "Reading the call's file took too long.")
+	case errors.Is(err, envelope.ErrNoKey):
+		return fault.Wrap(fault.NotPossible, err, "The call's file cannot be read any more: the organisation's data key was destroyed.")
 	case errors.Is(err, errForged):
 		return fault.Wrap(fault.Internal, err, "The call's file cannot be decrypted: it was damaged, or the key is another one than when it was written.")
 	default:

@@ -30,6 +30,9 @@ type Call struct {
 	recording atomic.Bool // Frames has something to do
 	lanes     lanes
 
+	keyed   atomic.Pointer[callKey] // nil until it is known
+	keyCame chan struct{}
+
 	in    inbox
 	state state
 	files files // owned by the shard's goroutine

@@ -35,8 +35,8 @@ type recReader struct {
 	plain  []byte
 }
 
-func openRecFile(src io.ReaderAt, size int64, key []byte, call string) (*recReader, error) {
-	u, err := openSealed(src, key, "rec "+call)
+func openRecFile(src io.ReaderAt, size int64, keyOf keyFinder, call string) (*recReader, error) {
+	u, err := openSealed(src, keyOf, "rec "+call)
 	if err != nil {
 		return nil, err
 	}
@@ -233,7 +233,7 @@ func (s *Service) openRec(ctx context.Context, org, id string) (*callRow, *recRe
 	if src == nil {
 		return nil, nil, nil, fault.New(fault.NotFound, "This call has no recording: nobody answered it, or it was not to be recorded.")
 	}
-	r, err := openRecFile(src, src.size, s.key, id)
+	r, err := openRecFile(src, src.size, s.keyOf(ctx, org), id)
 	if err != nil {
 		src.close()
 		if errors.Is(err, errTorn) {

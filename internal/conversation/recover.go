@@ -103,7 +103,7 @@ func (s *Service) rebuild(ctx context.Context, id string, row *callRow) error {
 	} else {
 		r.isNew = true
 	}
-	if err := s.rebuildSound(id, r); err != nil {
+	if err := s.rebuildSound(ctx, id, r); err != nil {
 		return err
 	}
 	if err := s.rebuildLog(ctx, id, r); err != nil {
@@ -120,7 +120,7 @@ func (s *Service) rebuild(ctx context.Context, id string, row *callRow) error {
 }
 
 // rebuildSound cuts a recording after its last whole chunk and measures it.
-func (s *Service) rebuildSound(id string, r *remains) error {
+func (s *Service) rebuildSound(ctx context.Context, id string, r *remains) error {
 	path := s.spoolPath(id, recSuffix)
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -134,7 +134,7 @@ func (s *Service) rebuildSound(id string, r *remains) error {
 	if err != nil {
 		return err
 	}
-	rec, err := openRecFile(f, info.Size(), s.key, id)
+	rec, err := openRecFile(f, info.Size(), s.keyOf(ctx, r.row.OrganisationID), id)
 	if errors.Is(err, errTorn) { // not even its head was written
 		return os.Remove(path)
 	}
@@ -170,7 +170,7 @@ func (s *Service) rebuildLog(ctx context.Context, id string, r *remains) error {
 		return err
 	}
 	defer f.Close() //nolint:errcheck // the last write is checked
-	log, err := openLogFile(f, s.key, id)
+	log, err := openLogFile(f, s.keyOf(ctx, r.row.OrganisationID), id)
 	if errors.Is(err, errTorn) {
 		s.endRemains(r)
 		return os.Remove(path)

@@ -16,13 +16,12 @@ import (
 	"github.com/parley-voice/parley/internal/event"
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/db/dbtest"
-	"github.com/parley-voice/parley/internal/platform/secret"
+	"github.com/parley-voice/parley/internal/platform/secret/envelope/envelopetest"
 )
 
 const (
 	orgA    = "11111111-1111-7111-8111-111111111111"
 	orgB    = "22222222-2222-7222-8222-222222222222"
-	testKey = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 )
 
 // rig is a service with everything it needs, on a clock that only the test moves.
@@ -58,12 +57,11 @@ func newRig(t testing.TB, d *db.DB, dir string, change func(*Config)) *rig {
 
 func (r *rig) start(change func(*Config)) {
 	r.t.Helper()
-	key, err := secret.ParseKey(testKey)
-	must(r.t, err)
-	c := Config{DB: r.d, Blobs: r.blobs, Key: key, DataDir: r.dir, Live: r.live, Clock: r.clock, Log: slog.New(slog.DiscardHandler)}
+	c := Config{DB: r.d, Blobs: r.blobs, Keys: envelopetest.New(7), DataDir: r.dir, Live: r.live, Clock: r.clock, Log: slog.New(slog.DiscardHandler)}
 	if change != nil {
 		change(&c)
 	}
+	var err error
 	r.Service, err = New(c)
 	must(r.t, err)
 	must(r.t, r.Start(r.ctx()))

@@ -66,6 +66,7 @@ type callRow struct {
 	TakenBy string `bun:"taken_by"` // whose phone took it
 
 	RecordingGoneAt  *int64 `bun:"recording_gone_at"` // deleted because its term was over
+	FileKey          string `bun:"file_key"`          // the data key of its files; "" is the master key of before
 	TranscriptGoneAt *int64 `bun:"transcript_gone_at"`
 	LogGoneAt        *int64 `bun:"log_gone_at"`
 }

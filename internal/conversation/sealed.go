@@ -10,20 +10,25 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/parley-voice/parley/internal/platform/secret/envelope"
 )
 
 // A sealed file is a sequence of chunks, each encrypted and authenticated by itself, so that it can be
 // appended to, read from the middle, and read up to the last whole chunk when its writer was killed:
 //
-//	"PLY1" salt[16]                          the file's key is HKDF-SHA256(key, salt, purpose)
+//	"PLY2" key[16] n[1] organisation[n] salt[16]   the file's key is HKDF-SHA256(data key, salt, purpose)
+//	"PLY1" salt[16]                          before there were data keys: the same of the master key
 //	length[4] nonce[12] ciphertext tag[16]   chunk 0, 1, ...; length is what follows it, little-endian
 //
 // AES-256-GCM with random nonces (NIST SP 800-38D section 8.2.2); a key that is the file's own keeps their
 // number small. The additional data is the chunk's index: chunks cannot be swapped, nor put into another file.
 const (
-	sealedMagic    = "PLY1"
+	sealedMagic    = "PLY2"
+	legacyMagic    = "PLY1"
+	keyIDBytes     = 16
 	saltBytes      = 16
-	sealedHead     = len(sealedMagic) + saltBytes
+	maxSealedHead  = len(sealedMagic) + keyIDBytes + 1 + 255 + saltBytes
 	sealedOverhead = 4 + 12 + 16
 	maxSealedChunk = 1 << 20
 )
@@ -53,13 +58,20 @@ type sealer struct {
 	index uint64
 }
 
-func newSealer(key []byte, purpose string) (*sealer, error) {
-	head := make([]byte, sealedHead)
-	copy(head, sealedMagic)
-	if _, err := rand.Read(head[len(sealedMagic):]); err != nil {
+func newSealer(key envelope.FileKey, org, purpose string) (*sealer, error) {
+	if len(org) > 255 {
+		return nil, fmt.Errorf("an organisation's id has %d bytes", len(org))
+	}
+	head := append(make([]byte, 0, maxSealedHead), sealedMagic...)
+	head = append(head, key.ID[:]...)
+	head = append(head, byte(len(org)))
+	head = append(head, org...)
+	var salt [saltBytes]byte
+	if _, err := rand.Read(salt[:]); err != nil {
 		return nil, err
 	}
-	aead, err := fileAEAD(key, head[len(sealedMagic):], purpose)
+	head = append(head, salt[:]...)
+	aead, err := fileAEAD(key.Key, salt[:], purpose)
 	if err != nil {
 		return nil, err
 	}
@@ -86,22 +98,66 @@ type unsealer struct {
 	next uint64 // its index
 }
 
-func openSealed(src io.ReaderAt, key []byte, purpose string) (*unsealer, error) {
-	head := make([]byte, sealedHead)
-	if n, err := src.ReadAt(head, 0); n < sealedHead {
-		if err == io.EOF { //nolint:errorlint // ReaderAt gives it bare
-			return nil, errTorn
+// fileHead is what a file says before it is opened.
+type fileHead struct {
+	legacy bool
+	key    envelope.KeyID
+	org    string
+	salt   []byte
+	size   int64
+}
+
+// keyFinder gives the key of a file.
+type keyFinder func(fileHead) ([]byte, error)
+
+// readHead reads the head of a file.
+func readHead(src io.ReaderAt) (h fileHead, err error) {
+	b := make([]byte, maxSealedHead)
+	n, err := src.ReadAt(b, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return h, err
+	}
+	b = b[:n]
+	salt := len(legacyMagic)
+	switch {
+	case len(b) < len(sealedMagic):
+		return h, errTorn
+	case string(b[:len(legacyMagic)]) == legacyMagic:
+		h.legacy = true
+	case string(b[:len(sealedMagic)]) == sealedMagic:
+		at := len(sealedMagic) + keyIDBytes
+		if len(b) <= at {
+			return h, errTorn
 		}
-		return nil, err
+		h.key = envelope.KeyID(b[len(sealedMagic):at])
+		if salt = at + 1 + int(b[at]); len(b) < salt {
+			return h, errTorn
+		}
+		h.org = string(b[at+1 : salt])
+	default:
+		return h, fmt.Errorf("%w: no such file", errForged)
 	}
-	if string(head[:len(sealedMagic)]) != sealedMagic {
-		return nil, fmt.Errorf("%w: no such file", errForged)
+	if len(b) < salt+saltBytes {
+		return h, errTorn
 	}
-	aead, err := fileAEAD(key, head[len(sealedMagic):], purpose)
+	h.salt, h.size = b[salt:salt+saltBytes], int64(salt+saltBytes)
+	return h, nil
+}
+
+func openSealed(src io.ReaderAt, keyOf keyFinder, purpose string) (*unsealer, error) {
+	h, err := readHead(src)
 	if err != nil {
 		return nil, err
 	}
-	return &unsealer{src: src, aead: aead, off: int64(sealedHead)}, nil
+	key, err := keyOf(h)
+	if err != nil {
+		return nil, err
+	}
+	aead, err := fileAEAD(key, h.salt, purpose)
+	if err != nil {
+		return nil, err
+	}
+	return &unsealer{src: src, aead: aead, off: h.size}, nil
 }
 
 // read gives the next chunk: io.EOF after the last, errTorn for half a one. The slice is valid until the next call.

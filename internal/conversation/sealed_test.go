@@ -8,14 +8,25 @@ import (
 	"testing"
 
 	"github.com/parley-voice/parley/internal/event"
+	"github.com/parley-voice/parley/internal/platform/secret/envelope"
 )
 
-var fileKey = bytes.Repeat([]byte{7}, 32)
+var fileKey = envelope.FileKey{ID: envelope.KeyID{1, 2, 3}, Key: bytes.Repeat([]byte{7}, 32)}
+
+const sealedHead = len(sealedMagic) + keyIDBytes + 1 + len(orgA) + saltBytes
+
+// findFileKey knows fileKey, of orgA.
+func findFileKey(h fileHead) ([]byte, error) {
+	if h.legacy || h.key != fileKey.ID || h.org != orgA {
+		return nil, envelope.ErrNoKey
+	}
+	return fileKey.Key, nil
+}
 
 // sealedFile makes a file of some chunks.
 func sealedFile(t testing.TB, purpose string, chunks ...string) []byte {
 	t.Helper()
-	s, err := newSealer(fileKey, purpose)
+	s, err := newSealer(fileKey, orgA, purpose)
 	must(t, err)
 	b := s.head
 	for _, c := range chunks {
@@ -26,7 +37,7 @@ func sealedFile(t testing.TB, purpose string, chunks ...string) []byte {
 }
 
 func readSealed(b []byte, purpose string) (chunks []string, err error) {
-	u, err := openSealed(bytes.NewReader(b), fileKey, purpose)
+	u, err := openSealed(bytes.NewReader(b), findFileKey, purpose)
 	if err != nil {
 		return nil, err
 	}
@@ -86,6 +97,7 @@ func TestSealedFilesNoticeEveryChange(t *testing.T) {
 func FuzzUnseal(f *testing.F) {
 	f.Add(sealedFile(f, "p", "one", "two"))
 	f.Add([]byte("PLY1"))
+	f.Add([]byte("PLY2"))
 	f.Add(append(sealedFile(f, "p"), 0xff, 0xff, 0xff, 0xff))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if _, err := readSealed(b, "p"); err == nil {
@@ -103,7 +115,7 @@ func FuzzLogChunk(f *testing.F) {
 		head, err := json.Marshal(logHead{Version: 1})
 		must(t, err)
 		b := sealedFile(t, "log c", string(head), string(content))
-		r, err := openLogFile(bytes.NewReader(b), fileKey, "c")
+		r, err := openLogFile(bytes.NewReader(b), findFileKey, "c")
 		must(t, err)
 		_ = r.each(after, func(line []byte) (bool, error) {
 			_, _, err := decodeEntry(line, []event.EntryKind{event.EntryDTMF})
@@ -121,7 +133,7 @@ func FuzzRecording(f *testing.F) {
 	f.Add(`{"format":3,"rate":16000,"chunkFrames":25}`, "", "")
 	f.Fuzz(func(t *testing.T, head, chunk, rest string) {
 		b := append(sealedFile(t, "rec c", head, chunk), rest...)
-		r, err := openRecFile(bytes.NewReader(b), int64(len(b)), fileKey, "c")
+		r, err := openRecFile(bytes.NewReader(b), int64(len(b)), findFileKey, "c")
 		if err != nil {
 			return
 		}

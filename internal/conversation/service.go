@@ -20,7 +20,6 @@ import (
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/fault"
 	"github.com/parley-voice/parley/internal/platform/search"
-	"github.com/parley-voice/parley/internal/platform/secret"
 )
 
 // Publisher tells those who watch, without the database.
@@ -79,7 +78,7 @@ type Dialer interface {
 type Config struct {
 	DB       *db.DB
 	Blobs    Blobs
-	Key      *secret.Key
+	Keys     Keys
 	DataDir  string
 	Live     Publisher
 	Search   Search
@@ -101,7 +100,7 @@ const defaultMaxCalls = 20_000
 type Service struct {
 	db       *db.DB
 	blobs    Blobs
-	key      []byte
+	keys     Keys
 	spool    string
 	node     string
 	live     Publisher
@@ -130,12 +129,12 @@ type Service struct {
 // New makes a service. It makes the spool, and touches nothing else until Start.
 func New(c Config) (*Service, error) {
 	switch {
-	case c.DB == nil || c.Blobs == nil || c.Live == nil || c.Key == nil:
-		return nil, errors.New("conversation: Config needs DB, Blobs, Key and Live")
+	case c.DB == nil || c.Blobs == nil || c.Live == nil || c.Keys == nil:
+		return nil, errors.New("conversation: Config needs DB, Blobs, Keys and Live")
 	case c.DataDir == "":
 		return nil, errors.New("conversation: Config needs DataDir")
 	}
-	s := &Service{db: c.DB, blobs: c.Blobs, key: c.Key.Derive("records"), spool: filepath.Join(c.DataDir, "spool"), live: c.Live,
+	s := &Service{db: c.DB, blobs: c.Blobs, keys: c.Keys, spool: filepath.Join(c.DataDir, "spool"), live: c.Live,
 		search: c.Search, agents: c.Agents, calls: c.Calls, dialer: c.Dialer, clock: c.Clock, log: c.Log, files: c.Files, maxCalls: c.MaxCalls, reader: c.Reader,
 		byID: map[string]*Call{}}
 	if s.clock == nil {
@@ -199,7 +198,8 @@ func (s *Service) Start(ctx context.Context) error {
 }
 
 // Begin makes the record of a new call and gives its handle. It does not wait for the database; the row is
-// there some 20 ms later, and Get knows the call at once.
+// there some 20 ms later, and Get knows the call at once. Nor does it wait for the key of the call's files: what happens
+// meanwhile is kept in memory.
 func (s *Service) Begin(ctx context.Context, n NewCall) (*Call, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fault.Wrap(fault.Timeout, err, "The caller gave up.")
@@ -224,6 +224,7 @@ func (s *Service) Begin(ctx context.Context, n NewCall) (*Call, error) {
 		return nil, fault.New(fault.Unavailable, "Too many calls wait to be saved: the database is away or too slow.")
 	}
 	s.byID[n.ID] = c
+	c.obtainKey()
 	s.metrics.begun.Inc()
 	s.saver.mark(c)
 	return c, nil
@@ -238,7 +239,7 @@ func (s *Service) newCall(n NewCall) *Call {
 	if n.NoRecording {
 		rec = RecordingNone
 	}
-	c := &Call{id: n.ID, org: n.OrgID, s: s, saved: make(chan struct{})}
+	c := &Call{id: n.ID, org: n.OrgID, s: s, saved: make(chan struct{}), keyCame: make(chan struct{}, 1)}
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(n.ID))
 	c.shard = s.shards[int(h.Sum32()%uint32(len(s.shards)))]

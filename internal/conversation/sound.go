@@ -1,6 +1,7 @@
 package conversation
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/parley-voice/parley/internal/event"
@@ -73,6 +74,10 @@ func (sh *shard) stopRecording(c *Call, entries []event.Entry, ended bool, err e
 	if isDiskFull(err) {
 		return sh.alert(c, entries, ended, codeDiskFull,
 			fmt.Sprintf("The recording stopped after %d s: the disk is full. The call goes on. Make room in the data directory.", at))
+	}
+	if errors.Is(err, errNoFileKey) {
+		return sh.alert(c, entries, ended, codeRecordKey,
+			"The call is not recorded: the organisation's data key cannot be had. The call goes on. See that the key service answers; the log says why.")
 	}
 	return sh.alert(c, entries, ended, codeRecordStop,
 		fmt.Sprintf("The recording stopped after %d s: its file could not be written. The call goes on; the log says why.", at))

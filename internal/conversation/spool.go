@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/parley-voice/parley/internal/platform/secret/envelope"
 )
 
 // The files of a call in the spool: <data>/spool/<call>.rec and <call>.log. What they are called there and
@@ -72,8 +74,8 @@ type spoolFile struct {
 	torn bool // a part of a chunk is behind size
 }
 
-func newSpool(key []byte, purpose string, head any) (*spoolFile, error) {
-	seal, err := newSealer(key, purpose)
+func newSpool(key envelope.FileKey, org, purpose string, head any) (*spoolFile, error) {
+	seal, err := newSealer(key, org, purpose)
 	if err != nil {
 		return nil, err
 	}
@@ -159,8 +161,9 @@ func (s *spoolFile) close() error {
 
 // files are what the writer keeps open for a call. Only the shard's goroutine touches them.
 type files struct {
-	closed bool
-	told   struct{ entries, frames, entriesSeen, framesSeen int64 }
+	closed   bool
+	keyTried time.Time // when the key was refused
+	told     struct{ entries, frames, entriesSeen, framesSeen int64 }
 
 	log          *spoolFile
 	logSince     time.Time
@@ -179,11 +182,15 @@ func (f *files) openLog(s *Service, c *Call) (err error) {
 	if f.log != nil {
 		return nil
 	}
+	key, err := f.fileKey(c)
+	if err != nil {
+		return err
+	}
 	c.state.mu.Lock()
 	head := logHead{Version: 1, Row: c.state.row, Metadata: c.state.metadata}
 	c.state.mu.Unlock()
 	f.logSince = s.clock.Now()
-	f.log, err = newSpool(s.key, "log "+c.id, head)
+	f.log, err = newSpool(key, c.org, "log "+c.id, head)
 	return err
 }
 
@@ -191,11 +198,15 @@ func (f *files) openRec(s *Service, c *Call, l layout) (err error) {
 	if f.rec != nil {
 		return nil
 	}
+	key, err := f.fileKey(c)
+	if err != nil {
+		return err
+	}
 	c.state.mu.Lock()
 	zero := c.state.row.zero()
 	c.state.mu.Unlock()
 	head := recHead{Version: 1, CallID: c.id, OrgID: c.org, Format: l.format, Rate: l.rate, ChunkFrames: chunkFrames, AnsweredAt: zero}
-	f.rec, err = newSpool(s.key, "rec "+c.id, head)
+	f.rec, err = newSpool(key, c.org, "rec "+c.id, head)
 	return err
 }
 

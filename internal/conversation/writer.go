@@ -145,6 +145,10 @@ func (sh *shard) process(c *Call) {
 	if c.files.closed {
 		return
 	}
+	if !c.awaitKey(sh.force) {
+		c.wake() // look again
+		return
+	}
 	entries, ended := c.in.swap()
 	sh.chunks = c.lanes.take(sh.chunks[:0], ended)
 	entries = sh.noteLosses(c, entries, ended)

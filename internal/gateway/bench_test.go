@@ -13,22 +13,18 @@ import (
 
 	"github.com/parley-voice/parley/internal/gateway"
 	"github.com/parley-voice/parley/internal/platform/db/dbtest"
-	"github.com/parley-voice/parley/internal/platform/secret"
+	"github.com/parley-voice/parley/internal/platform/secret/envelope/envelopetest"
 )
 
 // BenchmarkRequest is what the gateway itself costs: a request that does nothing, through ever more of it, without a
 // network. Who asks is looked up in a map, so that identity's own cost is not in it.
 func BenchmarkRequest(b *testing.B) {
 	d := dbtest.SQLite(b, gateway.Migrations())
-	key, err := secret.ParseKey(strings.Repeat("07", 32))
-	if err != nil {
-		b.Fatal(err)
-	}
 	log, clock := slog.New(slog.DiscardHandler), quartz.NewReal()
 	limit := gateway.Limit{Requests: 1_000_000_000, Window: time.Minute}
 	limits := gateway.NewLimits(gateway.LimitsConfig{Address: limit, Read: limit, Write: limit, Organisation: limit, Clock: clock, Log: log})
 	cors := gateway.NewCORS(gateway.CORSConfig{DB: d, Clock: clock})
-	keys := gateway.NewKeys(gateway.KeysConfig{DB: d, Sealer: key, Clock: clock, Log: log})
+	keys := gateway.NewKeys(gateway.KeysConfig{DB: d, Sealer: envelopetest.New(7), Clock: clock, Log: log})
 	build := func(l *gateway.Limits, c *gateway.CORS, k *gateway.Keys) http.Handler {
 		mux := http.NewServeMux()
 		things(gateway.NewAPI(mux, gateway.APIConfig{Version: "1", Auth: people(), Limits: l, CORS: c, Keys: k, Log: log}))

@@ -19,7 +19,7 @@ import (
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/db/dbtest"
 	"github.com/parley-voice/parley/internal/platform/fault"
-	"github.com/parley-voice/parley/internal/platform/secret"
+	"github.com/parley-voice/parley/internal/platform/secret/envelope/envelopetest"
 )
 
 // edge is the whole gateway with its stores, on one database.
@@ -57,13 +57,9 @@ func newEdge(t *testing.T, d *db.DB, c gateway.LimitsConfig) *edge {
 	clock := quartz.NewMock(t)
 	e := &edge{db: d, clock: clock, logs: &logged{}, hold: func(context.Context, string) error { return nil }}
 	log := slog.New(slog.NewTextHandler(e.logs, nil))
-	key, err := secret.ParseKey(strings.Repeat("07", 32))
-	if err != nil {
-		t.Fatal(err)
-	}
 	c.Clock, c.Log = clock, log
 	e.limits = gateway.NewLimits(c)
-	e.keys = gateway.NewKeys(gateway.KeysConfig{DB: d, Sealer: key, Clock: clock, Log: log})
+	e.keys = gateway.NewKeys(gateway.KeysConfig{DB: d, Sealer: envelopetest.New(7), Clock: clock, Log: log})
 	cors := gateway.NewCORS(gateway.CORSConfig{DB: d, PublicURL: "https://parley.example", Clock: clock})
 	mux := http.NewServeMux()
 	api := gateway.NewAPI(mux, gateway.APIConfig{Version: "1", Auth: people(), CORS: cors, Limits: e.limits, Keys: e.keys, Log: log})

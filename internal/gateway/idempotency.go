@@ -23,6 +23,7 @@ import (
 	"github.com/parley-voice/parley/internal/identity"
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/fault"
+	"github.com/parley-voice/parley/internal/platform/secret/envelope"
 )
 
 const (
@@ -32,16 +33,10 @@ const (
 	operationTime = 2 * time.Minute // an operation with a key goes on when its client is gone, this long
 )
 
-// Sealer encrypts small secrets for one owner: what was sealed with other aad does not open.
-type Sealer interface {
-	Seal(plain, aad []byte) ([]byte, error)
-	Open(sealed, aad []byte) ([]byte, error)
-}
-
 // KeysConfig is what NewKeys needs.
 type KeysConfig struct {
 	DB     *db.DB
-	Sealer Sealer
+	Sealer envelope.Sealer
 	Clock  quartz.Clock
 	Log    *slog.Logger
 }
@@ -220,7 +215,7 @@ func (k *Keys) repeat(ctx huma.Context, row, before *keyRow) error {
 	case before.Answer == nil:
 		return fault.New(fault.Conflict, "the request with this Idempotency-Key was done (status %d), but its answer was too large to be kept", *before.Status)
 	}
-	plain, err := k.c.Sealer.Open(before.Answer, aad(row))
+	plain, err := k.c.Sealer.Open(ctx.Context(), row.OrganisationID, before.Answer, aad(row))
 	if err != nil {
 		return fmt.Errorf("open the answer to an idempotency key: %w", err)
 	}
@@ -264,7 +259,7 @@ func (k *Keys) end(ctx context.Context, row *keyRow, a *answer) error {
 		if err != nil {
 			return err
 		}
-		if row.Answer, err = k.c.Sealer.Seal(plain, aad(row)); err != nil {
+		if row.Answer, err = k.c.Sealer.Seal(ctx, row.OrganisationID, plain, aad(row)); err != nil {
 			return err
 		}
 	}

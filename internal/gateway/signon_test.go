@@ -19,7 +19,7 @@ import (
 	"github.com/parley-voice/parley/internal/identity"
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/db/dbtest"
-	"github.com/parley-voice/parley/internal/platform/secret"
+	"github.com/parley-voice/parley/internal/platform/secret/envelope/envelopetest"
 )
 
 // browser keeps the session's cookie, whatever it is called, and sends no other.
@@ -78,12 +78,8 @@ func TestSignOnThroughTheAPI(t *testing.T) {
 	dbtest.Each(t, []db.Migrations{identity.Migrations()}, func(t *testing.T, d *db.DB) {
 		clock := quartz.NewMock(t).WithLogger(quartz.NoOpLogger)
 		clock.Set(time.Date(2026, 1, 5, 9, 0, 0, 0, time.UTC))
-		key, err := secret.ParseKey(strings.Repeat("5a", secret.KeySize))
-		if err != nil {
-			t.Fatal(err)
-		}
 		log := slog.New(slog.DiscardHandler)
-		s, err := identity.New(identity.Config{DB: d, Clock: clock, Log: log, Sealer: key.Box("sign-on"), Secure: true})
+		s, err := identity.New(identity.Config{DB: d, Clock: clock, Log: log, Sealer: envelopetest.New(0x5a), Secure: true})
 		if err != nil {
 			t.Fatal(err)
 		}

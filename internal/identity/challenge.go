@@ -10,6 +10,7 @@ import (
 
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/fault"
+	"github.com/parley-voice/parley/internal/platform/secret/envelope"
 )
 
 const (
@@ -52,7 +53,7 @@ func (s *Service) newChallenge(ctx context.Context, tx *db.Tx, kind, userID stri
 		return "", err
 	}
 	row := &challengeRow{Hash: hashSecret(secret), Kind: kind, CreatedAt: s.cfg.Clock.Now().UnixMilli(), ExpiresAt: s.cfg.Clock.Now().Add(challengeValid).UnixMilli()}
-	if row.Data, err = s.sealed(data); err != nil {
+	if row.Data, err = s.sealed(ctx, row.Hash, data); err != nil {
 		return "", err
 	}
 	if userID != "" {
@@ -78,12 +79,12 @@ func (s *Service) findChallenge(ctx context.Context, tx *db.Tx, kind, secret str
 	if n, err := res.RowsAffected(); err != nil || n == 0 {
 		return nil, errChallenge()
 	}
-	return &row, s.unsealed(row.Data, data)
+	return &row, s.unsealed(ctx, &row, data)
 }
 
 // changeChallenge replaces a challenge's data.
 func (s *Service) changeChallenge(ctx context.Context, tx *db.Tx, row *challengeRow, data any) error {
-	b, err := s.sealed(data)
+	b, err := s.sealed(ctx, row.Hash, data)
 	if err != nil {
 		return err
 	}
@@ -103,16 +104,16 @@ func endChallenge(ctx context.Context, tx *db.Tx, row *challengeRow) error {
 	return err
 }
 
-func (s *Service) sealed(v any) ([]byte, error) {
+func (s *Service) sealed(ctx context.Context, hash string, v any) ([]byte, error) {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return nil, err
 	}
-	return s.cfg.Sealer.Seal(b)
+	return s.cfg.Sealer.Seal(ctx, envelope.Installation, b, challengeAAD(hash))
 }
 
-func (s *Service) unsealed(sealed []byte, v any) error {
-	b, err := s.cfg.Sealer.Open(sealed)
+func (s *Service) unsealed(ctx context.Context, row *challengeRow, v any) error {
+	b, err := s.cfg.Sealer.Open(ctx, envelope.Installation, row.Data, challengeAAD(row.Hash))
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/fault"
+	"github.com/parley-voice/parley/internal/platform/secret/envelope"
 )
 
 // Time-based codes (RFC 6238) as authenticator apps make them: SHA-1, six digits, thirty seconds; one step of
@@ -185,7 +186,7 @@ func (s *Service) FinishTOTP(ctx context.Context, p Principal, challenge, code s
 		if !ok {
 			return nil, errRefused{fault.Field("body.code", "the code is wrong; check that the app's clock is right and try the next one")}
 		}
-		sealed, err := s.cfg.Sealer.Seal([]byte(pending.Secret))
+		sealed, err := s.cfg.Sealer.Seal(ctx, envelope.Installation, []byte(pending.Secret), totpAAD(p.UserID))
 		if err != nil {
 			return nil, err
 		}
@@ -233,7 +234,7 @@ func (s *Service) useTOTP(ctx context.Context, tx *db.Tx, userID, code string) (
 	if err != nil {
 		return false, err
 	}
-	secret, err := s.cfg.Sealer.Open(row.Secret)
+	secret, err := s.cfg.Sealer.Open(ctx, envelope.Installation, row.Secret, totpAAD(userID))
 	if err != nil {
 		return false, err
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/fault"
 	"github.com/parley-voice/parley/internal/platform/mail"
+	"github.com/parley-voice/parley/internal/platform/secret/envelope"
 )
 
 const (
@@ -39,11 +40,11 @@ type Config struct {
 	DB          *db.DB
 	Clock       quartz.Clock
 	Log         *slog.Logger
-	Random      io.Reader     // nil is crypto/rand
-	SessionIdle time.Duration // a session ends after this long without use
-	Secure      bool          // cookies only over https
-	Sealer      Sealer        // for secrets that must be read again; nil: no authenticator apps and passkeys
-	Outbox      *mail.Outbox  // nil: no letters
+	Random      io.Reader       // nil is crypto/rand
+	SessionIdle time.Duration   // a session ends after this long without use
+	Secure      bool            // cookies only over https
+	Sealer      envelope.Sealer // for secrets that must be read again; nil: no authenticator apps and passkeys
+	Outbox      *mail.Outbox    // nil: no letters
 	// LeakedPasswords is the URL of a range API that new passwords are looked up in; "": only the list of the program.
 	LeakedPasswords string
 	HTTP            *http.Client // nil is http.DefaultClient

@@ -18,7 +18,7 @@ import (
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/db/dbtest"
 	"github.com/parley-voice/parley/internal/platform/mail"
-	"github.com/parley-voice/parley/internal/platform/secret"
+	"github.com/parley-voice/parley/internal/platform/secret/envelope/envelopetest"
 )
 
 // post keeps the letters that were sent.
@@ -52,17 +52,14 @@ func newSignOn(t *testing.T, d *db.DB) *signOn {
 	t.Helper()
 	clock := quartz.NewMock(t).WithLogger(quartz.NoOpLogger)
 	clock.Set(time.Date(2026, 1, 5, 9, 0, 0, 0, time.UTC))
-	key, err := secret.ParseKey(strings.Repeat("5a", secret.KeySize))
-	if err != nil {
-		t.Fatal(err)
-	}
 	s := &signOn{db: d, clock: clock, post: &post{sent: make(chan mail.Message, 100)}}
 	s.box = mail.NewOutbox(mail.OutboxConfig{Sender: s.post, Clock: clock, Log: slog.New(slog.DiscardHandler)})
 	t.Cleanup(func() { s.box.Close(context.Background()) })
 	s.cfg = identity.Config{
-		DB: d, Clock: clock, Log: slog.New(slog.DiscardHandler), Sealer: key.Box("sign-on"), Outbox: s.box, PublicURL: func() string { return "https://parley.example" },
+		DB: d, Clock: clock, Log: slog.New(slog.DiscardHandler), Sealer: envelopetest.New(0x5a), Outbox: s.box, PublicURL: func() string { return "https://parley.example" },
 	}
 	s.Service = s.another(t)
+	var err error
 	if s.anna, err = s.CreateOwner(t.Context(), owner); err != nil {
 		t.Fatal(err)
 	}

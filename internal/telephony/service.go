@@ -18,14 +18,9 @@ import (
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/etag"
 	"github.com/parley-voice/parley/internal/platform/fault"
+	"github.com/parley-voice/parley/internal/platform/secret/envelope"
 	"github.com/parley-voice/parley/internal/telephony/sip"
 )
-
-// Sealer encrypts small secrets; platform/secret is one.
-type Sealer interface {
-	Seal(plain []byte) ([]byte, error)
-	Open(sealed []byte) ([]byte, error)
-}
 
 // Registrations tells where phones are registered now; a sip.Server is one.
 type Registrations interface {
@@ -37,7 +32,7 @@ type Registrations interface {
 // Config is what a Service needs.
 type Config struct {
 	DB     *db.DB
-	Sealer Sealer
+	Sealer envelope.Sealer
 	Realm  string    // the SIP server's; passwords are digested for it
 	Rand   io.Reader // default crypto/rand
 	Clock  quartz.Clock
@@ -116,7 +111,8 @@ func (s *Service) Create(ctx context.Context, orgID string, n NewPhone) (Phone, 
 	if err := checkPassword(n.Password); err != nil {
 		return Phone{}, "", err
 	}
-	sealed, err := s.seal(n.Username, n.Password)
+	id := uuid.Must(uuid.NewV7()).String()
+	sealed, err := s.seal(ctx, orgID, id, n.Username, n.Password)
 	if err != nil {
 		return Phone{}, "", err
 	}
@@ -125,7 +121,7 @@ func (s *Service) Create(ctx context.Context, orgID string, n NewPhone) (Phone, 
 		return Phone{}, "", err
 	}
 	now := s.c.Clock.Now().UnixMilli()
-	row := &phoneRow{ID: uuid.Must(uuid.NewV7()).String(), OrganisationID: orgID, Username: n.Username, DisplayName: n.DisplayName,
+	row := &phoneRow{ID: id, OrganisationID: orgID, Username: n.Username, DisplayName: n.DisplayName,
 		Secret: sealed, EncryptedOnly: n.Encrypted, UserID: n.UserID, ProjectID: n.ProjectID, CreatedAt: now, UpdatedAt: now}
 	if err := s.claim(ctx, orgID, n.Username); err != nil {
 		return Phone{}, "", err
@@ -230,6 +226,9 @@ func (s *Service) Update(ctx context.Context, orgID, id string, c Change) (Phone
 			return Phone{}, "", err
 		}
 	}
+	if err := s.c.Sealer.Ready(ctx, orgID); err != nil {
+		return Phone{}, "", fmt.Errorf("seal a phone's secret: %w", err)
+	}
 	var row *phoneRow
 	anew := c.Password != nil || (c.Encrypted != nil && *c.Encrypted)
 	err := s.c.DB.InTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) (err error) {
@@ -253,7 +252,7 @@ func (s *Service) Update(ctx context.Context, orgID, id string, c Change) (Phone
 			row.ProjectID = *c.ProjectID
 		}
 		if c.Password != nil {
-			if row.Secret, err = s.seal(row.Username, *c.Password); err != nil {
+			if row.Secret, err = s.seal(ctx, orgID, id, row.Username, *c.Password); err != nil {
 				return err
 			}
 		}
@@ -346,12 +345,23 @@ func (s *Service) password() (string, error) {
 	return string(out), nil
 }
 
-func (s *Service) seal(username, password string) ([]byte, error) {
+func phoneAAD(id string) []byte { return []byte("phone\x00" + id) }
+
+// Sealed lists what is stored sealed.
+func Sealed() []envelope.Column {
+	return []envelope.Column{{Table: "phones", Column: "secret", Org: "organisation_id", Key: []string{"id"}, Purpose: SealPurpose,
+		AAD: func(_ string, key []string) []byte { return phoneAAD(key[0]) }}}
+}
+
+// SealPurpose is that of the Box in Config.Sealer.
+const SealPurpose = "phones"
+
+func (s *Service) seal(ctx context.Context, orgID, id, username, password string) ([]byte, error) {
 	plain, err := json.Marshal(sip.NewHA1(username, s.c.Realm, password))
 	if err != nil {
 		return nil, fmt.Errorf("encode a phone's secret: %w", err)
 	}
-	sealed, err := s.c.Sealer.Seal(plain)
+	sealed, err := s.c.Sealer.Seal(ctx, orgID, plain, phoneAAD(id))
 	if err != nil {
 		return nil, fmt.Errorf("seal a phone's secret: %w", err)
 	}
@@ -399,7 +409,7 @@ func (s *Service) Secrets(ctx context.Context, username string) (sip.Account, bo
 	if err != nil || !found {
 		return none, false, err
 	}
-	plain, err := s.c.Sealer.Open(row.Secret)
+	plain, err := s.c.Sealer.Open(ctx, orgID, row.Secret, phoneAAD(row.ID))
 	if err != nil {
 		return none, false, fmt.Errorf("open the secret of phone %s: %w", username, err)
 	}

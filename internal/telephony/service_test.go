@@ -23,11 +23,13 @@ import (
 // mask is a Sealer that a reader of the database can be told from: it only has to turn round.
 type mask struct{}
 
-func (mask) Seal(p []byte) ([]byte, error) {
+func (mask) Ready(context.Context, string) error { return nil }
+
+func (mask) Seal(_ context.Context, _ string, p, _ []byte) ([]byte, error) {
 	return append([]byte("sealed:"), bytes.Map(func(r rune) rune { return r ^ 1 }, p)...), nil
 }
 
-func (mask) Open(p []byte) ([]byte, error) {
+func (mask) Open(_ context.Context, _ string, p, _ []byte) ([]byte, error) {
 	return bytes.Map(func(r rune) rune { return r ^ 1 }, bytes.TrimPrefix(p, []byte("sealed:"))), nil
 }
 

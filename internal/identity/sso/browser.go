@@ -211,11 +211,14 @@ func (s *Service) postACS(w http.ResponseWriter, r *http.Request) {
 		f, err = s.findFlow(ctx, tx, relay)
 		return err
 	})
-	switch {
-	case fault.Is(err, fault.Forbidden):
+	if fault.Is(err, fault.Forbidden) {
 		s.unasked(w, r, id)
 		return
-	case err == nil && (f.conn.row.ID != id || f.conn.row.Protocol != SAML || f.Said != nil):
+	}
+	if err == nil {
+		err = s.openFlow(ctx, f)
+	}
+	if err == nil && (f.conn.row.ID != id || f.conn.row.Protocol != SAML || f.Said != nil) {
 		err = errFlow()
 	}
 	if err != nil {
@@ -335,7 +338,7 @@ func (s *Service) keepSaid(ctx context.Context, f *flow, who *said) (string, err
 	if !f.test() {
 		who.Claims = nil
 	}
-	if row.Sealed, err = s.sealFlow(&row, flowSecret{Said: who}); err != nil {
+	if row.Sealed, err = s.sealFlow(ctx, &row, flowSecret{Said: who}); err != nil {
 		return "", err
 	}
 	return code, s.cfg.DB.InTenant(ctx, row.OrganisationID, func(ctx context.Context, tx *db.Tx) error {

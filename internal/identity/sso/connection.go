@@ -12,6 +12,7 @@ import (
 	"github.com/parley-voice/parley/internal/identity/scim"
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/fault"
+	"github.com/parley-voice/parley/internal/platform/secret/envelope"
 )
 
 const (
@@ -123,35 +124,45 @@ func (s *Service) view(c *connection) SSOConnection {
 	return out
 }
 
-// opened reads a row, its secret too.
-func (s *Service) opened(row *connectionRow, domains []domainRow) (*connection, error) {
+// readRow reads a row, all but its secret.
+func readRow(row *connectionRow, domains []domainRow) (*connection, error) {
 	c := &connection{row: row, domains: domains}
 	if err := json.Unmarshal([]byte(row.Settings), &c.settings); err != nil {
 		return nil, fmt.Errorf("settings of connection %s: %w", row.ID, err)
 	}
-	if len(row.Secret) > 0 {
-		plain, err := s.cfg.Sealer.Open(row.Secret, secretPlace(row))
-		if err != nil {
-			return nil, fmt.Errorf("secret of connection %s: %w", row.ID, err)
-		}
-		c.secret = string(plain)
-	}
 	return c, nil
 }
 
-func secretPlace(row *connectionRow) []byte {
-	return []byte("sso connection\x00" + row.OrganisationID + "\x00" + row.ID)
+// open reads the secret of a connection; nil has none. It waits for the database, so it is called outside of transactions.
+func (s *Service) open(ctx context.Context, c *connection) error {
+	if c == nil || len(c.row.Secret) == 0 {
+		return nil
+	}
+	plain, err := s.cfg.Sealer.Open(ctx, c.row.OrganisationID, c.row.Secret, secretPlace(c.row.OrganisationID, c.row.ID))
+	if err != nil {
+		return fmt.Errorf("secret of connection %s: %w", c.row.ID, err)
+	}
+	c.secret = string(plain)
+	return nil
+}
+
+func secretPlace(orgID, id string) []byte { return []byte("sso connection\x00" + orgID + "\x00" + id) }
+
+// Sealed lists what is stored sealed and stays.
+func Sealed() []envelope.Column {
+	return []envelope.Column{{Table: "sso_connections", Column: "secret", Org: "organisation_id", Key: []string{"id"}, Master: true,
+		AAD: func(orgID string, key []string) []byte { return secretPlace(orgID, key[0]) }}}
 }
 
 // store puts settings and secret into the row.
-func (s *Service) store(c *connection) error {
+func (s *Service) store(ctx context.Context, c *connection) error {
 	b, err := json.Marshal(c.settings)
 	if err != nil {
 		return err
 	}
 	c.row.Settings, c.row.Secret = string(b), nil
 	if c.secret != "" {
-		c.row.Secret, err = s.cfg.Sealer.Seal([]byte(c.secret), secretPlace(c.row))
+		c.row.Secret, err = s.cfg.Sealer.Seal(ctx, c.row.OrganisationID, []byte(c.secret), secretPlace(c.row.OrganisationID, c.row.ID))
 	}
 	return err
 }
@@ -169,7 +180,7 @@ func (s *Service) Connections(ctx context.Context, orgID string) ([]SSOConnectio
 			if err != nil {
 				return err
 			}
-			c, err := s.opened(&rows[i], domains)
+			c, err := readRow(&rows[i], domains)
 			if err != nil {
 				return err
 			}
@@ -196,10 +207,13 @@ func (s *Service) connectionOf(ctx context.Context, orgID, id string) (*connecti
 		if err != nil {
 			return err
 		}
-		c, err = s.opened(row, domains)
+		c, err = readRow(row, domains)
 		return err
 	})
-	return c, err
+	if err != nil {
+		return nil, err
+	}
+	return c, s.open(ctx, c)
 }
 
 // CreateConnection adds a connection.
@@ -214,7 +228,7 @@ func (s *Service) CreateConnection(ctx context.Context, orgID string, in NewSSOC
 			return SSOConnection{}, err
 		}
 	}
-	if err := s.store(c); err != nil {
+	if err := s.store(ctx, c); err != nil {
 		return SSOConnection{}, err
 	}
 	err := s.cfg.DB.InTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) error {
@@ -282,7 +296,7 @@ func (s *Service) UpdateConnection(ctx context.Context, orgID, id string, in SSO
 	if err := s.apply(ctx, c, in); err != nil {
 		return SSOConnection{}, err
 	}
-	if err := s.store(c); err != nil {
+	if err := s.store(ctx, c); err != nil {
 		return SSOConnection{}, err
 	}
 	c.row.Version, c.row.UpdatedAt = version+1, s.cfg.Clock.Now().UnixMilli()
@@ -352,7 +366,7 @@ func (s *Service) DeleteConnection(ctx context.Context, orgID, id string) error 
 		if err != nil {
 			return err
 		}
-		c, err := s.opened(row, domains)
+		c, err := readRow(row, domains)
 		if err != nil {
 			return err
 		}

@@ -190,8 +190,11 @@ func (s *Service) capturing(ctx context.Context, email string) (*connection, err
 		if err != nil {
 			return err
 		}
-		c, err = s.opened(&row, domains)
+		c, err = readRow(&row, domains)
 		return err
 	})
-	return c, err
+	if err != nil {
+		return nil, err
+	}
+	return c, s.open(ctx, c)
 }

@@ -130,7 +130,7 @@ func (s *Service) begin(ctx context.Context, c *connection, b beginning) (string
 	if b.testID != "" {
 		row.TestID = &b.testID
 	}
-	if row.Sealed, err = s.sealFlow(row, secret); err != nil {
+	if row.Sealed, err = s.sealFlow(ctx, row, secret); err != nil {
 		return "", err
 	}
 	return to, s.insertFlow(ctx, c, row)
@@ -173,12 +173,12 @@ func flowPlace(row *flowRow) []byte {
 	return []byte("sso flow\x00" + row.OrganisationID + "\x00" + row.ConnectionID + "\x00" + row.Hash)
 }
 
-func (s *Service) sealFlow(row *flowRow, secret flowSecret) ([]byte, error) {
+func (s *Service) sealFlow(ctx context.Context, row *flowRow, secret flowSecret) ([]byte, error) {
 	b, err := json.Marshal(secret)
 	if err != nil {
 		return nil, err
 	}
-	return s.cfg.Sealer.Seal(b, flowPlace(row))
+	return s.cfg.Sealer.Seal(ctx, row.OrganisationID, b, flowPlace(row))
 }
 
 // goToken is what a page of ours proves to have been pressed in: another site knows the address of the page, and not
@@ -189,7 +189,8 @@ func errFlow() error {
 	return fault.New(fault.Forbidden, "this sign-in was used, has expired or was begun in another browser; begin again from the sign-in page")
 }
 
-// findFlow reads the flow that a state names, while it goes on.
+// findFlow reads the flow that a state names, while it goes on. What is sealed of it is read by openFlow, after the
+// transaction.
 func (s *Service) findFlow(ctx context.Context, tx *db.Tx, state string) (*flow, error) {
 	f := &flow{row: &flowRow{}}
 	found, err := one(ctx, tx.NewSelect().Model(f.row).Where("hash = ? AND expires_at > ?", hashOf(state), s.cfg.Clock.Now().UnixMilli()))
@@ -199,24 +200,29 @@ func (s *Service) findFlow(ctx context.Context, tx *db.Tx, state string) (*flow,
 	if !found || state == "" {
 		return nil, errFlow()
 	}
-	plain, err := s.cfg.Sealer.Open(f.row.Sealed, flowPlace(f.row))
-	if err != nil {
-		return nil, fmt.Errorf("sign-in under way: %w", err)
-	}
-	if err := json.Unmarshal(plain, &f.flowSecret); err != nil {
-		return nil, err
-	}
 	row, domains, err := connectionByID(ctx, tx, f.row.OrganisationID, f.row.ConnectionID)
 	if err != nil {
 		return nil, err
 	}
-	if f.conn, err = s.opened(row, domains); err != nil {
+	if f.conn, err = readRow(row, domains); err != nil {
 		return nil, err
 	}
 	if !row.Enabled && !f.test() {
 		return nil, errDisabled()
 	}
 	return f, nil
+}
+
+// openFlow reads what is sealed of a flow and of its connection.
+func (s *Service) openFlow(ctx context.Context, f *flow) error {
+	plain, err := s.cfg.Sealer.Open(ctx, f.row.OrganisationID, f.row.Sealed, flowPlace(f.row))
+	if err != nil {
+		return fmt.Errorf("sign-in under way: %w", err)
+	}
+	if err := json.Unmarshal(plain, &f.flowSecret); err != nil {
+		return err
+	}
+	return s.open(ctx, f.conn)
 }
 
 func errDisabled() error {
@@ -242,5 +248,8 @@ func (s *Service) takeFlow(ctx context.Context, state, browser string) (*flow, e
 		}
 		return nil
 	})
-	return f, err
+	if err != nil {
+		return nil, err
+	}
+	return f, s.openFlow(ctx, f)
 }

@@ -22,7 +22,7 @@ import (
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/db/dbtest"
 	"github.com/parley-voice/parley/internal/platform/fault"
-	"github.com/parley-voice/parley/internal/platform/secret"
+	"github.com/parley-voice/parley/internal/platform/secret/envelope/envelopetest"
 )
 
 // dns is a zone file.
@@ -71,16 +71,12 @@ func newRig(t *testing.T, d *db.DB) *rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.ident.Close)
-	key, err := secret.ParseKey(strings.Repeat("07", secret.KeySize))
-	if err != nil {
-		t.Fatal(err)
-	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "home") })
 	r.web = httptest.NewServer(mux)
 	t.Cleanup(r.web.Close)
 	r.sso = sso.New(sso.Config{
-		DB: d, Directory: r.ident, Sealer: key, Resolver: r.dns, PublicURL: func() string { return r.web.URL }, PrivateNetworks: true, Clock: r.clock, Log: log,
+		DB: d, Directory: r.ident, Sealer: envelopetest.New(7), Resolver: r.dns, PublicURL: func() string { return r.web.URL }, PrivateNetworks: true, Clock: r.clock, Log: log,
 	})
 	t.Cleanup(r.sso.Close)
 	r.sso.Mount(mux)

@@ -245,7 +245,7 @@ func (s *Service) refreshMetadata(ctx context.Context, c *connection) {
 		err = errors.New("it tells of another identity provider")
 	}
 	if err == nil {
-		err = s.store(&fresh)
+		err = s.store(ctx, &fresh)
 	}
 	if err == nil {
 		err = s.cfg.DB.InTenant(ctx, row.OrganisationID, func(ctx context.Context, tx *db.Tx) error {

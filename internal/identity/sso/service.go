@@ -20,6 +20,7 @@ import (
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/egress"
 	"github.com/parley-voice/parley/internal/platform/fault"
+	"github.com/parley-voice/parley/internal/platform/secret/envelope"
 )
 
 // Directory is what the package needs of identity. Where it takes a transaction, that is one of the system door.
@@ -36,12 +37,6 @@ type Directory interface {
 	EndLocalSessions(ctx context.Context, tx *db.Tx, orgID string) error
 }
 
-// Sealer encrypts small secrets for one place: what was sealed with other aad does not open.
-type Sealer interface {
-	Seal(plain, aad []byte) ([]byte, error)
-	Open(sealed, aad []byte) ([]byte, error)
-}
-
 // Resolver looks up DNS records; *net.Resolver does.
 type Resolver interface {
 	LookupTXT(ctx context.Context, name string) ([]string, error)
@@ -51,7 +46,7 @@ type Resolver interface {
 type Config struct {
 	DB        *db.DB
 	Directory Directory
-	Sealer    Sealer
+	Sealer    envelope.Sealer
 	Resolver  Resolver // nil is the system's
 	// PublicURL is under which browsers and providers reach us.
 	PublicURL func() string

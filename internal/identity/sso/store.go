@@ -136,11 +136,14 @@ func (s *Service) connectionAnywhere(ctx context.Context, id string) (*connectio
 		if err != nil {
 			return err
 		}
-		c, err = s.opened(&row, domains)
+		c, err = readRow(&row, domains)
 		return err
 	})
-	if err == nil && c == nil {
-		err = errNoConnection()
+	if err != nil {
+		return nil, err
 	}
-	return c, err
+	if c == nil {
+		return nil, errNoConnection()
+	}
+	return c, s.open(ctx, c)
 }

@@ -31,10 +31,11 @@ type cache struct {
 	most   int
 	keys   map[keyName]*dataKey
 	active map[string]KeyID
+	ready  map[string]bool // all keys of the organisation are here that values may be under
 }
 
 func newCache(most int) *cache {
-	return &cache{most: most, keys: map[keyName]*dataKey{}, active: map[string]KeyID{}}
+	return &cache{most: most, keys: map[keyName]*dataKey{}, active: map[string]KeyID{}, ready: map[string]bool{}}
 }
 
 func (c *cache) activeOf(org string, now time.Time) *dataKey {
@@ -96,6 +97,7 @@ func (c *cache) drop(d *dataKey) {
 
 func (c *cache) dropLocked(d *dataKey) {
 	delete(c.keys, keyName{d.org, d.id})
+	delete(c.ready, d.org)
 	if c.active[d.org] == d.id {
 		delete(c.active, d.org)
 	}
@@ -129,9 +131,24 @@ func (c *cache) setActive(org string, id KeyID) {
 	defer c.mu.Unlock()
 	if _, there := c.keys[keyName{org, id}]; !there {
 		delete(c.active, org) // the next use reads it
+		delete(c.ready, org)
 		return
 	}
 	c.active[org] = id
+}
+
+func (c *cache) isReady(org string) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.ready[org]
+}
+
+func (c *cache) setReady(org string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, there := c.active[org]; there {
+		c.ready[org] = true
+	}
 }
 
 // olderThan gives the keys that were unwrapped before then.

@@ -143,10 +143,7 @@ func (k *Keyring) Start(ctx context.Context, old *secret.Key) error {
 	if _, err := k.wrapper(current); err != nil {
 		return err
 	}
-	if err := k.Refresh(ctx); err != nil {
-		return err
-	}
-	if _, err := k.active(ctx, Installation); err != nil {
+	if err := k.Ready(ctx, Installation); err != nil {
 		return fmt.Errorf("the installation's data key: %w", err)
 	}
 	return k.startKept(ctx, old)
@@ -187,6 +184,9 @@ func (k *Keyring) Refresh(ctx context.Context) error {
 		return nil
 	}
 	if err := k.compare(ctx); err != nil {
+		return err
+	}
+	if err := k.Ready(ctx, Installation); err != nil { // it is used inside of transactions
 		return err
 	}
 	k.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/secret"
 )
 
@@ -42,6 +43,43 @@ func SealedUnder(sealed []byte) (id KeyID, ok bool) {
 		return id, false
 	}
 	return KeyID(sealed[1:headBytes]), true
+}
+
+// Sealer encrypts small secrets of organisations; a [Keyring] and a [Box] are.
+type Sealer interface {
+	// Ready has the organisation's keys in memory, so that Seal and Open may follow inside of a transaction.
+	Ready(ctx context.Context, orgID string) error
+	// Seal encrypts a secret for one place: what was sealed with other aad does not open.
+	Seal(ctx context.Context, orgID string, plain, aad []byte) ([]byte, error)
+	Open(ctx context.Context, orgID string, sealed, aad []byte) ([]byte, error)
+}
+
+// Ready implements Sealer: the active version, and those that values may not have left yet.
+func (k *Keyring) Ready(ctx context.Context, orgID string) error {
+	if k.cache.isReady(orgID) {
+		return nil
+	}
+	if _, err := k.active(ctx, orgID); err != nil {
+		return err
+	}
+	var rows []keyRow
+	err := k.read(ctx, func(ctx context.Context, tx *db.Tx) error {
+		return tx.NewSelect().Model(&rows).ExcludeColumn("wrapped").Where("organisation_id = ? AND state = ?", orgID, stateOld).Scan(ctx)
+	})
+	if err != nil {
+		return fmt.Errorf("read the data keys: %w", err)
+	}
+	for i := range rows {
+		id, err := ParseKeyID(rows[i].KeyID)
+		if err != nil {
+			return err
+		}
+		if _, err := k.byID(ctx, orgID, id); err != nil {
+			return err
+		}
+	}
+	k.cache.setReady(orgID)
+	return nil
 }
 
 // Seal encrypts a small secret of an organisation under its active key. Open needs the same aad: what the secret belongs
@@ -95,6 +133,9 @@ type Box struct {
 func (k *Keyring) Box(purpose string) *Box { return &Box{keys: k, purpose: purpose} }
 
 func (b *Box) aad(aad []byte) []byte { return append([]byte("box\x00"+b.purpose+"\x00"), aad...) }
+
+// Ready implements Sealer.
+func (b *Box) Ready(ctx context.Context, orgID string) error { return b.keys.Ready(ctx, orgID) }
 
 // Seal encrypts a small secret of an organisation.
 func (b *Box) Seal(ctx context.Context, orgID string, plain, aad []byte) ([]byte, error) {

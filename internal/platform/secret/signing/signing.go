@@ -37,6 +37,7 @@ import (
 	"github.com/coder/quartz"
 
 	"github.com/parley-voice/parley/internal/platform/db"
+	"github.com/parley-voice/parley/internal/platform/secret/envelope"
 )
 
 // atOnce bounds how many processes of a role may begin in the same millisecond.
@@ -49,16 +50,10 @@ const (
 	refreshAlone   = 200 * time.Millisecond // the same where keys sign as soon as they are made
 )
 
-// Sealer encrypts the private keys: what was sealed with other aad does not open.
-type Sealer interface {
-	Seal(plain, aad []byte) ([]byte, error)
-	Open(sealed, aad []byte) ([]byte, error)
-}
-
 // Config is what New needs.
 type Config struct {
 	DB     *db.DB
-	Sealer Sealer
+	Sealer envelope.Sealer // of the installation's keys
 	// Roles are those that this process signs for. It verifies all.
 	Roles   []string
 	Alone   bool          // the keys are this process's own: nobody else, and no later run of it, signs with them
@@ -155,7 +150,7 @@ func (k *Keyring) rotateRole(ctx context.Context, tx *db.Tx, role string, now ti
 	row := &keyRow{KID: kid, Role: role, PublicKey: public, SignsFrom: from.UnixMilli(),
 		SignsUntil: from.Add(k.c.Period).UnixMilli(), VerifyUntil: from.Add(k.c.Period + k.c.Overlap).UnixMilli()}
 	if !k.c.Alone {
-		if row.PrivateKey, err = k.c.Sealer.Seal(private.Seed(), []byte("signing\x00"+role+"\x00"+kid)); err != nil {
+		if row.PrivateKey, err = k.c.Sealer.Seal(ctx, envelope.Installation, private.Seed(), sealedAs(role, kid)); err != nil {
 			return err
 		}
 	}
@@ -216,7 +211,7 @@ func (k *Keyring) refresh(ctx context.Context) error {
 		if k.c.Alone {
 			e.private = own[r.KID]
 		} else if k.signs(r.Role) && r.PrivateKey != nil {
-			seed, err := k.c.Sealer.Open(r.PrivateKey, []byte("signing\x00"+r.Role+"\x00"+r.KID))
+			seed, err := k.c.Sealer.Open(ctx, envelope.Installation, r.PrivateKey, sealedAs(r.Role, r.KID))
 			if err != nil {
 				return fmt.Errorf("the signing key %s: %w", r.KID, err)
 			}

@@ -20,23 +20,20 @@ import (
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/db/dbtest"
 	"github.com/parley-voice/parley/internal/platform/fault"
-	"github.com/parley-voice/parley/internal/platform/secret"
+	"github.com/parley-voice/parley/internal/platform/secret/envelope"
+	"github.com/parley-voice/parley/internal/platform/secret/envelope/envelopetest"
 	"github.com/parley-voice/parley/internal/platform/secret/signing"
 )
 
 const day = 24 * time.Hour
 
-func each(t *testing.T, fn func(t *testing.T, d *db.DB, clock *quartz.Mock, sealer *secret.Key)) {
+func each(t *testing.T, fn func(t *testing.T, d *db.DB, clock *quartz.Mock, sealer envelopetest.Sealer)) {
 	dbtest.Each(t, []db.Migrations{signing.Migrations()}, func(t *testing.T, d *db.DB) {
-		k, err := secret.ParseKey(strings.Repeat("07", 32))
-		if err != nil {
-			t.Fatal(err)
-		}
-		fn(t, d, quartz.NewMock(t), k)
+		fn(t, d, quartz.NewMock(t), envelopetest.New(7))
 	})
 }
 
-func ring(t *testing.T, d *db.DB, clock quartz.Clock, sealer signing.Sealer, roles ...string) *signing.Keyring {
+func ring(t *testing.T, d *db.DB, clock quartz.Clock, sealer envelope.Sealer, roles ...string) *signing.Keyring {
 	t.Helper()
 	k, err := signing.New(signing.Config{DB: d, Sealer: sealer, Roles: roles, Clock: clock})
 	if err != nil {
@@ -81,7 +78,7 @@ func kidOf(t *testing.T, token string) string {
 
 // A year of rotations: two processes of a role and one that only verifies, each with the keys it happens to have.
 func TestRotationWithoutDowntime(t *testing.T) {
-	each(t, func(t *testing.T, d *db.DB, clock *quartz.Mock, sealer *secret.Key) {
+	each(t, func(t *testing.T, d *db.DB, clock *quartz.Mock, sealer envelopetest.Sealer) {
 		a, b := ring(t, d, clock, sealer, "media"), ring(t, d, clock, sealer, "media")
 		reader := ring(t, d, clock, sealer)
 		ctx := t.Context()
@@ -133,7 +130,7 @@ func TestRotationWithoutDowntime(t *testing.T) {
 
 // A server that was off for a year starts with a new key.
 func TestAfterALongPause(t *testing.T) {
-	each(t, func(t *testing.T, d *db.DB, clock *quartz.Mock, sealer *secret.Key) {
+	each(t, func(t *testing.T, d *db.DB, clock *quartz.Mock, sealer envelopetest.Sealer) {
 		a := ring(t, d, clock, sealer, "media")
 		old, err := a.Token(t.Context(), "media", "gateway", "x", day, nil)
 		if err != nil {
@@ -154,7 +151,7 @@ func TestAfterALongPause(t *testing.T) {
 }
 
 func TestWhatIsRefused(t *testing.T) {
-	each(t, func(t *testing.T, d *db.DB, clock *quartz.Mock, sealer *secret.Key) {
+	each(t, func(t *testing.T, d *db.DB, clock *quartz.Mock, sealer envelopetest.Sealer) {
 		ctx := t.Context()
 		k := ring(t, d, clock, sealer, "media", "worker")
 		good, err := k.Token(ctx, "media", "gateway", "node-1", time.Hour, map[string]string{"org": "a"})
@@ -228,7 +225,7 @@ func TestWhatIsRefused(t *testing.T) {
 }
 
 func TestBytes(t *testing.T) {
-	each(t, func(t *testing.T, d *db.DB, clock *quartz.Mock, sealer *secret.Key) {
+	each(t, func(t *testing.T, d *db.DB, clock *quartz.Mock, sealer envelopetest.Sealer) {
 		ctx := t.Context()
 		s := ring(t, d, clock, sealer, "audit").Signer("audit")
 		payload := []byte("2026-11-21 abcdef")
@@ -253,14 +250,10 @@ func TestBytes(t *testing.T) {
 
 // Keys in the database are of no use without the master key, and cannot be exchanged.
 func TestKeysAreSealed(t *testing.T) {
-	each(t, func(t *testing.T, d *db.DB, clock *quartz.Mock, sealer *secret.Key) {
+	each(t, func(t *testing.T, d *db.DB, clock *quartz.Mock, sealer envelopetest.Sealer) {
 		ctx := t.Context()
 		ring(t, d, clock, sealer, "media", "worker")
-		other, err := secret.ParseKey(strings.Repeat("08", 32))
-		if err != nil {
-			t.Fatal(err)
-		}
-		k, err := signing.New(signing.Config{DB: d, Sealer: other, Roles: []string{"media"}, Clock: clock})
+		k, err := signing.New(signing.Config{DB: d, Sealer: envelopetest.New(8), Roles: []string{"media"}, Clock: clock})
 		if err != nil {
 			t.Fatal(err)
 		}

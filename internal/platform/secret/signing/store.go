@@ -11,6 +11,7 @@ import (
 	"github.com/uptrace/bun"
 
 	"github.com/parley-voice/parley/internal/platform/db"
+	"github.com/parley-voice/parley/internal/platform/secret/envelope"
 )
 
 //go:embed migrations
@@ -23,6 +24,14 @@ func Migrations() db.Migrations {
 		panic(err) // the folder is embedded above
 	}
 	return db.Migrations{Context: "signing", FS: sub, Scope: db.Master}
+}
+
+func sealedAs(role, kid string) []byte { return []byte("signing\x00" + role + "\x00" + kid) }
+
+// Sealed lists what is stored sealed.
+func Sealed() []envelope.Column {
+	return []envelope.Column{{Table: "signing_keys", Column: "private_key", Key: []string{"role", "kid"}, Master: true,
+		AAD: func(_ string, key []string) []byte { return sealedAs(key[0], key[1]) }}}
 }
 
 type keyRow struct {
