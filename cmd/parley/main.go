@@ -24,6 +24,7 @@ type cli struct {
 	User      userCmd      `cmd:"" help:"People who sign in."`
 	Org       orgCmd       `cmd:"" help:"Organisations of this installation."`
 	Token     tokenCmd     `cmd:"" help:"API keys and media tokens."`
+	Key       keyCmd       `cmd:"" help:"Keys that secrets and recordings are encrypted with."`
 	Audit     auditCmd     `cmd:"" help:"The audit trail: export it, prove it."`
 	Backup    backupCmd    `cmd:"" help:"Write everything of the embedded mode into one file while the server runs."`
 	Restore   restoreCmd   `cmd:"" help:"Restore a backup into an empty data folder."`

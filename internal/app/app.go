@@ -173,7 +173,7 @@ func migrations() []db.Migrations {
 
 // openDatabase is what the command line shares with the server.
 func (a *App) openDatabase(ctx context.Context) (err error) {
-	if a.key, err = secret.LoadKey(a.cfg.Key, a.cfg.DataDir); err != nil {
+	if a.key, err = a.cfg.masterKey(); err != nil {
 		return err
 	}
 	a.db, err = db.Open(ctx, db.Config{URL: a.cfg.DatabaseURL, DataDir: a.cfg.DataDir, Clock: a.clock, Log: a.log, Audit: a.metrics.systemDoor,
@@ -219,7 +219,7 @@ func (a *App) startStorage(ctx context.Context) (err error) {
 }
 
 // buildContexts makes the contexts that the command line needs too.
-func (a *App) buildContexts(context.Context) (err error) {
+func (a *App) buildContexts(ctx context.Context) (err error) {
 	a.local, err = local.New(local.Config{Clock: a.clock, Log: a.log})
 	if err != nil {
 		return err
@@ -258,7 +258,11 @@ func (a *App) buildContexts(context.Context) (err error) {
 		},
 		Forgotten: a.forgetPhone,
 	})
-	tokens := mediastream.TokensConfig{Key: a.key.Derive("media tokens"), Clock: a.clock}
+	key, err := a.keptSecret(ctx, "media tokens")
+	if err != nil {
+		return err
+	}
+	tokens := mediastream.TokensConfig{Key: key, Clock: a.clock}
 	if a.cfg.split() {
 		tokens.Claim = a.claimToken
 	}
@@ -307,7 +311,7 @@ func (a *App) startRecords(ctx context.Context) (err error) {
 		return err
 	}
 	a.watchErasures(ctx)
-	return a.buildTrails()
+	return a.buildTrails(ctx)
 }
 
 // startWorkers does the jobs and consumes the facts of all processes.

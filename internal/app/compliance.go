@@ -18,8 +18,8 @@ import (
 const complianceTimeout = time.Hour // of the daily jobs: they go through all organisations, and on where they were
 
 // newTrails makes the context; the command line uses it without jobs and without what holds data.
-func (a *App) newTrails(c compliance.Config) (*compliance.Service, error) {
-	signer, err := a.auditSigner()
+func (a *App) newTrails(ctx context.Context, c compliance.Config) (*compliance.Service, error) {
+	signer, err := a.auditSigner(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -27,15 +27,18 @@ func (a *App) newTrails(c compliance.Config) (*compliance.Service, error) {
 	return compliance.New(c)
 }
 
-// auditSigner signs with one key for as long as the installation has its master key: what was signed years ago must still be
-// proved.
-func (a *App) auditSigner() (*compliance.KeySigner, error) {
-	return compliance.NewKeySigner(a.key.Derive("audit signature"))
+// auditSigner signs with one key for ever, whatever wraps data keys: what was signed years ago must still be proved.
+func (a *App) auditSigner(ctx context.Context) (*compliance.KeySigner, error) {
+	seed, err := a.keptSecret(ctx, "audit signature")
+	if err != nil {
+		return nil, err
+	}
+	return compliance.NewKeySigner(seed)
 }
 
 // buildTrails makes the context with what holds data.
-func (a *App) buildTrails() (err error) {
-	a.trails, err = a.newTrails(compliance.Config{
+func (a *App) buildTrails(ctx context.Context) (err error) {
+	a.trails, err = a.newTrails(ctx, compliance.Config{
 		Purgers: []compliance.Purger{a.records}, Persons: []compliance.PersonData{a.records, a.agents, a.identity},
 		Enqueue: func(ctx context.Context, tx *db.Tx, id string) error {
 			return jobs.Insert(ctx, a.jobs, tx, erasePerson{id}, jobs.Options{})
@@ -101,7 +104,7 @@ func (a *App) newAuditor() *gateway.Auditor {
 
 // auditOf makes the context for the command line and finds the organisation.
 func (a *Admin) auditOf(ctx context.Context, organisation string) (s *compliance.Service, org string, err error) {
-	if s, err = a.app.newTrails(compliance.Config{}); err != nil {
+	if s, err = a.app.newTrails(ctx, compliance.Config{}); err != nil {
 		return nil, "", err
 	}
 	if organisation == identity.Platform {

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/parley-voice/parley/internal/media/rtp"
-	"github.com/parley-voice/parley/internal/platform/secret"
 )
 
 // Config is every setting. Each is a flag (--http-addr), a variable (PARLEY_HTTP_ADDR) and a line of the
@@ -58,12 +57,17 @@ type Config struct {
 
 	RateSIP string `name:"rate-sip" help:"SIP messages of one address outside of sip-trust; a registered phone has this rate for itself." default:"600/10s" env:"PARLEY_RATE_SIP" group:"Edge"`
 
-	DataDir     string `help:"Folder for everything the embedded engines keep." default:"./data" env:"PARLEY_DATA_DIR" group:"Storage"`
-	DatabaseURL string `help:"postgres://... Empty: SQLite in the data folder." env:"PARLEY_DATABASE_URL" group:"Storage"`
-	NATSURL     string `name:"nats-url" help:"nats://... Empty: an embedded server." env:"PARLEY_NATS_URL" group:"Storage"`
-	BlobURL     string `help:"s3://bucket?... or file:///folder for recordings. Empty: a folder in the data folder." env:"PARLEY_BLOB_URL" group:"Storage"`
-	SearchURL   string `name:"search-url" help:"https://user:password@host:9200 of an OpenSearch server for the search index. Empty: an index in the data folder." env:"PARLEY_SEARCH_URL" group:"Storage"`
-	Key         string `help:"Master key: 32 bytes as hex or base64. Empty: a key file is made in the data folder." env:"PARLEY_KEY" group:"Storage"`
+	DataDir        string `help:"Folder for everything the embedded engines keep." default:"./data" env:"PARLEY_DATA_DIR" group:"Storage"`
+	DatabaseURL    string `help:"postgres://... Empty: SQLite in the data folder." env:"PARLEY_DATABASE_URL" group:"Storage"`
+	NATSURL        string `name:"nats-url" help:"nats://... Empty: an embedded server." env:"PARLEY_NATS_URL" group:"Storage"`
+	BlobURL        string `help:"s3://bucket?... or file:///folder for recordings. Empty: a folder in the data folder." env:"PARLEY_BLOB_URL" group:"Storage"`
+	SearchURL      string `name:"search-url" help:"https://user:password@host:9200 of an OpenSearch server for the search index. Empty: an index in the data folder." env:"PARLEY_SEARCH_URL" group:"Storage"`
+	Key            string `help:"Master key: 32 bytes as hex or base64. Empty: a key file is made in the data folder." env:"PARLEY_KEY" group:"Storage"`
+	KeyPrevious    string `help:"Earlier master keys that still open, comma-separated, while the key is replaced: docs/keys.md." env:"PARLEY_KEY_PREVIOUS" group:"Storage"`
+	KMS            string `name:"kms" help:"Key service whose key wraps data keys in place of the master key: awskms://alias/NAME?region=REGION or vault://host:8200/MOUNT/KEY. Empty: the master key does." env:"PARLEY_KMS" group:"Storage"`
+	KMSPrevious    string `name:"kms-previous" help:"Key service that still opens, while it is replaced." env:"PARLEY_KMS_PREVIOUS" group:"Storage"`
+	VaultToken     string `help:"Token for Vault." env:"PARLEY_VAULT_TOKEN" group:"Storage"`
+	VaultTokenFile string `help:"File with the token for Vault, such as Vault Agent's sink. Read at each request." env:"PARLEY_VAULT_TOKEN_FILE" group:"Storage"`
 
 	Regions       string `help:"Places where organisations may have databases of their own, NAME=WHERE separated by spaces: a PostgreSQL URL with {database} for the name, or a folder for SQLite." env:"PARLEY_REGIONS" group:"Storage"`
 	RegionBlobs   string `name:"region-blobs" help:"Where the recordings of each region are kept, NAME=URL separated by spaces: s3://bucket?... or file:///folder. A region that is a folder keeps them there when it is not named." env:"PARLEY_REGION_BLOBS" group:"Storage"`
@@ -214,11 +218,7 @@ func (c *Config) checkStorage(bad complain) {
 	if c.SearchURL != "" && !isURL(c.SearchURL, "http", "https") {
 		bad("search-url", "use https://user:password@host:9200, or leave it empty for an index in the data folder", "it is no URL of an OpenSearch server")
 	}
-	if c.Key != "" {
-		if _, err := secret.ParseKey(c.Key); err != nil {
-			bad("key", "make one with: openssl rand -hex 32", "it is not 32 bytes as hex or base64")
-		}
-	}
+	c.checkKeys(bad)
 }
 
 func checkAddr(bad complain, setting, value, example string) {

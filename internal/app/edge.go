@@ -271,5 +271,8 @@ func (a *App) startKeys() error {
 	if err := jobs.Register(a.jobs, jobs.KindConfig{}, func(ctx context.Context, _ string, _ rotateSigning) error { return a.signing.Rotate(ctx) }); err != nil {
 		return err
 	}
-	return jobs.Every(a.jobs, time.Hour, rotateSigning{})
+	if err := jobs.Every(a.jobs, time.Hour, rotateSigning{}); err != nil {
+		return err
+	}
+	return a.startTending()
 }

@@ -440,7 +440,7 @@ func (e *orgErase) certify(ctx context.Context) (cert compliance.Certificate, er
 		RequestedBy: e.d.RequestedBy, Engine: e.db.Dialect(), Placement: e.d.Placement, StartedAt: time.UnixMilli(e.task.StartedAt).UTC(),
 		DoneAt: e.clock.Now().UTC().Truncate(time.Millisecond), Tables: e.d.Tables, Blobs: e.d.Blobs, SpoolFiles: e.d.Spool, People: e.d.People,
 		Keys: proof.Keys, Proof: looked}
-	if doc.Installation, err = e.installation(); err != nil {
+	if doc.Installation, err = e.installation(ctx); err != nil {
 		return cert, err
 	}
 	if cert, err = e.trails.Certify(OrgErasure, doc); err != nil {

@@ -39,6 +39,9 @@ func (a *Admin) ExportOrganisation(ctx context.Context, organisation, file, pass
 func (a *App) exportOrganisation(ctx context.Context, orgID, file, passphrase, reason string) (out OrgFile, err error) {
 	ctx, cancel := context.WithTimeout(ctx, orgFileTimeout)
 	defer cancel()
+	if err := a.keyring.Ready(ctx, orgID); err != nil { // secrets are read inside of transactions
+		return out, err
+	}
 	tmp, err := os.MkdirTemp(filepath.Dir(file), ".parley-export-*")
 	if err != nil {
 		return out, fmt.Errorf("make the file: %w", err)
@@ -123,7 +126,7 @@ func (e *orgExport) write(ctx context.Context, to io.Writer, passphrase string) 
 func (e *orgExport) head(ctx context.Context) (OrgFileHead, error) {
 	h := OrgFileHead{Format: orgFileFormat, Parley: e.version, OrganisationID: e.orgID, Engine: e.db.Dialect(), MadeAt: e.clock.Now().UTC()}
 	var err error
-	if h.Installation, err = e.installation(); err != nil {
+	if h.Installation, err = e.installation(ctx); err != nil {
 		return h, err
 	}
 	if h.Versions, err = e.db.Versions(); err != nil {
@@ -142,8 +145,8 @@ func (e *orgExport) head(ctx context.Context) (OrgFileHead, error) {
 }
 
 // installation names this installation: the id of the key that signs its audit trails.
-func (a *App) installation() (string, error) {
-	s, err := a.auditSigner()
+func (a *App) installation(ctx context.Context) (string, error) {
+	s, err := a.auditSigner(ctx)
 	if err != nil {
 		return "", err
 	}

@@ -120,13 +120,13 @@ func (a *App) openStores(ctx context.Context) (err error) {
 		return err
 	}
 	a.onStop("search", func(context.Context) error { return a.search.Close() })
-	a.records, err = conversation.New(conversation.Config{DB: a.db, Blobs: a.blobs, Key: a.key, DataDir: a.cfg.DataDir, Live: nobodyWatches{},
+	a.records, err = conversation.New(conversation.Config{DB: a.db, Blobs: a.blobs, Keys: a.keyring, DataDir: a.cfg.DataDir, Live: nobodyWatches{},
 		Search: a.search, Clock: a.clock, Log: a.log})
 	if err != nil {
 		return err
 	}
 	if a.trails == nil {
-		a.trails, err = a.newTrails(compliance.Config{})
+		a.trails, err = a.newTrails(ctx, compliance.Config{})
 	}
 	return err
 }

@@ -34,6 +34,9 @@ func ident(name string) bun.Ident { return bun.Ident(name) }
 // interrupted leaves a note by which the next one removes what was written.
 func (m *orgImport) place(ctx context.Context) (err error) {
 	m.out.OrganisationID = m.target
+	if err := m.keyring.Ready(ctx, m.target); err != nil { // secrets are sealed inside of transactions
+		return err
+	}
 	detail, err := json.Marshal(importDetail{Into: m.into})
 	if err != nil {
 		return err
@@ -373,11 +376,15 @@ func auditKey(orgID, id string) string { return auditFolder(orgID) + id + ".ndjs
 
 // putAuditArchive stores an audit trail of before, encrypted.
 func (a *App) putAuditArchive(ctx context.Context, orgID, id string, from io.Reader) error {
+	seal, err := a.archiveKey(ctx)
+	if err != nil {
+		return err
+	}
 	r, w := io.Pipe()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		c, err := a.key.NewChunkWriter(w, secret.ChunkConfig{Name: auditKey(orgID, id), Uniform: true})
+		c, err := seal.NewChunkWriter(w, secret.ChunkConfig{Name: auditKey(orgID, id), Uniform: true})
 		if err == nil {
 			_, err = io.Copy(c, from)
 		}
@@ -386,7 +393,7 @@ func (a *App) putAuditArchive(ctx context.Context, orgID, id string, from io.Rea
 		}
 		_ = w.CloseWithError(err) // never fails
 	}()
-	err := a.blobs.Put(ctx, auditKey(orgID, id), r)
+	err = a.blobs.Put(ctx, auditKey(orgID, id), r)
 	_ = r.CloseWithError(io.ErrClosedPipe) // never fails; the writer ends
 	<-done
 	return err
@@ -609,7 +616,11 @@ func (a *Admin) AuditArchive(ctx context.Context, organisation, id string, w io.
 	if err != nil {
 		return err
 	}
-	r, err := a.app.key.NewChunkReader(&blobAt{ctx, a.app.blobs, key}, size, key)
+	seal, err := a.app.archiveKey(ctx)
+	if err != nil {
+		return err
+	}
+	r, err := seal.NewChunkReader(&blobAt{ctx, a.app.blobs, key}, size, key)
 	if err != nil {
 		return err
 	}

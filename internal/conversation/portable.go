@@ -8,6 +8,7 @@ import (
 
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/fault"
+	"github.com/parley-voice/parley/internal/platform/secret/envelope"
 )
 
 // FileKind is a file of a call, for who carries an organisation elsewhere.
@@ -77,7 +78,7 @@ func (s *Service) ReadFile(ctx context.Context, org, call string, kind FileKind,
 		return false, err
 	}
 	defer src.close()
-	u, err := openSealed(src, s.key, kind.purpose(call))
+	u, err := openSealed(src, s.keyOf(ctx, org), kind.purpose(call))
 	for err == nil {
 		var piece []byte
 		if piece, err = u.read(); err == nil {
@@ -102,7 +103,11 @@ func (s *Service) ReadFile(ctx context.Context, org, call string, kind FileKind,
 // WriteFile stores a call's file of the pieces that next gives until io.EOF, sealed for the organisation, where the call's row
 // says that it is.
 func (s *Service) WriteFile(ctx context.Context, org, call string, kind FileKind, key string, next func() ([]byte, error)) error {
-	seal, err := newSealer(s.key, kind.purpose(call))
+	with, err := s.carriedKey(ctx, org, call)
+	if err != nil {
+		return err
+	}
+	seal, err := newSealer(with, org, kind.purpose(call))
 	if err != nil {
 		return err
 	}
@@ -116,6 +121,27 @@ func (s *Service) WriteFile(ctx context.Context, org, call string, kind FileKind
 	}
 	return s.db.InTenant(ctx, org, func(ctx context.Context, tx *db.Tx) error {
 		return put(ctx, tx, []fileRow{{OrganisationID: org, CallID: call, Suffix: kind.suffix(), Data: b}}, "call_id, suffix", "data")
+	})
+}
+
+// carriedKey gives the key of a carried call's files: one for both, which the call's row names.
+func (s *Service) carriedKey(ctx context.Context, org, call string) (f envelope.FileKey, err error) {
+	row, err := s.row(ctx, org, call)
+	if err != nil {
+		return f, err
+	}
+	if f.ID, err = envelope.ParseKeyID(row.FileKey); err == nil {
+		if f.Key, err = s.keys.FileKeyByID(ctx, org, f.ID, filePurpose); err == nil {
+			return f, nil
+		}
+	}
+	// It was the key of where the call comes from.
+	if f, err = s.keys.FileKey(ctx, org, filePurpose); err != nil {
+		return f, err
+	}
+	return f, s.db.InTenant(ctx, org, func(ctx context.Context, tx *db.Tx) error {
+		_, err := tx.NewUpdate().Model((*callRow)(nil)).Set("file_key = ?", f.ID.String()).Where("organisation_id = ? AND id = ?", org, call).Exec(ctx)
+		return err
 	})
 }
 

@@ -20,8 +20,8 @@ import (
 )
 
 const (
-	orgA    = "11111111-1111-7111-8111-111111111111"
-	orgB    = "22222222-2222-7222-8222-222222222222"
+	orgA = "11111111-1111-7111-8111-111111111111"
+	orgB = "22222222-2222-7222-8222-222222222222"
 )
 
 // rig is a service with everything it needs, on a clock that only the test moves.

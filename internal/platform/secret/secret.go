@@ -75,21 +75,26 @@ func LoadKey(setting, dataDir string) (*Key, error) {
 	if setting != "" {
 		return ParseKey(setting)
 	}
-	path := filepath.Join(dataDir, keyFile)
-	k, err := readKey(path)
+	return LoadKeyFile(filepath.Join(dataDir, keyFile))
+}
+
+// LoadKeyFile gives the key of a file, which is made when missing.
+func LoadKeyFile(path string) (*Key, error) {
+	k, err := ReadKeyFile(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return k, err
 	}
-	if err := os.MkdirAll(dataDir, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
 	if err := makeKey(path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("make the key file: %w", err)
 	}
-	return readKey(path) // also when another process made it meanwhile
+	return ReadKeyFile(path) // also when another process made it meanwhile
 }
 
-func readKey(path string) (*Key, error) {
+// ReadKeyFile gives the key of a file that others cannot read.
+func ReadKeyFile(path string) (*Key, error) {
 	st, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("key file: %w", err)

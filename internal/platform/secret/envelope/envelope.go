@@ -132,10 +132,10 @@ func New(c Config) (*Keyring, error) {
 	return k, nil
 }
 
-// Start proves that the wrapping key is the right one and reads, or makes, the installation's own key. old is the master
-// key that an installation of before sealed with directly, nil for one that never did; it is kept at the first start, and not
-// looked at later.
-func (k *Keyring) Start(ctx context.Context, old *secret.Key) error {
+// Start proves that the wrapping key is the right one and reads, or makes, the installation's own key. At an installation's
+// first start with data keys old is asked for the master key that sealed everything directly before, which is kept from then
+// on; nil, or a nil key, says that none did.
+func (k *Keyring) Start(ctx context.Context, old func(context.Context) (*secret.Key, error)) error {
 	current, err := k.currentWrapper(ctx)
 	if err != nil {
 		return err

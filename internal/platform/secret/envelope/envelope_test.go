@@ -78,7 +78,7 @@ func process(t testing.TB, d *db.DB, c envelope.Config, old *secret.Key) *envelo
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := k.Start(t.Context(), old); err != nil {
+	if err := k.Start(t.Context(), func(context.Context) (*secret.Key, error) { return old, nil }); err != nil {
 		t.Fatal(err)
 	}
 	return k

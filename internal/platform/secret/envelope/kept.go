@@ -59,13 +59,19 @@ func (k *Keyring) kept(ctx context.Context, name string) ([]byte, error) {
 }
 
 // startKept reads the master key of before, or keeps the one that is given when this installation begins to have data keys.
-func (k *Keyring) startKept(ctx context.Context, old *secret.Key) error {
+func (k *Keyring) startKept(ctx context.Context, before func(context.Context) (*secret.Key, error)) error {
 	s, err := k.readState(ctx)
 	if err != nil {
 		return err
 	}
+	var old *secret.Key
+	if !s.Adopted && before != nil {
+		if old, err = before(ctx); err != nil {
+			return err
+		}
+	}
 	var raw []byte
-	if s.Adopted || old == nil {
+	if old == nil {
 		raw, err = k.kept(ctx, legacyName)
 	} else {
 		raw, err = k.Kept(ctx, legacyName, old.Bytes())
