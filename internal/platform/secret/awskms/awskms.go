@@ -6,13 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/smithy-go"
@@ -32,7 +32,6 @@ type Config struct {
 	URL string
 	// Credentials are the SDK's default chain where nil: environment, shared files, the machine's role.
 	Credentials aws.CredentialsProvider
-	Client      *http.Client // nil is one of its own
 }
 
 // KMS is a Wrapper of package envelope.
@@ -78,10 +77,7 @@ func New(ctx context.Context, c Config) (*KMS, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.Client == nil {
-		c.Client = &http.Client{Timeout: askTimeout}
-	}
-	options := []func(*config.LoadOptions) error{config.WithRegion(region), config.WithHTTPClient(c.Client),
+	options := []func(*config.LoadOptions) error{config.WithRegion(region), config.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(askTimeout)),
 		config.WithRetryer(func() aws.Retryer { return retry.AddWithMaxAttempts(retry.NewStandard(), attempts) })}
 	if c.Credentials != nil {
 		options = append(options, config.WithCredentialsProvider(c.Credentials))

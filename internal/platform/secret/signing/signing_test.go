@@ -280,7 +280,7 @@ func TestKeysAreSealed(t *testing.T) {
 // Keys that a process has for itself: two of a role sign with different ones, nobody can read them from the database, and the
 // next run of a process has new ones. Everybody knows them at once.
 func TestKeysOfOneProcess(t *testing.T) {
-	each(t, func(t *testing.T, d *db.DB, clock *quartz.Mock, sealer *secret.Key) {
+	each(t, func(t *testing.T, d *db.DB, clock *quartz.Mock, sealer envelopetest.Sealer) {
 		alone := func(role string) *signing.Keyring {
 			k, err := signing.New(signing.Config{DB: d, Sealer: sealer, Roles: []string{role}, Alone: true, Clock: clock})
 			if err != nil {
