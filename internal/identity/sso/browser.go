@@ -300,7 +300,7 @@ func (s *Service) keepUnasked(ctx context.Context, c *connection, who *said, bro
 	row := &flowRow{Hash: hashOf(code), OrganisationID: c.row.OrganisationID, ConnectionID: c.row.ID, Browser: hashOf(browser), ReturnTo: returnTo,
 		CreatedAt: now.UnixMilli(), ExpiresAt: now.Add(flowValid).UnixMilli()}
 	who.Claims = nil
-	if row.Sealed, err = s.sealFlow(row, flowSecret{Said: who}); err != nil {
+	if row.Sealed, err = s.sealFlow(ctx, row, flowSecret{Said: who}); err != nil {
 		return "", err
 	}
 	return code, s.insertFlow(ctx, c, row)
