@@ -130,31 +130,37 @@ func (t *Table) byKeys(ctx context.Context, tx *Tx, orgID string, keys []row) ([
 	if len(keys) == 0 {
 		return nil, nil
 	}
-	q, args := t.whereKeys(orgID, keys)
-	return t.query(ctx, tx, "SELECT "+t.list()+" FROM "+quote(t.Name)+q, args)
+	q, args := t.looked(tx.Dialect(), "t.*", orgID, keys)
+	cols := make([]string, len(t.Columns))
+	for i, c := range t.Columns {
+		cols[i] = "r." + quote(c)
+	}
+	return t.query(ctx, tx, "SELECT "+strings.Join(cols, ", ")+" FROM ("+q+") AS r", args)
 }
 
-// whereKeys names rows by key. The first column is named for itself too: a list of tuples alone is a join, which a
-// planner without statistics may do row by row.
-func (t *Table) whereKeys(orgID string, keys []row) (string, []any) {
-	args := []any{orgID}
-	seen := map[any]bool{}
-	for _, k := range keys {
-		if !seen[k[0]] {
-			seen[k[0]] = true
-			args = append(args, k[0])
-		}
+// looked selects from the rows of some keys, found by one look into the primary key's index for each. That is forced: a
+// planner whose statistics are old, as they are of a table that is written to all the time, reads all rows that have the first
+// column in common, again for each key.
+func (t *Table) looked(dialect, what, orgID string, keys []row) (string, []any) {
+	names, on := make([]string, len(t.Key)), make([]string, len(t.Key))
+	for i, c := range t.Key {
+		names[i] = fmt.Sprintf("k%d", i)
+		on[i] = "t." + quote(c) + " = k." + names[i]
 	}
-	q := " WHERE organisation_id = ? AND " + quote(t.Key[0]) + " IN " + tuple(args[1:])
-	if len(t.Key) == 1 {
-		return q, args
-	}
+	var args []any
 	parts := make([]string, len(keys))
 	for i, k := range keys {
 		parts[i] = tuple(k)
 		args = append(args, k...)
 	}
-	return q + " AND (" + t.keyList() + ") IN (VALUES " + strings.Join(parts, ", ") + ")", args
+	args = append(args, orgID)
+	values, match := strings.Join(parts, ", "), strings.Join(on, " AND ")+" AND t.organisation_id = ?"
+	if dialect == Postgres {
+		return "SELECT l.* FROM (VALUES " + values + ") AS k (" + strings.Join(names, ", ") + ") CROSS JOIN LATERAL (SELECT " + what + " FROM " +
+			quote(t.Name) + " AS t WHERE " + match + " LIMIT 1) AS l", args
+	}
+	// SQLite's CROSS JOIN keeps the order: https://www.sqlite.org/optoverview.html#crossjoin
+	return "WITH k (" + strings.Join(names, ", ") + ") AS (VALUES " + values + ") SELECT " + what + " FROM k CROSS JOIN " + quote(t.Name) + " AS t WHERE " + match, args
 }
 
 func (t *Table) query(ctx context.Context, tx *Tx, q string, args []any) (out []row, err error) {
@@ -217,7 +223,19 @@ func (t *Table) remove(ctx context.Context, tx *Tx, orgID string, keys []row) er
 	if len(keys) == 0 {
 		return nil
 	}
-	q, args := t.whereKeys(orgID, keys)
+	var q string
+	var args []any
+	if tx.Dialect() == Postgres {
+		q, args = t.looked(Postgres, "t.ctid", orgID, keys)
+		q = " WHERE ctid = ANY (ARRAY(" + q + "))"
+	} else {
+		parts := make([]string, len(keys))
+		for i, k := range keys {
+			parts[i] = tuple(k)
+			args = append(args, k...)
+		}
+		q, args = " WHERE ("+t.keyList()+") IN (VALUES "+strings.Join(parts, ", ")+") AND organisation_id = ?", append(args, orgID)
+	}
 	if _, err := tx.ExecContext(ctx, "DELETE FROM "+quote(t.Name)+q, args...); err != nil {
 		return fmt.Errorf("delete from %s: %w", t.Name, err)
 	}
