@@ -1,9 +1,11 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/coder/quartz"
@@ -45,6 +47,8 @@ func (c *callCmd) Run(e *env) error {
 type loadCmd struct {
 	SIP          string        `help:"Load by SIP: the target, such as sip:sim@127.0.0.1:5060." xor:"kind" required:"" placeholder:"URI"`
 	Twilio       string        `help:"Load by media streams: the target, such as ws://127.0.0.1:8080/carriers/twilio/media." xor:"kind" required:"" placeholder:"URL"`
+	HTTP         string        `name:"http" help:"Load by API requests: what is asked for, such as http://127.0.0.1:8080/api/v1/agents. --rate requests a second for --duration, each at its time." xor:"kind" required:"" placeholder:"URL"`
+	Tokens       string        `help:"File with API tokens that take turns with --http, the last word of each line." placeholder:"FILE"`
 	Token        string        `help:"Media token for --twilio (parley token media --agent sim)." env:"PARLEY_MEDIA_TOKEN"`
 	Calls        int           `help:"Calls at once." default:"100"`
 	Rate         float64       `help:"Calls placed a second; 0 places all in one burst." default:"50"`
@@ -57,6 +61,9 @@ type loadCmd struct {
 
 // Run makes the load and prints the report.
 func (c *loadCmd) Run(e *env) error {
+	if c.HTTP != "" {
+		return c.runHTTP(e)
+	}
 	cfg := load.Config{
 		Target: c.SIP, Calls: c.Calls, Rate: c.Rate, Duration: c.Duration, Stall: c.Stall,
 		Metrics: load.Metrics{URL: c.Metrics, Token: c.MetricsToken}, Log: slog.New(slog.DiscardHandler),
@@ -77,4 +84,32 @@ func (c *loadCmd) Run(e *env) error {
 		return rep.WriteJSON(os.Stdout)
 	}
 	return rep.WriteTable(os.Stdout)
+}
+
+// runHTTP makes a load of API requests and prints what it measured.
+func (c *loadCmd) runHTTP(e *env) error {
+	cfg := load.HTTPConfig{URL: c.HTTP, Rate: c.Rate, Duration: c.Duration, Warm: min(c.Duration, 5*time.Second)}
+	if c.Tokens != "" {
+		b, err := os.ReadFile(c.Tokens)
+		if err != nil {
+			return err
+		}
+		for line := range strings.Lines(string(b)) {
+			if words := strings.Fields(line); len(words) > 0 {
+				cfg.Tokens = append(cfg.Tokens, words[len(words)-1])
+			}
+		}
+	}
+	r, err := load.HTTP(e.ctx, cfg)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(os.Stdout).Encode(r)
+	}
+	fmt.Printf("%d requests, %d failed; p50 %s, p90 %s, p99 %s, longest %s; the generator was late by %s at most\n", r.Requests, r.Failed, r.P50, r.P90, r.P99, r.Max, r.Late)
+	for _, f := range r.Failures {
+		fmt.Println("failed:", f)
+	}
+	return nil
 }

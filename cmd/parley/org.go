@@ -26,6 +26,8 @@ type orgCreateCmd struct {
 	PasswordStdin bool   `help:"Read the password of a new owner from standard input." required:""`
 	Placement     string `help:"shared: in the database of the installation. own: in a database of its own." enum:"shared,own" default:"shared"`
 	Region        string `help:"Where a database of its own is: a name of the setting regions."`
+	Count         int    `help:"Create so many, named NAME 1, NAME 2 and so on, and print a line for each: to try an installation with many. One person owns at most 500."`
+	WithToken     bool   `help:"Print an API token of the owner after the id."`
 }
 
 // Run creates an organisation.
@@ -39,13 +41,30 @@ func (c *orgCreateCmd) Run(e *env) error {
 		return err
 	}
 	defer admin.Close()
-	acc, err := admin.CreateOrganisation(e.ctx, identity.NewOrganisation{
-		Name: c.Name, OwnerEmail: c.OwnerEmail, Password: password, Placement: c.Placement, Region: c.Region,
-	})
-	if err != nil {
-		return err
+	for i := range max(c.Count, 1) {
+		n := identity.NewOrganisation{Name: c.Name, OwnerEmail: c.OwnerEmail, Password: password, Placement: c.Placement, Region: c.Region}
+		if c.Count > 0 {
+			n.Name = fmt.Sprintf("%s %d", c.Name, i+1)
+			if i > 0 {
+				n.Password = "" // its owner has an account by now
+			}
+		}
+		acc, err := admin.CreateOrganisation(e.ctx, n)
+		if err != nil {
+			return err
+		}
+		line := acc.Organisation.ID
+		if c.WithToken {
+			token, err := admin.CreateToken(e.ctx, acc.Organisation.ID, c.OwnerEmail, "command line")
+			if err != nil {
+				return err
+			}
+			line += " " + token
+		}
+		if c.Count == 0 {
+			fmt.Fprintf(os.Stderr, "created %q, owned by %s\n", acc.Organisation.Name, acc.User.Email)
+		}
+		fmt.Println(line)
 	}
-	fmt.Fprintf(os.Stderr, "created %q, owned by %s\n", acc.Organisation.Name, acc.User.Email)
-	fmt.Println(acc.Organisation.ID)
 	return nil
 }

@@ -3,6 +3,7 @@
 //
 //	report.go    Report: what every kind of load measures, as a table and as JSON
 //	scrape.go    the server's own figures, from its /metrics
+//	http.go      API requests, at their time whether those before were answered or not
 //	sip.go       SIP calls: Config, the run from ramp to hang-up
 //	signal.go    one call's signalling, as little of it as a load needs
 //	rtp.go       sending and receiving audio on a few shared sockets

@@ -152,6 +152,13 @@ func (k keys) add(t *Table, text string) error {
 	return nil
 }
 
+func (k keys) count() (n int) {
+	for _, ks := range k {
+		n += len(ks)
+	}
+	return n
+}
+
 func (k keys) addAll(more keys) {
 	for name, ks := range more {
 		if k[name] == nil {

@@ -86,7 +86,6 @@ func ignoreBusy(err error) error {
 // compareAll compares every row's hash with its copy's. A row that differs, or changes from now on, is in doubt until the
 // switch, when nobody writes.
 func (m *mover) compareAll(ctx context.Context) error {
-	n := 0
 	m.doubt = keys{}
 	for i := range m.tables {
 		t := &m.tables[i]
@@ -104,8 +103,8 @@ func (m *mover) compareAll(ctx context.Context) error {
 					return err
 				}
 			}
-			if n += len(differ); n > maxRecheck {
-				return fmt.Errorf("%w: more than %d rows", ErrMismatch, maxRecheck)
+			if err := m.shrink(ctx); err != nil {
+				return err
 			}
 			if len(rows) < moveBatch {
 				break
@@ -114,6 +113,23 @@ func (m *mover) compareAll(ctx context.Context) error {
 		}
 	}
 	return m.stage("compared")
+}
+
+// shrink keeps the rows in doubt few while much is written: those whose changes only had to be followed are equal then.
+func (m *mover) shrink(ctx context.Context) error {
+	if m.doubt.count() <= maxRecheck {
+		return nil
+	}
+	if err := m.catchUp(ctx); err != nil {
+		return err
+	}
+	if err := m.ease(ctx); err != nil {
+		return err
+	}
+	if n := m.doubt.count(); n > maxRecheck/2 {
+		return fmt.Errorf("%w: %d rows", ErrMismatch, n)
+	}
+	return nil
 }
 
 // ease takes out of doubt what is equal by now, so that little is left to the switch.
