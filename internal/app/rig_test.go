@@ -33,6 +33,13 @@ const within = 40 * time.Second
 const childSettings = "PARLEY_TEST_SERVE"
 
 func TestMain(m *testing.M) {
+	if s := os.Getenv(childCost); s != "" {
+		if err := serveCost(s); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	if s := os.Getenv(childSettings); s != "" {
 		if err := child(s); err != nil {
 			fmt.Fprintln(os.Stderr, err)
