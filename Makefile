@@ -106,6 +106,18 @@ generate-check: generate ## fails when what is generated is not what is committe
 audit: ## known weaknesses: gosec, govulncheck, npm audit; the last two ask the internet (docs/security/findings.md)
 	VULNDB='$(VULNDB)' scripts/audit.sh
 
+.PHONY: bench-move
+bench-move: ## move an organisation with 100,000 calls while calls run, on both engines (PARLEY_BENCH_CALLS)
+	go test -run '^$$' -bench MoveOrganisation -benchtime 1x -timeout 60m ./internal/conversation
+
+.PHONY: bench-requests
+bench-requests: ## what a request costs through sign-in, limits, row level security and audit, at 500 a second on one core
+	go test -run '^$$' -bench CostOfARequest -benchtime 1x -timeout 30m ./internal/app
+
+.PHONY: bench-orgs
+bench-orgs: build ## 1,000 organisations beside one: start, memory, latency (BENCH_ORGS, BENCH_OWN, BENCH_DATABASE_URL)
+	scripts/bench-orgs.sh
+
 .PHONY: bench
 bench: build ## benchmarks and load figures as tables (docs/performance.md)
 	scripts/bench.sh

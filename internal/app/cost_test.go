@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -179,14 +180,19 @@ func BenchmarkCostOfARequest(b *testing.B) {
 			if engine == db.Postgres {
 				c.DatabaseURL = dbtest.PostgresURL(b)
 			}
-			r := startCost(b, c)
+			r, pid := startCost(b, c)
 			for b.Loop() {
 				best := make([]load.HTTPReport, len(r.URLs))
+				cpu := make([]time.Duration, len(r.URLs))
 				for range 3 {
 					for step, url := range r.URLs {
+						before := cpuOf(b, pid)
 						got, err := load.HTTP(b.Context(), load.HTTPConfig{URL: url, Tokens: []string{r.Token}, Rate: 500, Warm: time.Second, Duration: 8 * time.Second})
 						if err != nil || got.Failed > 0 {
 							b.Fatalf("%s: %+v, %v", costSteps[step], got, err)
+						}
+						if used := (cpuOf(b, pid) - before) / time.Duration(got.Requests+500); cpu[step] == 0 || used < cpu[step] {
+							cpu[step] = used
 						}
 						if best[step].P99 == 0 || got.P99 < best[step].P99 {
 							best[step] = got
@@ -194,8 +200,8 @@ func BenchmarkCostOfARequest(b *testing.B) {
 					}
 				}
 				for step, got := range best {
-					b.Logf("%-40s p50 %6.3f ms, p99 %6.3f ms; added to the first: %6.3f / %6.3f ms (generator late by %s at most)", costSteps[step],
-						ms(got.P50), ms(got.P99), ms(got.P50-best[0].P50), ms(got.P99-best[0].P99), got.Late.Round(time.Microsecond))
+					b.Logf("%-40s p50 %6.3f ms, p99 %6.3f ms; added to the first: %6.3f / %6.3f ms; CPU of the server %s, added %s (generator late by %s at most)", costSteps[step],
+						ms(got.P50), ms(got.P99), ms(got.P50-best[0].P50), ms(got.P99-best[0].P99), cpu[step], cpu[step]-cpu[0], got.Late.Round(time.Microsecond))
 				}
 			}
 		})
@@ -205,7 +211,7 @@ func BenchmarkCostOfARequest(b *testing.B) {
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // startCost starts the server on one core.
-func startCost(b *testing.B, c costly) (r ready) {
+func startCost(b *testing.B, c costly) (r ready, pid int) {
 	b.Helper()
 	raw, err := json.Marshal(c)
 	if err != nil {
@@ -223,5 +229,21 @@ func startCost(b *testing.B, c costly) (r ready) {
 	if err := json.NewDecoder(out).Decode(&r); err != nil || len(r.URLs) != len(costSteps) {
 		b.Fatal(fmt.Errorf("the server says nothing: %w", err))
 	}
-	return r
+	return r, cmd.Process.Pid
+}
+
+// cpuOf gives the processor time that a process has used: fields 14 and 15 of proc_pid_stat(5), in hundredths of a second.
+func cpuOf(b *testing.B, pid int) time.Duration {
+	b.Helper()
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	f := strings.Fields(string(raw[strings.LastIndexByte(string(raw), ')')+1:]))
+	user, err1 := strconv.Atoi(f[11])
+	system, err2 := strconv.Atoi(f[12])
+	if err := errors.Join(err1, err2); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(user+system) * 10 * time.Millisecond
 }

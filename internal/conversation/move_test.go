@@ -132,7 +132,9 @@ func (h *house) live(org string, lanes int) {
 		})
 	}
 	h.wg.Go(func() { // one small write after the other, to see how long a writer waits
-		for !h.stop.Load() {
+		tick := time.NewTicker(2 * time.Millisecond)
+		defer tick.Stop()
+		for ; !h.stop.Load(); <-tick.C {
 			item := itemRow{OrganisationID: org, CallID: "probe", Seq: h.probes + 1, Text: "here"}
 			began := time.Now()
 			err := h.d.InTenant(context.Background(), org, func(ctx context.Context, tx *db.Tx) error {
@@ -166,7 +168,9 @@ func (h *house) counted() (ended int, pause time.Duration) {
 
 func (h *house) await(calls int) {
 	h.t.Helper()
-	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(10 * time.Millisecond) {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(2 * time.Minute); ; <-tick.C {
 		h.mu.Lock()
 		n := len(h.ended)
 		h.mu.Unlock()
