@@ -36,6 +36,7 @@ const (
 	catchRounds  = 20
 	brakeHeld    = time.Second // how long writers wait at a time when they write faster than they can be followed
 	moveTries    = 10
+	brakeFree    = brakeHeld / 4    // and how long they write before the next time
 	gateHeld     = 20 * time.Second // writers go on after this, whatever became of the mover
 	maxRecheck   = 50_000           // rows that differ though they were copied, and are looked at again in the switch
 	moveDeadline = 24 * time.Hour
