@@ -97,7 +97,7 @@ func TestCheck(t *testing.T) {
 		{"public-url", "phone.example.com", "no http or https URL", "https://"},
 		{"sip-domain", "a b", "is no realm", "example.com"},
 		{"sip-trust", "10.0.0.0", "is no network", "10.1.0.0/16"},
-		{"rtp-ports", "20000", "is no range", "20000-23999"},
+		{"rtp-ports", "20000", "not a range", "20000-23999"},
 		{"rtp-ports", "20000-20004", "too small", "at least 10 ports"},
 		{"media-ip", "0.0.0.0", "no usable IP address", "203.0.113.7"},
 		{"data-dir", occupied, "not a directory", "may write"},

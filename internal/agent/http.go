@@ -11,11 +11,6 @@ import (
 	"github.com/parley-voice/parley/internal/platform/fault"
 )
 
-type page struct {
-	Cursor string `query:"cursor" maxLength:"100" doc:"next of the page before"`
-	Limit  int    `query:"limit" default:"50" minimum:"1" maximum:"200"`
-}
-
 type items[T any] struct {
 	Body struct {
 		Items []T     `json:"items"`

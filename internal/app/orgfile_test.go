@@ -136,12 +136,11 @@ func writeConsents(t *testing.T, c *client) (stop func()) {
 
 // look is what can be seen of an organisation that was furnished.
 type look struct {
-	id                                string
-	transcript                        []item
-	sound                             []byte
-	events                            int
-	agents, teams, people, phones     []string
-	ownName, ownEmail, ownPermissions string
+	id                            string
+	transcript                    []item
+	sound                         []byte
+	events                        int
+	agents, teams, people, phones []string
 }
 
 func portrait(c *client) (p look) {

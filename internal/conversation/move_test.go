@@ -259,7 +259,7 @@ func moveHouse(t testing.TB, d *db.DB, calls, lanes int) (reports []db.MoveRepor
 // same with as many calls as one likes: make bench-move.
 func TestMoveWhileCallsRun(t *testing.T) {
 	dbtest.Each(t, []db.Migrations{Migrations()}, func(t *testing.T, d *db.DB) {
-		const calls = 2000
+		const calls = 200
 		reports, _, _ := moveHouse(t, d, calls, 2)
 		for _, r := range reports {
 			if r.Tables["calls"] < calls || r.Tables["call_transcript"] < 6*calls || r.Compared < 12*calls {
