@@ -26,7 +26,7 @@ import (
 	"github.com/parley-voice/parley/internal/load"
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/db/dbtest"
-	"github.com/parley-voice/parley/internal/platform/secret"
+	"github.com/parley-voice/parley/internal/platform/secret/envelope/envelopetest"
 )
 
 // childCost names the variable that makes this test binary the server whose requests are measured.
@@ -65,10 +65,6 @@ func serveCost(raw string) error {
 	if err := d.Migrate(ctx, identity.Migrations(), agent.Migrations(), gateway.Migrations()); err != nil {
 		return err
 	}
-	key, err := secret.ParseKey(strings.Repeat("07", 32))
-	if err != nil {
-		return err
-	}
 	people, err := identity.New(identity.Config{DB: d, Clock: clock, Log: log})
 	if err != nil {
 		return err
@@ -100,7 +96,7 @@ func serveCost(raw string) error {
 	limit := gateway.Limit{Requests: 1_000_000_000, Window: time.Minute}
 	limits := gateway.NewLimits(gateway.LimitsConfig{Address: limit, Read: limit, Write: limit, Organisation: limit, Clock: clock, Log: log})
 	cors := gateway.NewCORS(gateway.CORSConfig{DB: d, Clock: clock})
-	keys := gateway.NewKeys(gateway.KeysConfig{DB: d, Sealer: key, Clock: clock, Log: log})
+	keys := gateway.NewKeys(gateway.KeysConfig{DB: d, Sealer: envelopetest.New(7), Clock: clock, Log: log})
 	auditor := gateway.NewAuditor(gateway.AuditorConfig{DB: d, Clock: clock, Log: log, Lost: func(int) {}})
 	bare := http.NewServeMux()
 	bare.HandleFunc("GET /api/v1/cost", func(w http.ResponseWriter, r *http.Request) {

@@ -15,7 +15,7 @@ import (
 	"github.com/parley-voice/parley/internal/platform/blob"
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/db/dbtest"
-	"github.com/parley-voice/parley/internal/platform/secret"
+	"github.com/parley-voice/parley/internal/platform/secret/envelope/envelopetest"
 )
 
 // house is an organisation with calls that are over, in which calls run while it is moved.
@@ -215,12 +215,10 @@ func (h *house) whole(org string) {
 // the longest pause of a writer before the moves and in each.
 func moveHouse(t testing.TB, d *db.DB, calls, lanes int) (reports []db.MoveReport, pauses []time.Duration, ended int) {
 	t.Helper()
-	key, err := secret.ParseKey(testKey)
-	must(t, err)
 	dir := t.TempDir()
 	blobs, err := blob.Open(context.Background(), blob.Config{DataDir: dir})
 	must(t, err)
-	s, err := New(Config{DB: d, Blobs: blobs, Key: key, DataDir: dir, Live: &countOnly{}})
+	s, err := New(Config{DB: d, Blobs: blobs, Keys: envelopetest.New(7), DataDir: dir, Live: &countOnly{}})
 	must(t, err)
 	must(t, s.Start(context.Background()))
 	h := &house{t: t, d: d, s: s, calls: calls}
