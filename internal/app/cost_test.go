@@ -79,7 +79,7 @@ func serveCost(raw string) error {
 	}
 	org := acc.Organisation.ID
 	const query = "SELECT count(*) FROM agents WHERE organisation_id = "
-	plain, err := plainReader(c, d, query)
+	plain, err := plainReader(c, query)
 	if err != nil {
 		return err
 	}
@@ -146,21 +146,16 @@ func serveCost(raw string) error {
 }
 
 // plainReader asks the same question beside every door: on PostgreSQL as a connection that row level security lets see all.
-func plainReader(c costly, d *db.DB, query string) (func(ctx context.Context, org string) (int64, error), error) {
-	conn := d.WriterSQL()
+func plainReader(c costly, query string) (func(ctx context.Context, org string) (int64, error), error) {
+	driver, source := "sqlite", "file:"+c.DataDir+"/parley.db?_pragma=query_only(1)"
 	if c.DatabaseURL != "" {
-		var err error
-		if conn, err = sql.Open("pgx", c.DatabaseURL+"&app.system=on"); err != nil {
-			return nil, err
-		}
-		conn.SetMaxIdleConns(12)
-	} else {
-		var err error
-		if conn, err = sql.Open("sqlite", "file:"+c.DataDir+"/parley.db?_pragma=query_only(1)"); err != nil {
-			return nil, err
-		}
-		conn.SetMaxIdleConns(12)
+		driver, source = "pgx", c.DatabaseURL+"&app.system=on"
 	}
+	conn, err := sql.Open(driver, source)
+	if err != nil {
+		return nil, err
+	}
+	conn.SetMaxIdleConns(12)
 	return func(ctx context.Context, org string) (n int64, err error) {
 		err = conn.QueryRowContext(ctx, query+"$1", org).Scan(&n)
 		return n, err

@@ -36,8 +36,8 @@ export const useSetSSOPolicy = () =>
 export const useSaveConnection = () =>
   useChange(keys, ({ id, body }: { id?: string; body: NewConnection }) => {
     if (!id) return unwrap(client.POST("/api/v1/sso/connections", { body }));
-    const { protocol: _, roles, ...rest } = body;
-    const change = { ...rest, roles: roles ?? [] };
+    const { protocol: _, roles, factorContexts, ...rest } = body;
+    const change = { ...rest, roles: roles ?? [], ...(factorContexts && { factorContexts }) };
     return unwrap(client.PATCH("/api/v1/sso/connections/{id}", { params: { path: { id } }, body: change }));
   });
 
