@@ -15,4 +15,5 @@
 //	feed.go        facts become the realtime feed
 //	quickstart.go  the one-time link, and what is said at the start
 //	admin.go       what the command line does without a server
+//	orgexport.go   an organisation as one file; orgimport.go, orgplace.go and orgaudit.go: from a file; orgerase.go: erased, with proof
 package app
