@@ -362,11 +362,12 @@ func placed(t *testing.T, api *client, to *process) string {
 // dies kills a media process in the middle of a call.
 func dies(t *testing.T, api *client, dying, other *process, known string) {
 	t.Helper()
+	quiet(t, api)
 	before := append(ids(api), known)
 	p := ring(t, dying.SIP, "sim", question(t))
 	p.answered(t)
 	id := api.newest(before...).ID
-	eventually(t, "something said by the agent", func() bool { return said(api.transcript(id), "agent", 1) })
+	eventually(t, "something said by the agent", func() bool { return said(api.transcript(id), "agent", 0) })
 	dying.kill()
 	p.cancel()
 	// Between its death and its end the call cannot be hung up, and nobody waits long to hear that.
@@ -389,12 +390,18 @@ func dies(t *testing.T, api *client, dying, other *process, known string) {
 	}
 }
 
-// drained stops a media process that carries a call.
-func drained(t *testing.T, api *client, media *process) {
+// quiet waits until no call goes on: both ends of one that was placed are in the list, and have ended.
+func quiet(t *testing.T, api *client) {
 	t.Helper()
 	eventually(t, "no other call", func() bool {
 		return len(api.calls("?status=in_progress")) == 0 && len(api.calls("?status=ringing")) == 0
 	})
+}
+
+// drained stops a media process that carries a call.
+func drained(t *testing.T, api *client, media *process) {
+	t.Helper()
+	quiet(t, api)
 	before := ids(api)
 	p := ring(t, media.SIP, "sim", "")
 	p.answered(t)
