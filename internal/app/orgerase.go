@@ -233,13 +233,21 @@ func (e *orgErase) endCalls(ctx context.Context) error {
 		if n == 0 && !e.records.Holds(e.orgID) || e.clock.Now().After(until) {
 			return nil
 		}
-		t := e.clock.NewTimer(endCallsPoll, "erase")
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-			return ctx.Err()
+		if err := e.pause(ctx); err != nil {
+			return err
 		}
+	}
+}
+
+// pause waits before asking again.
+func (e *orgErase) pause(ctx context.Context) error {
+	t := e.clock.NewTimer(endCallsPoll, "erase")
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/parley-voice/parley/internal/identity"
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/fault"
 	"github.com/parley-voice/parley/internal/platform/jobs"
@@ -110,10 +109,4 @@ func (a *Admin) AbortMove(ctx context.Context, orgID string) error {
 		return err
 	}
 	return a.app.db.AbortMove(ctx, orgID)
-}
-
-// Moves gives an organisation's moves, latest first: the one under way, and those that are over.
-func (a *Admin) Moves(ctx context.Context, orgID string) ([]identity.OrganisationMove, error) {
-	list, _, err := a.app.identity.Moves(ctx, orgID, "", 100)
-	return list, err
 }

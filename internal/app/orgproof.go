@@ -99,12 +99,8 @@ func (e *orgErase) scrub(ctx context.Context, rewrite bool) error {
 		if !fault.Is(err, fault.Unavailable) || e.clock.Now().After(until) {
 			return err
 		}
-		t := e.clock.NewTimer(endCallsPoll, "erase")
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-			return ctx.Err()
+		if err := e.pause(ctx); err != nil {
+			return err
 		}
 	}
 }

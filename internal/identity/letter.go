@@ -46,13 +46,6 @@ func newPlaceLetter(u User, device, ip string, at time.Time) mail.Letter {
 	}
 }
 
-// InvitationLetter invites somebody to an organisation.
-func InvitationLetter(email, inviter, organisation, link string, until time.Time) *mail.Message {
-	return letterTo(User{Email: email, Name: email}, line(inviter)+" invites you to "+line(organisation), fmt.Sprintf(
-		"%s invites you to %q on Parley. Open this link to accept:\n\n  %s\n\nIt works once, until %s. If you do not know them, do nothing.",
-		line(inviter), line(organisation), link, moment(until)))
-}
-
 // tellFactors tells a person that their second factors changed.
 func (s *Service) tellFactors(_ context.Context, userID, what string) {
 	at := s.cfg.Clock.Now()

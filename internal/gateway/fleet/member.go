@@ -124,7 +124,7 @@ func (m *Member) claim(ctx context.Context) (err error) {
 		case e.Revision != other.Revision || waited > 2*m.c.TTL:
 			return m.taken(e.Value)
 		}
-		if err := m.sleep(ctx, m.c.TTL/10); err != nil {
+		if err := pause(ctx, m.c.Clock, m.c.TTL/10, "wait"); err != nil {
 			return err
 		}
 	}
@@ -140,17 +140,6 @@ func (m *Member) taken(announcement []byte) error {
 		}
 	}
 	return fault.New(fault.Conflict, "another process runs %s under the id %q; give each process a node name of its own", where, m.self.ID)
-}
-
-func (m *Member) sleep(ctx context.Context, d time.Duration) error {
-	t := m.c.Clock.NewTimer(d, "fleet", "wait")
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }
 
 func (m *Member) announcement() []byte {

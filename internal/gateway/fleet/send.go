@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/coder/quartz"
 )
 
 // sending is a request on its way, through all its tries.
@@ -93,7 +95,12 @@ func (p *Proxy) keep(r *http.Request) (body func() *outBody, twice bool, err err
 // pause waits before try+1.
 func (p *Proxy) pause(ctx context.Context, try int) error {
 	wait := time.Duration(float64(firstBackoff<<try) * (0.5 + p.f.c.Rand()))
-	t := p.f.c.Clock.NewTimer(wait, "fleet", "backoff")
+	return pause(ctx, p.f.c.Clock, wait, "backoff")
+}
+
+// pause waits for d, or for the end of ctx, whose error it gives. The tag names the timer to a clock of tests.
+func pause(ctx context.Context, clock quartz.Clock, d time.Duration, tag string) error {
+	t := clock.NewTimer(d, "fleet", tag)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():

@@ -1,7 +1,7 @@
 // Package envelope seals under data keys: each organisation has keys of its own, 256 bits, which are stored wrapped by a
 // [Wrapper]: the master key, or one in a key management service. Whoever has the database without the wrapping key has
-// nothing, an organisation's keys can be destroyed ([Keyring.Shred]) or handed on ([Keyring.ExportKeys]) without touching
-// anybody else's, and the wrapping key can be replaced without touching what is sealed ([Keyring.Rewrap]).
+// nothing, an organisation's keys can be destroyed ([Keyring.Shred]) without touching anybody else's, and the wrapping key can
+// be replaced without touching what is sealed ([Keyring.Rewrap]).
 //
 //	wrapping key (PARLEY_KEY, key file, AWS KMS, Vault)
 //	  wraps  data key of an organisation, version 1, 2, ...
@@ -14,7 +14,6 @@
 //	rotate.go     new versions, new wrapping keys, status
 //	reseal.go     sealing old values anew, and retiring versions that nothing uses
 //	shred.go      destroying an organisation's keys
-//	transfer.go   handing them to another installation
 //	kept.go       the installation's own secrets, and the master key of before
 //	store.go      the tables
 //

@@ -365,49 +365,6 @@ func TestShred(t *testing.T) {
 	})
 }
 
-func TestKeysOfAnotherInstallation(t *testing.T) {
-	each(t, func(t *testing.T, d *db.DB) {
-		from, pass := process(t, d, envelope.Config{}, nil), master(t, "5")
-		one := seal(t, from, "org", "1", "")
-		if _, err := from.Rotate(t.Context(), "org"); err != nil {
-			t.Fatal(err)
-		}
-		two := seal(t, from, "org", "2", "")
-		file, err := from.ExportKeys(t.Context(), "org", pass)
-		if err != nil {
-			t.Fatal(err)
-		}
-		there := process(t, dbtest.SQLite(t, envelope.Migrations()), envelope.Config{Wrapper: envelope.NewLocal(master(t, "c"))}, nil)
-		if err := there.ImportKeys(t.Context(), "copy", file, master(t, "6")); !fault.Is(err, fault.Invalid) {
-			t.Errorf("with another passphrase: %v", err)
-		}
-		own := seal(t, there, "copy", "own", "")
-		for range 2 {
-			if err := there.ImportKeys(t.Context(), "copy", file, pass); err != nil {
-				t.Fatal(err)
-			}
-		}
-		opens(t, there, "copy", one, "", "1")
-		opens(t, there, "copy", two, "", "2")
-		opens(t, there, "copy", own, "", "own")
-		if err := there.ImportKeys(t.Context(), "org", file, pass); err != nil {
-			t.Fatal(err)
-		}
-		if a, b := mustID(t, two), mustID(t, seal(t, there, "org", "3", "")); a != b {
-			t.Error("the active version of the file does not seal in a new organisation")
-		}
-		if _, err := there.Shred(t.Context(), "org"); err != nil {
-			t.Fatal(err)
-		}
-		if err := there.ImportKeys(t.Context(), "org", file, pass); !fault.Is(err, fault.NotPossible) {
-			t.Errorf("into a destroyed organisation: %v", err)
-		}
-		if _, err := there.ExportKeys(t.Context(), envelope.Installation, pass); err == nil {
-			t.Error("the installation's key was exported")
-		}
-	})
-}
-
 func mustID(t testing.TB, sealed []byte) envelope.KeyID {
 	t.Helper()
 	id, ok := envelope.SealedUnder(sealed)
