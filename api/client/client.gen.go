@@ -4570,6 +4570,12 @@ type GetRetentionParams struct {
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
+// SetRetentionParams defines parameters for SetRetention.
+type SetRetentionParams struct {
+	// IfMatch Entity tag of what you read: answered 412 when it was changed since
+	IfMatch *string `json:"If-Match,omitempty"`
+}
+
 // ListRolesParams defines parameters for ListRoles.
 type ListRolesParams struct {
 	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
@@ -4618,10 +4624,22 @@ type CreateSsoConnectionParams struct {
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
+// DeleteSsoConnectionParams defines parameters for DeleteSsoConnection.
+type DeleteSsoConnectionParams struct {
+	// IfMatch Entity tag of what you read: answered 412 when it was changed since
+	IfMatch *string `json:"If-Match,omitempty"`
+}
+
 // GetSsoConnectionParams defines parameters for GetSsoConnection.
 type GetSsoConnectionParams struct {
 	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
+// UpdateSsoConnectionParams defines parameters for UpdateSsoConnection.
+type UpdateSsoConnectionParams struct {
+	// IfMatch Entity tag of what you read: answered 412 when it was changed since
+	IfMatch *string `json:"If-Match,omitempty"`
 }
 
 // AddSsoDomainParams defines parameters for AddSsoDomain.
@@ -6035,14 +6053,14 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /api/v1/retention (the `SetRetention` operationId).
-	SetRetentionWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	SetRetentionWithBody(ctx context.Context, params *SetRetentionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// SetRetention Say how long each class of data is kept; what is past its term is deleted daily
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /api/v1/retention (the `SetRetention` operationId).
-	SetRetention(ctx context.Context, body SetRetentionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	SetRetention(ctx context.Context, params *SetRetentionParams, body SetRetentionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListRoles Built-in roles and the organisation's own
 	//
@@ -6128,7 +6146,7 @@ type ClientInterface interface {
 	// DeleteSsoConnection Delete a connection and its provisioning
 	//
 	// Corresponds with DELETE /api/v1/sso/connections/{id} (the `DeleteSsoConnection` operationId).
-	DeleteSsoConnection(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
+	DeleteSsoConnection(ctx context.Context, id string, params *DeleteSsoConnectionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetSsoConnection A connection
 	//
@@ -6140,14 +6158,14 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /api/v1/sso/connections/{id} (the `UpdateSsoConnection` operationId).
-	UpdateSsoConnectionWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	UpdateSsoConnectionWithBody(ctx context.Context, id string, params *UpdateSsoConnectionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// UpdateSsoConnection Change a connection
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PATCH /api/v1/sso/connections/{id} (the `UpdateSsoConnection` operationId).
-	UpdateSsoConnection(ctx context.Context, id string, body UpdateSsoConnectionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	UpdateSsoConnection(ctx context.Context, id string, params *UpdateSsoConnectionParams, body UpdateSsoConnectionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// AddSsoDomainWithBody Add an e-mail domain; it counts once it is verified
 	//
@@ -8846,8 +8864,8 @@ func (c *Client) GetRetention(ctx context.Context, params *GetRetentionParams, r
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PUT /api/v1/retention (the `SetRetention` operationId).
-func (c *Client) SetRetentionWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewSetRetentionRequestWithBody(c.Server, contentType, body)
+func (c *Client) SetRetentionWithBody(ctx context.Context, params *SetRetentionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetRetentionRequestWithBody(c.Server, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -8863,8 +8881,8 @@ func (c *Client) SetRetentionWithBody(ctx context.Context, contentType string, b
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PUT /api/v1/retention (the `SetRetention` operationId).
-func (c *Client) SetRetention(ctx context.Context, body SetRetentionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewSetRetentionRequest(c.Server, body)
+func (c *Client) SetRetention(ctx context.Context, params *SetRetentionParams, body SetRetentionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetRetentionRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -9089,8 +9107,8 @@ func (c *Client) CreateSsoConnection(ctx context.Context, params *CreateSsoConne
 // DeleteSsoConnection Delete a connection and its provisioning
 //
 // Corresponds with DELETE /api/v1/sso/connections/{id} (the `DeleteSsoConnection` operationId).
-func (c *Client) DeleteSsoConnection(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewDeleteSsoConnectionRequest(c.Server, id)
+func (c *Client) DeleteSsoConnection(ctx context.Context, id string, params *DeleteSsoConnectionParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteSsoConnectionRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -9121,8 +9139,8 @@ func (c *Client) GetSsoConnection(ctx context.Context, id string, params *GetSso
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PATCH /api/v1/sso/connections/{id} (the `UpdateSsoConnection` operationId).
-func (c *Client) UpdateSsoConnectionWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewUpdateSsoConnectionRequestWithBody(c.Server, id, contentType, body)
+func (c *Client) UpdateSsoConnectionWithBody(ctx context.Context, id string, params *UpdateSsoConnectionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateSsoConnectionRequestWithBody(c.Server, id, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -9138,8 +9156,8 @@ func (c *Client) UpdateSsoConnectionWithBody(ctx context.Context, id string, con
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PATCH /api/v1/sso/connections/{id} (the `UpdateSsoConnection` operationId).
-func (c *Client) UpdateSsoConnection(ctx context.Context, id string, body UpdateSsoConnectionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewUpdateSsoConnectionRequest(c.Server, id, body)
+func (c *Client) UpdateSsoConnection(ctx context.Context, id string, params *UpdateSsoConnectionParams, body UpdateSsoConnectionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateSsoConnectionRequest(c.Server, id, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -16235,18 +16253,18 @@ func NewGetRetentionRequest(server string, params *GetRetentionParams) (*http.Re
 }
 
 // NewSetRetentionRequest calls the generic SetRetention builder with application/json body
-func NewSetRetentionRequest(server string, body SetRetentionJSONRequestBody) (*http.Request, error) {
+func NewSetRetentionRequest(server string, params *SetRetentionParams, body SetRetentionJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewSetRetentionRequestWithBody(server, "application/json", bodyReader)
+	return NewSetRetentionRequestWithBody(server, params, "application/json", bodyReader)
 }
 
 // NewSetRetentionRequestWithBody constructs an http.Request for the SetRetention method, with any body, and a specified content type
-func NewSetRetentionRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+func NewSetRetentionRequestWithBody(server string, params *SetRetentionParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	serverURL, err := url.Parse(server)
@@ -16270,6 +16288,21 @@ func NewSetRetentionRequestWithBody(server string, contentType string, body io.R
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -16711,7 +16744,7 @@ func NewCreateSsoConnectionRequestWithBody(server string, params *CreateSsoConne
 }
 
 // NewDeleteSsoConnectionRequest constructs an http.Request for the DeleteSsoConnection method
-func NewDeleteSsoConnectionRequest(server string, id string) (*http.Request, error) {
+func NewDeleteSsoConnectionRequest(server string, id string, params *DeleteSsoConnectionParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -16739,6 +16772,21 @@ func NewDeleteSsoConnectionRequest(server string, id string) (*http.Request, err
 	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -16794,18 +16842,18 @@ func NewGetSsoConnectionRequest(server string, id string, params *GetSsoConnecti
 }
 
 // NewUpdateSsoConnectionRequest calls the generic UpdateSsoConnection builder with application/json body
-func NewUpdateSsoConnectionRequest(server string, id string, body UpdateSsoConnectionJSONRequestBody) (*http.Request, error) {
+func NewUpdateSsoConnectionRequest(server string, id string, params *UpdateSsoConnectionParams, body UpdateSsoConnectionJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewUpdateSsoConnectionRequestWithBody(server, id, "application/json", bodyReader)
+	return NewUpdateSsoConnectionRequestWithBody(server, id, params, "application/json", bodyReader)
 }
 
 // NewUpdateSsoConnectionRequestWithBody constructs an http.Request for the UpdateSsoConnection method, with any body, and a specified content type
-func NewUpdateSsoConnectionRequestWithBody(server string, id string, contentType string, body io.Reader) (*http.Request, error) {
+func NewUpdateSsoConnectionRequestWithBody(server string, id string, params *UpdateSsoConnectionParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -16836,6 +16884,21 @@ func NewUpdateSsoConnectionRequestWithBody(server string, id string, contentType
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -20488,14 +20551,14 @@ type ClientWithResponsesInterface interface {
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /api/v1/retention (the `SetRetention` operationId).
-	SetRetentionWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetRetentionResponse, error)
+	SetRetentionWithBodyWithResponse(ctx context.Context, params *SetRetentionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetRetentionResponse, error)
 
 	// SetRetentionWithResponse Say how long each class of data is kept; what is past its term is deleted daily
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /api/v1/retention (the `SetRetention` operationId).
-	SetRetentionWithResponse(ctx context.Context, body SetRetentionJSONRequestBody, reqEditors ...RequestEditorFn) (*SetRetentionResponse, error)
+	SetRetentionWithResponse(ctx context.Context, params *SetRetentionParams, body SetRetentionJSONRequestBody, reqEditors ...RequestEditorFn) (*SetRetentionResponse, error)
 
 	// ListRolesWithResponse Built-in roles and the organisation's own
 	//
@@ -20593,7 +20656,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /api/v1/sso/connections/{id} (the `DeleteSsoConnection` operationId).
-	DeleteSsoConnectionWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*DeleteSsoConnectionResponse, error)
+	DeleteSsoConnectionWithResponse(ctx context.Context, id string, params *DeleteSsoConnectionParams, reqEditors ...RequestEditorFn) (*DeleteSsoConnectionResponse, error)
 
 	// GetSsoConnectionWithResponse A connection
 	//
@@ -20607,14 +20670,14 @@ type ClientWithResponsesInterface interface {
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/sso/connections/{id} (the `UpdateSsoConnection` operationId).
-	UpdateSsoConnectionWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateSsoConnectionResponse, error)
+	UpdateSsoConnectionWithBodyWithResponse(ctx context.Context, id string, params *UpdateSsoConnectionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateSsoConnectionResponse, error)
 
 	// UpdateSsoConnectionWithResponse Change a connection
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/sso/connections/{id} (the `UpdateSsoConnection` operationId).
-	UpdateSsoConnectionWithResponse(ctx context.Context, id string, body UpdateSsoConnectionJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateSsoConnectionResponse, error)
+	UpdateSsoConnectionWithResponse(ctx context.Context, id string, params *UpdateSsoConnectionParams, body UpdateSsoConnectionJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateSsoConnectionResponse, error)
 
 	// AddSsoDomainWithBodyWithResponse Add an e-mail domain; it counts once it is verified
 	//
@@ -31188,8 +31251,8 @@ func (c *ClientWithResponses) GetRetentionWithResponse(ctx context.Context, para
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /api/v1/retention (the `SetRetention` operationId).
-func (c *ClientWithResponses) SetRetentionWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetRetentionResponse, error) {
-	rsp, err := c.SetRetentionWithBody(ctx, contentType, body, reqEditors...)
+func (c *ClientWithResponses) SetRetentionWithBodyWithResponse(ctx context.Context, params *SetRetentionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetRetentionResponse, error) {
+	rsp, err := c.SetRetentionWithBody(ctx, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -31201,8 +31264,8 @@ func (c *ClientWithResponses) SetRetentionWithBodyWithResponse(ctx context.Conte
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /api/v1/retention (the `SetRetention` operationId).
-func (c *ClientWithResponses) SetRetentionWithResponse(ctx context.Context, body SetRetentionJSONRequestBody, reqEditors ...RequestEditorFn) (*SetRetentionResponse, error) {
-	rsp, err := c.SetRetention(ctx, body, reqEditors...)
+func (c *ClientWithResponses) SetRetentionWithResponse(ctx context.Context, params *SetRetentionParams, body SetRetentionJSONRequestBody, reqEditors ...RequestEditorFn) (*SetRetentionResponse, error) {
+	rsp, err := c.SetRetention(ctx, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -31383,8 +31446,8 @@ func (c *ClientWithResponses) CreateSsoConnectionWithResponse(ctx context.Contex
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with DELETE /api/v1/sso/connections/{id} (the `DeleteSsoConnection` operationId).
-func (c *ClientWithResponses) DeleteSsoConnectionWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*DeleteSsoConnectionResponse, error) {
-	rsp, err := c.DeleteSsoConnection(ctx, id, reqEditors...)
+func (c *ClientWithResponses) DeleteSsoConnectionWithResponse(ctx context.Context, id string, params *DeleteSsoConnectionParams, reqEditors ...RequestEditorFn) (*DeleteSsoConnectionResponse, error) {
+	rsp, err := c.DeleteSsoConnection(ctx, id, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -31409,8 +31472,8 @@ func (c *ClientWithResponses) GetSsoConnectionWithResponse(ctx context.Context, 
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PATCH /api/v1/sso/connections/{id} (the `UpdateSsoConnection` operationId).
-func (c *ClientWithResponses) UpdateSsoConnectionWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateSsoConnectionResponse, error) {
-	rsp, err := c.UpdateSsoConnectionWithBody(ctx, id, contentType, body, reqEditors...)
+func (c *ClientWithResponses) UpdateSsoConnectionWithBodyWithResponse(ctx context.Context, id string, params *UpdateSsoConnectionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateSsoConnectionResponse, error) {
+	rsp, err := c.UpdateSsoConnectionWithBody(ctx, id, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -31422,8 +31485,8 @@ func (c *ClientWithResponses) UpdateSsoConnectionWithBodyWithResponse(ctx contex
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PATCH /api/v1/sso/connections/{id} (the `UpdateSsoConnection` operationId).
-func (c *ClientWithResponses) UpdateSsoConnectionWithResponse(ctx context.Context, id string, body UpdateSsoConnectionJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateSsoConnectionResponse, error) {
-	rsp, err := c.UpdateSsoConnection(ctx, id, body, reqEditors...)
+func (c *ClientWithResponses) UpdateSsoConnectionWithResponse(ctx context.Context, id string, params *UpdateSsoConnectionParams, body UpdateSsoConnectionJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateSsoConnectionResponse, error) {
+	rsp, err := c.UpdateSsoConnection(ctx, id, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}

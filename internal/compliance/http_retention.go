@@ -5,24 +5,37 @@ import (
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/parley-voice/parley/internal/platform/etag"
 )
 
 func (s *Service) retentionRoutes(api huma.API) {
 	huma.Register(api, op("get-retention", http.MethodGet, "/retention", "retention:read", "How long each class of data is kept"), s.getRetention)
-	huma.Register(api, op("set-retention", http.MethodPut, "/retention", "retention:update", "Say how long each class of data is kept; what is past its term is deleted daily"), s.putRetention)
+	set := op("set-retention", http.MethodPut, "/retention", "retention:update", "Say how long each class of data is kept; what is past its term is deleted daily")
+	set.Metadata["ifMatch"] = retentionKind
+	huma.Register(api, set, s.putRetention)
 	huma.Register(api, op("list-legal-holds", http.MethodGet, "/legal-holds", "hold:read", "Legal holds, newest first"), s.listHolds)
 	huma.Register(api, created(op("create-legal-hold", http.MethodPost, "/legal-holds", "hold:create",
 		"Keep data from being deleted, by retention and by erasure"), http.StatusCreated), s.postHold)
 	huma.Register(api, op("release-legal-hold", http.MethodPost, "/legal-holds/{id}/release", "hold:release", "End a legal hold"), s.postRelease)
 }
 
-func (s *Service) getRetention(ctx context.Context, _ *struct{}) (*body[Retention], error) {
+type taggedRetention struct {
+	Tag  string `header:"ETag"`
+	Body Retention
+}
+
+func (s *Service) getRetention(ctx context.Context, _ *struct{}) (*taggedRetention, error) {
 	p, err := who(ctx)
 	if err != nil {
 		return nil, err
 	}
 	v, err := s.Retention(ctx, p.OrgID)
-	return &body[Retention]{v}, err
+	if err != nil {
+		return nil, err
+	}
+	tag, err := etag.Of(v.RetentionSettings)
+	return &taggedRetention{Tag: tag, Body: v}, err
 }
 
 type retentionInput struct{ Body RetentionSettings }

@@ -21,6 +21,9 @@ const (
 	minAuditDays = 365
 )
 
+// retentionKind is what the audit trail calls the settings, and what If-Match compares: not what the last run did.
+const retentionKind = "retention"
+
 // The classes of data that have a term.
 const (
 	ClassRecordings  = "recordings"
@@ -116,7 +119,7 @@ func (s *Service) SetRetention(ctx context.Context, org string, c RetentionSetti
 			return err
 		}
 		v = row.view()
-		return identity.Audit(ctx, tx, org, identity.Change{Action: "retention.update", Kind: "retention", ID: org, Before: before, After: c})
+		return identity.Audit(ctx, tx, org, identity.Change{Action: "retention.update", Kind: retentionKind, ID: org, Before: before, After: c})
 	})
 	return v, err
 }

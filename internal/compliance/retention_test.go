@@ -5,11 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/humatest"
+
 	"github.com/parley-voice/parley/internal/platform/db"
+	"github.com/parley-voice/parley/internal/platform/etag"
 )
 
 // store holds things of every class and says when it was asked to delete.
@@ -145,4 +150,38 @@ func TestAddressesOfOnePerson(t *testing.T) {
 	if s.needle() != "0123456" || !s.match("sip:+4930123456@x") || s.match("+4940123456") {
 		t.Errorf("%s", s.needle())
 	}
+}
+
+// Terms that somebody else set since they were read are not overwritten by If-Match. A daily run is no change.
+func TestRetentionChangedMeanwhile(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		_, api := humatest.New(t, huma.DefaultConfig("retention", "1"))
+		r.Routes(api)
+		ctx := asUser(t.Context())
+		const path = "/api/v1/retention"
+		read := func() string { return api.GetCtx(ctx, path).Header().Get("ETag") }
+		put := func(tag string, callDays int64) int {
+			e := &etag.Expected{Kind: "retention", Tags: []string{etag.WithPart(tag, `"whole"`)}}
+			return api.PutCtx(etag.With(ctx, e), path, RetentionSettings{CallDays: days(callDays)}).Code
+		}
+		first := read()
+		if code := put(first, 30); first == "" || code != http.StatusOK {
+			t.Fatalf("what was read is changed with %d", code)
+		}
+		if code := put(first, 10); code != http.StatusPreconditionFailed {
+			t.Errorf("what was changed since: %d", code)
+		}
+		second := read()
+		must(t, r.noteRun(ctx, orgA, map[string]int64{"calls": 1}))
+		if got := read(); got != second {
+			t.Errorf("a daily run made %s of %s", got, second)
+		}
+		if code := put(second, 20); code != http.StatusOK {
+			t.Errorf("after a daily run: %d", code)
+		}
+		v, err := r.Retention(ctx, orgA)
+		if must(t, err); *v.CallDays != 20 {
+			t.Errorf("%+v", v)
+		}
+	})
 }

@@ -1,43 +1,28 @@
 // How people get in when it is not the plain way: by a reset link, by an invitation for an account they have, past a
 // second factor that their organisation asks for; and what they read when a limit of the plan is reached.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { enter, launch, open, signIn } from "./browser.mjs";
-import { member, owner, signedUp, start } from "./server.mjs";
+import { test } from "node:test";
+import { enter, open } from "./browser.mjs";
+import { member, owner } from "./server.mjs";
+import { nothingWentWrong, site } from "./site.mjs";
 import { totp } from "./totp.mjs";
 
 const bo = { name: "Bo Lind", email: "bo@lakeside.example", password: "seven quiet herons wading", role: "viewer" };
 const renewed = "violet lantern ferry noon";
 
-let server;
-let session;
-let browser;
-let ui; // the owner's
-
-before(async () => {
-  server = await start();
-  session = await signedUp(server);
-  await member(server, session, bo);
-  browser = await launch();
-  ui = await open(browser);
-  await signIn(ui.page, server.base, owner);
-});
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+const here = site({ prepare: ({ server, session }) => member(server, session, bo) });
 
 test("a reset link lets a person choose a new password, once", async () => {
-  const { page } = ui;
-  await page.goto(`${server.base}/settings/people`);
+  const { page } = here;
+  await page.goto(`${here.base}/settings/people`);
   await page.getByRole("button", { name: `Actions for ${bo.name}` }).click();
   await page.getByRole("menuitem", { name: "Send a reset link" }).click();
   const shown = page.getByRole("dialog", { name: "Reset link" });
   const link = await shown.getByText("/reset-password#token=").textContent();
   await shown.getByRole("button", { name: "I have it" }).click();
 
-  const guest = await open(browser);
-  await guest.page.goto(`${server.base}/forgot-password`);
+  const guest = await open(here.browser);
+  await guest.page.goto(`${here.base}/forgot-password`);
   await guest.page.getByText(/Ask an administrator of your organisation/).waitFor(); // no mail is set up here
   await guest.page.goto(link);
   const password = guest.page.getByRole("textbox", { name: "New password" });
@@ -56,7 +41,7 @@ test("a reset link lets a person choose a new password, once", async () => {
   await guest.page.getByRole("heading", { name: "Overview" }).waitFor();
   await guest.context.close();
 
-  const again = await open(browser);
+  const again = await open(here.browser);
   await again.page.goto(link);
   await again.page.getByRole("textbox", { name: "New password" }).fill("amber window slow river");
   await again.page.getByRole("button", { name: "Change the password" }).click();
@@ -65,10 +50,10 @@ test("a reset link lets a person choose a new password, once", async () => {
 });
 
 test("an invitation for somebody who has an account leads through signing in, and back", async () => {
-  const made = await session.api("POST", "/super/organisations", { name: "Hillside Dental", ownerEmail: bo.email });
+  const made = await here.session.api("POST", "/super/organisations", { name: "Hillside Dental", ownerEmail: bo.email });
   assert.equal(made.status, 201, await made.clone().text());
   const { invitation } = await made.json();
-  const guest = await open(browser);
+  const guest = await open(here.browser);
   await guest.page.goto(invitation.shownLink);
   await guest.page.getByText(`You have an account with ${bo.email}`, { exact: false }).waitFor();
   await guest.page.getByRole("link", { name: "Sign in" }).click();
@@ -80,43 +65,43 @@ test("an invitation for somebody who has an account leads through signing in, an
 });
 
 test("a limit that is reached says so, and what to do", async () => {
-  const { page } = ui;
-  const mine = (await session.json("/me")).organisation.id;
-  const { items: agents } = await session.json("/agents");
-  const set = await session.api("PATCH", `/super/organisations/${mine}`, { limits: { seats: 2, agents: agents.length } });
+  const { page } = here;
+  const mine = (await here.session.json("/me")).organisation.id;
+  const { items: agents } = await here.session.json("/agents");
+  const set = await here.session.api("PATCH", `/super/organisations/${mine}`, { limits: { seats: 2, agents: agents.length } });
   assert.equal(set.status, 200, await set.clone().text());
-  await page.goto(`${server.base}/settings/people`);
+  await page.goto(`${here.base}/settings/people`);
   await page.getByRole("button", { name: "Invite" }).click();
   const dialog = page.getByRole("dialog", { name: "Invite somebody" });
   await dialog.getByLabel("E-mail").fill("cy@lakeside.example");
   await dialog.getByRole("radio", { name: /^Viewer/ }).check();
   await dialog.getByRole("button", { name: "Invite" }).click();
   await page.getByText(/plan includes 2 .*used up; free one or ask for a bigger plan/).waitFor();
-  await page.goto(`${server.base}/settings/limits`);
+  await page.goto(`${here.base}/settings/limits`);
   await page.getByRole("region", { name: "People and open invitations" }).getByText("The limit is reached.").waitFor();
-  const { definition } = await session.json(`/agents/${agents[0].id}/versions/1`);
-  const r = await session.api("POST", "/agents", { name: "One more", slug: "one-more", definition });
+  const { definition } = await here.session.json(`/agents/${agents[0].id}/versions/1`);
+  const r = await here.session.api("POST", "/agents", { name: "One more", slug: "one-more", definition });
   assert.equal((await r.json()).code, "limit_reached");
 });
 
 test("where the organisation asks for a second factor, nothing opens before there is one", async () => {
-  const { page } = ui;
-  await page.goto(`${server.base}/settings/security`);
+  const { page } = here;
+  await page.goto(`${here.base}/settings/security`);
   await page.getByText("2 people have no second factor.").waitFor();
   await page.getByRole("switch", { name: "Everybody needs a second factor" }).click();
   await page.getByRole("button", { name: "Ask for it" }).click();
   await page.getByText("Everybody needs a second factor now.").waitFor();
 
-  const guest = await open(browser);
-  await guest.page.goto(`${server.base}/sign-in`);
+  const guest = await open(here.browser);
+  await guest.page.goto(`${here.base}/sign-in`);
   await enter(guest.page, { ...bo, password: renewed });
   // Bo comes into the organisation they were in last, which asks for nothing; the other one does.
   await guest.page.getByRole("button", { name: /^Account of/ }).first().click();
   await guest.page.getByRole("menuitem", { name: owner.organisationName }).click();
   await guest.page.getByText("Your organisation asks for a second factor").waitFor();
-  await guest.page.goto(`${server.base}/calls`);
+  await guest.page.goto(`${here.base}/calls`);
   await guest.page.getByRole("heading", { name: "Your account" }).waitFor();
-  assert.equal((await guest.page.request.get(`${server.base}/api/v1/calls`)).status(), 403);
+  assert.equal((await guest.page.request.get(`${here.base}/api/v1/calls`)).status(), 403);
   await guest.page.getByRole("button", { name: "Set up the app" }).click();
   const dialog = guest.page.getByRole("dialog", { name: "Set up the authenticator app" });
   const secret = (await dialog.getByText(/^[A-Z2-7]{16,}$/).textContent()).trim();
@@ -130,7 +115,4 @@ test("where the organisation asks for a second factor, nothing opens before ther
   await guest.context.close();
 });
 
-test("nothing went wrong in the page", () => {
-  // A limit is an answer of 409 or 403, which the browser itself reports.
-  assert.deepEqual(ui.problems.filter((p) => !/status of 4(03|09)/.test(p)), []);
-});
+nothingWentWrong(here, /status of 4(03|09)/);

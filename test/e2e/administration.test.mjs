@@ -1,30 +1,14 @@
 // What an administrator keeps in order: projects, consents, legal holds, erasures, provisioning; and what who runs the
 // installation sees beside it.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { launch, open, signIn } from "./browser.mjs";
-import { owner, signedUp, start } from "./server.mjs";
+import { test } from "node:test";
+import { nothingWentWrong, site } from "./site.mjs";
 
-let server;
-let session;
-let browser;
-let ui;
-
-before(async () => {
-  server = await start();
-  session = await signedUp(server);
-  browser = await launch();
-  ui = await open(browser);
-  await signIn(ui.page, server.base, owner);
-});
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+const here = site();
 
 test("a consent is recorded, found by its number, and withdrawn", async () => {
-  const { page } = ui;
-  await page.goto(`${server.base}/settings/consents`);
+  const { page } = here;
+  await page.goto(`${here.base}/settings/consents`);
   await page.getByRole("heading", { name: "No consents yet" }).waitFor();
   await page.getByRole("button", { name: "Record a consent" }).first().click();
   const dialog = page.getByRole("dialog", { name: "Record a consent" });
@@ -46,8 +30,8 @@ test("a consent is recorded, found by its number, and withdrawn", async () => {
 });
 
 test("a person's data is held, released, exported and erased with a certificate", async () => {
-  const { page } = ui;
-  await page.goto(`${server.base}/settings/retention`);
+  const { page } = here;
+  await page.goto(`${here.base}/settings/retention`);
   await page.getByRole("button", { name: "New hold" }).click();
   const hold = page.getByRole("dialog", { name: "New legal hold" });
   await hold.getByRole("combobox", { name: "What to keep" }).click();
@@ -82,12 +66,12 @@ test("a person's data is held, released, exported and erased with a certificate"
     row.getByRole("button", { name: "Certificate" }).click(),
   ]);
   assert.match(certificate.suggestedFilename(), /^erasure-.*\.json$/);
-  assert.deepEqual((await session.json("/consents")).items, [], "the person's consent is still there");
+  assert.deepEqual((await here.session.json("/consents")).items, [], "the person's consent is still there");
 });
 
 test("a project is made, changed and deleted", async () => {
-  const { page } = ui;
-  await page.goto(`${server.base}/settings/projects`);
+  const { page } = here;
+  await page.goto(`${here.base}/settings/projects`);
   await page.getByRole("button", { name: "New project" }).first().click();
   const dialog = page.getByRole("dialog");
   await dialog.getByLabel("Name").fill("City marathon");
@@ -102,8 +86,8 @@ test("a project is made, changed and deleted", async () => {
 });
 
 test("a provider gets a token for provisioning, shown once", async () => {
-  const { page } = ui;
-  const made = await session.api("POST", "/sso/connections", {
+  const { page } = here;
+  const made = await here.session.api("POST", "/sso/connections", {
     name: "Okta",
     protocol: "oidc",
     oidc: { issuer: "https://login.example.org", clientId: "parley", scopes: [], emailClaim: "" },
@@ -111,14 +95,14 @@ test("a provider gets a token for provisioning, shown once", async () => {
     defaultRole: "viewer",
   });
   assert.equal(made.status, 201, await made.clone().text());
-  await page.goto(`${server.base}/settings/sso`);
+  await page.goto(`${here.base}/settings/sso`);
   await page.getByRole("button", { name: "New SCIM token" }).click();
   const shown = page.getByRole("dialog", { name: "The SCIM token" });
   const secret = (await shown.locator(".mono").first().textContent()).trim();
   await shown.getByRole("button", { name: "I have it" }).click();
-  const { here } = (await session.json("/sso/connections")).items[0];
+  const { scimUrl } = (await here.session.json("/sso/connections")).items[0].here;
   const scim = () =>
-    fetch(`${server.base}${new URL(here.scimUrl).pathname}/Users`, { headers: { Authorization: `Bearer ${secret}` } });
+    fetch(`${here.base}${new URL(scimUrl).pathname}/Users`, { headers: { Authorization: `Bearer ${secret}` } });
   assert.equal((await scim()).status, 200, "the token does not work");
   const tokens = page.getByRole("table", { name: "SCIM tokens of Okta" });
   assert.doesNotMatch(await page.content(), new RegExp(secret), "the token is still on the page");
@@ -129,8 +113,8 @@ test("a provider gets a token for provisioning, shown once", async () => {
 });
 
 test("the platform log tells what was done to the installation, and only to those who run it", async () => {
-  const { page } = ui;
-  await page.goto(`${server.base}/super/plans`);
+  const { page } = here;
+  await page.goto(`${here.base}/super/plans`);
   await page.getByRole("button", { name: "New plan" }).first().click();
   const dialog = page.getByRole("dialog");
   await dialog.getByLabel("Name").fill("Small");
@@ -143,14 +127,14 @@ test("the platform log tells what was done to the installation, and only to thos
 });
 
 test("who changes what somebody else changed meanwhile sees both, and decides", async () => {
-  const { page } = ui;
-  const made = await session.api("POST", "/projects", { name: "Marathon", description: "In spring" });
+  const { page } = here;
+  const made = await here.session.api("POST", "/projects", { name: "Marathon", description: "In spring" });
   const { id } = await made.json();
-  await page.goto(`${server.base}/settings/projects`);
+  await page.goto(`${here.base}/settings/projects`);
   await page.getByRole("button", { name: "Change Marathon" }).click();
   const form = page.getByRole("dialog", { name: "Project Marathon" });
   await form.getByLabel("What for").fill("In autumn");
-  assert.equal((await session.api("PATCH", `/projects/${id}`, { description: "In summer" })).status, 200);
+  assert.equal((await here.session.api("PATCH", `/projects/${id}`, { description: "In summer" })).status, 200);
   await form.getByRole("button", { name: "Save" }).click();
   const meanwhile = page.getByRole("dialog", { name: "Somebody else changed this meanwhile" });
   const row = meanwhile.getByRole("row", { name: /^Description/ });
@@ -162,24 +146,71 @@ test("who changes what somebody else changed meanwhile sees both, and decides", 
   await form.getByRole("button", { name: "Save" }).click();
   await page.getByRole("button", { name: "Change City marathon" }).waitFor();
 
-  await page.goto(`${server.base}/settings/organisation`);
+  await page.goto(`${here.base}/settings/organisation`);
   await page.getByLabel("Name").fill("Lakeside Hospital");
-  assert.equal((await session.api("PATCH", "/organisation", { name: "Lakeside Group" })).status, 200);
+  assert.equal((await here.session.api("PATCH", "/organisation", { name: "Lakeside Group" })).status, 200);
   await page.getByRole("button", { name: "Save", exact: true }).click();
   await meanwhile.getByRole("button", { name: "Keep yours" }).click();
   await page.getByText("Saved.").waitFor();
-  assert.equal((await session.json("/organisation")).name, "Lakeside Hospital");
+  assert.equal((await here.session.json("/organisation")).name, "Lakeside Hospital");
+});
+
+test("a phone, a connection and the terms of retention are not overwritten unawares either", async () => {
+  const { page, session, base } = here;
+  const meanwhile = page.getByRole("dialog", { name: "Somebody else changed this meanwhile" });
+  const { id } = await (await session.api("POST", "/phones", { username: "reception", displayName: "Reception" })).json();
+  await page.goto(`${base}/phones`);
+  await page.getByRole("button", { name: "Actions for reception" }).click();
+  await page.getByRole("menuitem", { name: "Change", exact: true }).click();
+  const phone = page.getByRole("dialog", { name: "Phone reception" });
+  await phone.getByLabel("Name").fill("Front desk");
+  assert.equal((await session.api("PATCH", `/phones/${id}`, { displayName: "Lobby" })).status, 200);
+  await phone.getByRole("button", { name: "Save" }).click();
+  await meanwhile.getByRole("cell", { name: "Lobby" }).waitFor();
+  await meanwhile.getByRole("button", { name: "Keep yours" }).click();
+  await meanwhile.waitFor({ state: "detached" });
+  await page.getByRole("cell", { name: "Front desk" }).waitFor();
+
+  const connection = (await session.json("/sso/connections")).items[0];
+  await page.goto(`${base}/settings/sso`);
+  await page.getByRole("button", { name: "Change Okta" }).click();
+  const form = page.getByRole("dialog", { name: "Okta" });
+  await form.getByRole("switch", { name: "The provider must ask for a second factor" }).click();
+  await form.getByRole("combobox", { name: "What counts as a second factor" }).fill("urn:example:two");
+  await form.getByRole("combobox", { name: "What counts as a second factor" }).press("Enter");
+  await form.getByLabel("A session ends after").fill("8");
+  assert.equal((await session.api("PATCH", `/sso/connections/${connection.id}`, { longestSessionHours: 12 })).status, 200);
+  await form.getByRole("button", { name: "Save" }).click();
+  const row = meanwhile.getByRole("row", { name: /^Longest session hours/ });
+  await row.waitFor();
+  assert.deepEqual(await row.getByRole("cell").allTextContents(), ["Longest session hours", "12", "8"]);
+  assert.equal(await meanwhile.getByText(/secret/i).count(), 0);
+  await meanwhile.getByRole("button", { name: "Keep yours" }).click();
+  await page.getByText("sessions end after 8 hours").waitFor();
+  const changed = await session.json(`/sso/connections/${connection.id}`);
+  assert.deepEqual([changed.secondFactor, changed.factorContexts], [true, ["urn:example:two"]]);
+
+  await page.goto(`${base}/settings/retention`);
+  await page.getByRole("textbox", { name: "Calls", exact: true }).fill("400");
+  const theirs = { recordingDays: null, transcriptDays: null, eventLogDays: null, callDays: 500, auditDays: null };
+  assert.equal((await session.api("PUT", "/retention", theirs)).status, 200);
+  await page.getByRole("button", { name: "Save", exact: true }).click();
+  await page.getByRole("button", { name: "Shorten it" }).click();
+  await meanwhile.getByRole("cell", { name: "500" }).waitFor();
+  await meanwhile.getByRole("button", { name: "See theirs, drop yours" }).click();
+  await page.waitForFunction(() => [...document.querySelectorAll("input")].some((i) => i.value === "500 days"));
+  assert.equal((await session.json("/retention")).callDays, 500);
 });
 
 test("an agent's newer version is not overwritten unawares", async () => {
-  const { page } = ui;
-  const { items } = await session.json("/agents");
+  const { page } = here;
+  const { items } = await here.session.json("/agents");
   const agent = items.find((a) => a.slug === "sim");
-  const version = await session.json(`/agents/${agent.id}/versions/${agent.latestVersion}`);
-  await page.goto(`${server.base}/agents/${agent.id}`);
+  const version = await here.session.json(`/agents/${agent.id}/versions/${agent.latestVersion}`);
+  await page.goto(`${here.base}/agents/${agent.id}`);
   const prompt = page.getByRole("textbox", { name: "Prompt" });
   await prompt.fill("You are mine.");
-  const theirs = await session.api("POST", `/agents/${agent.id}/versions`, {
+  const theirs = await here.session.api("POST", `/agents/${agent.id}/versions`, {
     definition: { ...version.definition, prompt: "You are theirs." },
   });
   assert.equal(theirs.status, 201, await theirs.clone().text());
@@ -190,7 +221,4 @@ test("an agent's newer version is not overwritten unawares", async () => {
   await page.getByText(`Saved as version ${agent.latestVersion + 2}.`).waitFor();
 });
 
-test("nothing went wrong in the page", () => {
-    // That somebody else changed it is an answer of 412, which the browser itself reports.
-  assert.deepEqual(ui.problems.filter((p) => !/status of 412/.test(p)), []);
-});
+nothingWentWrong(here, /status of 412/);

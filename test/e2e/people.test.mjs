@@ -1,32 +1,18 @@
 // People come in by invitation, see what their role opens, and work in more than one organisation; what they do is in
 // the audit trail; who runs the installation can act as them, and everybody sees it.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { launch, open, signIn } from "./browser.mjs";
-import { owner, signedUp, start } from "./server.mjs";
+import { test } from "node:test";
+import { open, signIn } from "./browser.mjs";
+import { owner } from "./server.mjs";
+import { nothingWentWrong, site } from "./site.mjs";
 
 const viewer = { name: "Bo Lind", email: "bo@lakeside.example", password: "seven quiet herons wading" };
 
-let server;
-let session;
-let browser;
-let ui; // the owner's
-
-before(async () => {
-  server = await start();
-  session = await signedUp(server);
-  browser = await launch();
-  ui = await open(browser);
-  await signIn(ui.page, server.base, owner);
-});
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+const here = site();
 
 test("an invitation's link lets a person in, once", async () => {
-  const { page } = ui;
-  await page.goto(`${server.base}/settings/people`);
+  const { page } = here;
+  await page.goto(`${here.base}/settings/people`);
   await page.getByRole("button", { name: "Invite" }).click();
   const dialog = page.getByRole("dialog", { name: "Invite somebody" });
   await dialog.getByLabel("E-mail").fill(viewer.email);
@@ -37,7 +23,7 @@ test("an invitation's link lets a person in, once", async () => {
   await shown.getByRole("button", { name: "I have it" }).click();
   await page.getByRole("cell", { name: viewer.email, exact: true }).waitFor();
 
-  const guest = await open(browser);
+  const guest = await open(here.browser);
   await guest.page.goto(link);
   await guest.page.getByRole("heading", { name: `Join ${owner.organisationName}` }).waitFor();
   assert.doesNotMatch(guest.page.url(), /token/, "the token stays in the address bar");
@@ -48,18 +34,18 @@ test("an invitation's link lets a person in, once", async () => {
   assert.deepEqual(guest.problems, []);
   await guest.context.close();
 
-  const again = await open(browser);
+  const again = await open(here.browser);
   await again.page.goto(link);
   await again.page.getByRole("heading", { name: "This invitation does not work" }).waitFor();
   await again.context.close();
 });
 
 test("a viewer sees no settings to change, and the API refuses them", async () => {
-  const { page, context } = await open(browser);
-  await signIn(page, server.base, viewer);
+  const { page, context } = await open(here.browser);
+  await signIn(page, here.base, viewer);
   const side = page.getByRole("navigation", { name: "Main", exact: true });
   await side.getByRole("link", { name: "Agents" }).waitFor();
-  await page.goto(`${server.base}/settings`);
+  await page.goto(`${here.base}/settings`);
   await page.getByRole("heading", { name: "Teams", exact: true }).waitFor();
   assert.equal(await page.getByRole("button", { name: "New team" }).count(), 0);
   const sections = page.getByRole("navigation", { name: "Settings" });
@@ -75,17 +61,17 @@ test("a viewer sees no settings to change, and the API refuses them", async () =
     ["get", "super/organisations"],
   ]) {
     const data = method === "post" ? { name: "Mine", permissions: ["*"], slug: "mine", definition: { kind: "prompt" } } : undefined;
-    const r = await page.request[method](`${server.base}/api/v1/${path}`, { data });
+    const r = await page.request[method](`${here.base}/api/v1/${path}`, { data });
     assert.equal(r.status(), 403, `${method} ${path}`);
   }
-  await page.goto(`${server.base}/settings/audit`);
+  await page.goto(`${here.base}/settings/audit`);
   await page.getByText("You may not see this").first().waitFor();
   await context.close();
 });
 
 test("a role of one's own opens what it holds", async () => {
-  const { page } = ui;
-  await page.goto(`${server.base}/settings/roles`);
+  const { page } = here;
+  await page.goto(`${here.base}/settings/roles`);
   await page.getByRole("button", { name: "New role" }).click();
   const dialog = page.getByRole("dialog", { name: "New role" });
   await dialog.getByLabel("Name").fill("Auditor");
@@ -94,14 +80,14 @@ test("a role of one's own opens what it holds", async () => {
   await dialog.getByText("2 permissions in all").waitFor();
   await dialog.getByRole("button", { name: "Make the role" }).click();
   await page.getByRole("button", { name: "Show Auditor" }).waitFor();
-  await page.goto(`${server.base}/settings/people`);
+  await page.goto(`${here.base}/settings/people`);
   await page.getByRole("button", { name: `Actions for ${viewer.name}` }).click();
   await page.getByRole("menuitem", { name: "Change the role" }).click();
   await page.getByRole("radio", { name: /^Auditor/ }).check();
   await page.getByRole("button", { name: "Change the role" }).click();
   await page.getByRole("row", { name: viewer.name }).getByText("Auditor").waitFor();
-  const bo = await open(browser);
-  await bo.page.goto(`${server.base}/sign-in`);
+  const bo = await open(here.browser);
+  await bo.page.goto(`${here.base}/sign-in`);
   await bo.page.getByLabel("E-mail").fill(viewer.email);
   await bo.page.getByLabel("Password", { exact: false }).first().fill(viewer.password);
   await bo.page.getByRole("button", { name: "Sign in", exact: true }).click();
@@ -112,8 +98,8 @@ test("a role of one's own opens what it holds", async () => {
 });
 
 test("the audit trail shows who changed what, and how it was before", async () => {
-  const { page } = ui;
-  await page.goto(`${server.base}/settings/teams`);
+  const { page } = here;
+  await page.goto(`${here.base}/settings/teams`);
   await page.getByRole("button", { name: "New team" }).first().click();
   const dialog = page.getByRole("dialog");
   await dialog.getByLabel("Name").fill("Front office");
@@ -122,7 +108,7 @@ test("the audit trail shows who changed what, and how it was before", async () =
   await dialog.getByLabel("Name").fill("Reception");
   await dialog.getByRole("button", { name: "Save" }).click();
   await page.getByRole("button", { name: "Change Reception" }).waitFor();
-  await page.goto(`${server.base}/settings/audit?action=team.*`);
+  await page.goto(`${here.base}/settings/audit?action=team.*`);
   const entry = page.getByRole("button", { name: /^(?!.*denied).*team\.update/ }).first();
   assert.match(await entry.textContent(), new RegExp(owner.name));
   await entry.click();
@@ -137,8 +123,8 @@ test("the audit trail shows who changed what, and how it was before", async () =
 });
 
 test("a person of two organisations switches between them", async () => {
-  const { page } = ui;
-  const made = await session.api("POST", "/super/organisations", { name: "Hillside Dental", ownerEmail: owner.email });
+  const { page } = here;
+  const made = await here.session.api("POST", "/super/organisations", { name: "Hillside Dental", ownerEmail: owner.email });
   assert.equal(made.status, 201, await made.clone().text());
   const { invitation } = await made.json();
   await page.goto(invitation.shownLink);
@@ -150,8 +136,8 @@ test("a person of two organisations switches between them", async () => {
 });
 
 test("who acts as another person says why, and every page says so", async () => {
-  const { page } = ui;
-  await page.goto(`${server.base}/super`);
+  const { page } = here;
+  await page.goto(`${here.base}/super`);
   await page.getByRole("link", { name: owner.organisationName }).click();
   await page.getByRole("button", { name: `Act as ${viewer.name}` }).click();
   const dialog = page.getByRole("dialog");
@@ -159,16 +145,14 @@ test("who acts as another person says why, and every page says so", async () => 
   await dialog.getByRole("button", { name: "Act as them" }).click();
   const banner = page.getByRole("region", { name: "Impersonation" });
   await banner.getByText("Ticket 4711").waitFor();
-  await page.goto(`${server.base}/settings/people`);
+  await page.goto(`${here.base}/settings/people`);
   await banner.getByText(viewer.name).waitFor();
   await banner.getByRole("button", { name: "End" }).click();
   await page.getByRole("heading", { name: "Organisations" }).waitFor();
   assert.equal(await banner.count(), 0);
-  await page.goto(`${server.base}/settings/audit?action=auth.impersonate`);
+  await page.goto(`${here.base}/settings/audit?action=auth.impersonate`);
   await page.getByRole("button", { name: /auth\.impersonate/ }).first().click();
   await page.getByText("Ticket 4711").waitFor();
 });
 
-test("nothing went wrong in the page", () => {
-  assert.deepEqual(ui.problems, []);
-});
+nothingWentWrong(here);

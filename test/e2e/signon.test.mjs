@@ -1,30 +1,16 @@
 // Second factors as a person sets them up and uses them: an authenticator app, recovery codes, a passkey.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { enter, launch, open, signIn } from "./browser.mjs";
-import { owner, signedUp, start } from "./server.mjs";
+import { test } from "node:test";
+import { enter, open } from "./browser.mjs";
+import { owner } from "./server.mjs";
+import { nothingWentWrong, site } from "./site.mjs";
 import { totp } from "./totp.mjs";
 
-let server;
-let base; // passkeys need a name, not an address
-let browser;
-let ui;
+const here = site({ localhost: true }); // passkeys need a name, not an address
+
 let recovery;
 let secret;
 let used; // the time step of the last code: each works once
-
-before(async () => {
-  server = await start();
-  await signedUp(server);
-  base = server.base.replace("127.0.0.1", "localhost");
-  browser = await launch();
-  ui = await open(browser);
-  await signIn(ui.page, base, owner);
-});
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
 
 /** A code that was not used: of the next step when this one's was. The server takes a phone that is a step ahead. */
 function code() {
@@ -42,8 +28,8 @@ async function signOut(page) {
 const password = (page) => enter(page, owner);
 
 test("an authenticator app is set up by its code", async () => {
-  const { page } = ui;
-  await page.goto(`${base}/account`);
+  const { page } = here;
+  await page.goto(`${here.base}/account`);
   await page.getByRole("button", { name: "Set up the app" }).click();
   const dialog = page.getByRole("dialog", { name: "Set up the authenticator app" });
   await dialog.getByRole("img", { name: /^QR code/ }).waitFor();
@@ -65,7 +51,7 @@ test("an authenticator app is set up by its code", async () => {
 });
 
 test("signing in asks for the code, and takes a recovery code once", async () => {
-  const { page } = ui;
+  const { page } = here;
   await signOut(page);
   await password(page);
   await page.getByLabel("Code of the app").fill(code());
@@ -91,7 +77,7 @@ test("signing in asks for the code, and takes a recovery code once", async () =>
 });
 
 test("a passkey signs in without a password", async () => {
-  const { page, context } = ui;
+  const { page, context } = here;
   const cdp = await context.newCDPSession(page);
   await cdp.send("WebAuthn.enable");
   await cdp.send("WebAuthn.addVirtualAuthenticator", {
@@ -104,34 +90,32 @@ test("a passkey signs in without a password", async () => {
       automaticPresenceSimulation: true,
     },
   });
-  await page.goto(`${base}/account`);
+  await page.goto(`${here.base}/account`);
   await page.getByRole("button", { name: "Add a passkey" }).click();
   await page.getByRole("button", { name: /^Actions for / }).waitFor();
   await signOut(page);
   await page.getByRole("button", { name: "Use a passkey" }).click();
   await page.getByRole("heading", { name: "Overview" }).waitFor();
-  await page.goto(`${base}/account`);
+  await page.goto(`${here.base}/account`);
   await page.getByText("with a passkey").first().waitFor();
 });
 
 test("a session elsewhere is ended from here", async () => {
-  const { page } = ui;
-  const other = await open(browser);
-  await other.page.goto(`${base}/sign-in`);
+  const { page } = here;
+  const other = await open(here.browser);
+  await other.page.goto(`${here.base}/sign-in`);
   await password(other.page);
   await other.page.getByRole("button", { name: "Use a recovery code" }).click();
   await other.page.getByLabel("Recovery code").fill(recovery[2]);
   await other.page.getByRole("button", { name: "Go on" }).click();
   await other.page.getByRole("heading", { name: "Overview" }).waitFor();
-  await page.goto(`${base}/account`);
+  await page.goto(`${here.base}/account`);
   await page.getByRole("button", { name: "End all others" }).click();
   await page.getByText(/session.? ended/).first().waitFor();
-  await other.page.goto(`${base}/phones`);
+  await other.page.goto(`${here.base}/phones`);
   await other.page.getByRole("heading", { name: "Sign in" }).waitFor();
   await other.context.close();
 });
 
-test("nothing went wrong in the page", () => {
-  // A refused code is an answer of 422 or 401, which the browser itself reports.
-  assert.deepEqual(ui.problems.filter((p) => !/status of 4(01|22)/.test(p)), []);
-});
+// A refused code is an answer of 422 or 401.
+nothingWentWrong(here, /status of 4(01|22)/);

@@ -2,22 +2,20 @@
 // here wrote (test/peers/mockoidc).
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { after, before, test } from "node:test";
+import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { launch, open, signIn } from "./browser.mjs";
-import { member, owner, signedUp, start } from "./server.mjs";
+import { open } from "./browser.mjs";
+import { member } from "./server.mjs";
+import { nothingWentWrong, site } from "./site.mjs";
 
 const jane = "jane.doe@example.com"; // whom the provider signs in
-let server;
-let session;
-let browser;
-let ui; // the owner's
 let provider;
 let config;
 
-before(async () => {
-  server = await start({ PARLEY_SSO_PRIVATE_NETWORKS: "true" });
-  session = await signedUp(server);
+const here = site({ settings: { PARLEY_SSO_PRIVATE_NETWORKS: "true" }, prepare: startProvider });
+after(() => provider?.stdin.end());
+
+async function startProvider() {
   provider = spawn(fileURLToPath(new URL("../../bin/mockoidc", import.meta.url)), { stdio: ["pipe", "pipe", "inherit"] });
   config = JSON.parse(
     await new Promise((resolve, reject) => {
@@ -30,19 +28,11 @@ before(async () => {
       provider.once("exit", (code) => reject(new Error(`the provider ended with ${code}`)));
     }),
   );
-  browser = await launch();
-  ui = await open(browser);
-  await signIn(ui.page, server.base, owner);
-});
-after(async () => {
-  await browser?.close();
-  provider?.stdin.end();
-  await server?.stop();
-});
+}
 
 test("a connection is made and tested before people use it", async () => {
-  const { page } = ui;
-  await page.goto(`${server.base}/settings/sso`);
+  const { page } = here;
+  await page.goto(`${here.base}/settings/sso`);
   await page.getByRole("heading", { name: "No connections yet" }).waitFor();
   await page.getByRole("button", { name: "New connection" }).first().click();
   const dialog = page.getByRole("dialog", { name: "New connection" });
@@ -76,17 +66,17 @@ test("a connection is made and tested before people use it", async () => {
 });
 
 test("a colleague signs in with it, and their account there is known", async () => {
-  const { page } = ui;
-  await member(server, session, { email: jane, name: "Jane Doe", password: "copper kettle morning train", role: "viewer" });
+  const { page } = here;
+  await member(here.server, here.session, { email: jane, name: "Jane Doe", password: "copper kettle morning train", role: "viewer" });
   await page.getByRole("switch", { name: "People may use it" }).click();
   await page.getByText("in use", { exact: true }).waitFor();
-  const { here } = (await session.json("/sso/connections")).items[0];
-  const guest = await open(browser);
-  await guest.page.goto(here.startUrl);
+  const { startUrl } = (await here.session.json("/sso/connections")).items[0].here;
+  const guest = await open(here.browser);
+  await guest.page.goto(startUrl);
   await guest.page.getByRole("link", { name: "Sign in" }).click(); // no session without an action
   await guest.page.getByRole("heading", { name: "Overview" }).waitFor();
   await guest.page.getByRole("button", { name: /^Account of Jane Doe/ }).first().waitFor();
-  await guest.page.goto(`${server.base}/account`);
+  await guest.page.goto(`${here.base}/account`);
   await guest.page.getByText("through single sign-on").first().waitFor();
   assert.deepEqual(guest.problems, []);
   await guest.context.close();
@@ -98,7 +88,5 @@ test("a colleague signs in with it, and their account there is known", async () 
   await accounts.waitFor({ state: "detached" });
 });
 
-test("nothing went wrong in the page", () => {
-  // What a form is refused for is an answer of 422, which the browser itself reports.
-  assert.deepEqual(ui.problems.filter((p) => !/status of 422/.test(p)), []);
-});
+// What a form is refused for is an answer of 422.
+nothingWentWrong(here, /status of 422/);

@@ -3,9 +3,14 @@ import {
   Button,
   createTheme,
   type MantineColorsTuple,
+  Modal,
+  MultiSelect,
+  Notification,
   Paper,
+  Select,
   Table,
   TableScrollContainer,
+  TagsInput,
   Tooltip,
 } from "@mantine/core";
 
@@ -36,6 +41,10 @@ const gray: MantineColorsTuple = [
   "#26241f",
 ];
 
+/** The library's crosses are pictures without a name; those who hear the page are told what they do. */
+const close = { closeButtonProps: { "aria-label": "Close" } };
+const clear = { clearButtonProps: { "aria-label": "Clear" } };
+
 export const theme = createTheme({
   primaryColor: "pine",
   primaryShade: { light: 7, dark: 6 },
@@ -55,6 +64,11 @@ export const theme = createTheme({
   cursorType: "pointer",
   focusRing: "auto",
   components: {
+    Modal: Modal.extend({ defaultProps: close }),
+    Notification: Notification.extend({ defaultProps: close }),
+    Select: Select.extend({ defaultProps: clear }),
+    MultiSelect: MultiSelect.extend({ defaultProps: clear }),
+    TagsInput: TagsInput.extend({ defaultProps: clear }),
     Paper: Paper.extend({ defaultProps: { withBorder: true, radius: "lg" } }),
     Button: Button.extend({ defaultProps: { radius: "xl" } }),
     Badge: Badge.extend({ defaultProps: { variant: "light", tt: "none", fw: 600, miw: "max-content" } }),

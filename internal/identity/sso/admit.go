@@ -211,7 +211,7 @@ func (s *Service) refused(ctx context.Context, c *connection, who *said, cause e
 	}
 	err := s.cfg.DB.InTenant(ctx, c.row.OrganisationID, func(ctx context.Context, tx *db.Tx) error {
 		return identity.Audit(ctx, tx, c.row.OrganisationID, identity.Change{
-			Action: "auth.sign_in", Kind: "ssoConnection", ID: c.row.ID, Outcome: identity.OutcomeDenied, Reason: faultText(cause),
+			Action: "auth.sign_in", Kind: connectionKind, ID: c.row.ID, Outcome: identity.OutcomeDenied, Reason: faultText(cause),
 			After: map[string]string{"method": c.row.Protocol, "email": email},
 		})
 	})

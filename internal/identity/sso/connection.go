@@ -20,6 +20,9 @@ const (
 	maxRoleRules   = 200
 )
 
+// connectionKind is what the audit trail calls a connection, and what If-Match compares.
+const connectionKind = "ssoConnection"
+
 // The protocols.
 const (
 	OIDC = "oidc"
@@ -245,7 +248,7 @@ func (s *Service) CreateConnection(ctx context.Context, orgID string, in NewSSOC
 		if _, err := tx.NewInsert().Model(c.row).Exec(ctx); err != nil {
 			return err
 		}
-		return identity.Audit(ctx, tx, orgID, identity.Change{Action: "sso.connection.create", Kind: "ssoConnection", ID: c.row.ID, After: s.view(c)})
+		return identity.Audit(ctx, tx, orgID, identity.Change{Action: "sso.connection.create", Kind: connectionKind, ID: c.row.ID, After: s.view(c)})
 	})
 	return s.view(c), err
 }
@@ -313,7 +316,7 @@ func (s *Service) UpdateConnection(ctx context.Context, orgID, id string, in SSO
 		if err := s.checkOnlyPossible(ctx, tx, orgID); err != nil {
 			return err
 		}
-		return identity.Audit(ctx, tx, orgID, identity.Change{Action: "sso.connection.update", Kind: "ssoConnection", ID: id, Before: before, After: s.view(c)})
+		return identity.Audit(ctx, tx, orgID, identity.Change{Action: "sso.connection.update", Kind: connectionKind, ID: id, Before: before, After: s.view(c)})
 	})
 	return s.view(c), err
 }
@@ -376,7 +379,7 @@ func (s *Service) DeleteConnection(ctx context.Context, orgID, id string) error 
 		if err := s.checkOnlyPossible(ctx, tx, orgID); err != nil {
 			return err
 		}
-		return identity.Audit(ctx, tx, orgID, identity.Change{Action: "sso.connection.delete", Kind: "ssoConnection", ID: id, Before: s.view(c)})
+		return identity.Audit(ctx, tx, orgID, identity.Change{Action: "sso.connection.delete", Kind: connectionKind, ID: id, Before: s.view(c)})
 	})
 }
 

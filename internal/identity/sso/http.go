@@ -17,6 +17,12 @@ func operation(id, method, path, permission, summary string, status int) huma.Op
 	}
 }
 
+// matching lets an operation compare If-Match with the connection it changes.
+func matching(op huma.Operation) huma.Operation {
+	op.Metadata["ifMatch"] = connectionKind
+	return op
+}
+
 const (
 	base = "/api/v1/sso/connections"
 	each = base + "/{id}"
@@ -32,8 +38,8 @@ func (s *Service) Routes(api huma.API) {
 	huma.Register(api, operation("list-sso-connections", get, base, "sso:read", "Connections to identity providers", ok), s.listConnections)
 	huma.Register(api, operation("create-sso-connection", post, base, "sso:create", "Connect an identity provider", made), s.postConnection)
 	huma.Register(api, operation("get-sso-connection", get, each, "sso:read", "A connection", ok), s.getConnection)
-	huma.Register(api, operation("update-sso-connection", patch, each, "sso:update", "Change a connection", ok), s.patchConnection)
-	huma.Register(api, operation("delete-sso-connection", del, each, "sso:delete", "Delete a connection and its provisioning", none), s.deleteConnection)
+	huma.Register(api, matching(operation("update-sso-connection", patch, each, "sso:update", "Change a connection", ok)), s.patchConnection)
+	huma.Register(api, matching(operation("delete-sso-connection", del, each, "sso:delete", "Delete a connection and its provisioning", none)), s.deleteConnection)
 	huma.Register(api, operation("add-sso-domain", post, each+"/domains", "sso:update", "Add an e-mail domain; it counts once it is verified", made), s.postDomain)
 	huma.Register(api, operation("verify-sso-domain", post, each+"/domains/{domain}/verify", "sso:update", "Look for the DNS record that proves a domain", ok), s.postVerify)
 	huma.Register(api, operation("remove-sso-domain", del, each+"/domains/{domain}", "sso:update", "Give a domain up", none), s.deleteDomain)

@@ -85,7 +85,7 @@ func (s *Service) Test(ctx context.Context, orgID, id string) (SSOTrial, error) 
 		if _, err := tx.NewInsert().Model(row).Exec(ctx); err != nil {
 			return err
 		}
-		return identity.Audit(ctx, tx, orgID, identity.Change{Action: "sso.connection.test", Kind: "ssoConnection", ID: id})
+		return identity.Audit(ctx, tx, orgID, identity.Change{Action: "sso.connection.test", Kind: connectionKind, ID: id})
 	})
 	return out, err
 }

@@ -8166,7 +8166,10 @@ export interface operations {
     "set-retention": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tag of what you read: answered 412 when it was changed since */
+                "If-Match"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -8549,7 +8552,10 @@ export interface operations {
     "delete-sso-connection": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tag of what you read: answered 412 when it was changed since */
+                "If-Match"?: string;
+            };
             path: {
                 id: string;
             };
@@ -8578,7 +8584,10 @@ export interface operations {
     "update-sso-connection": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tag of what you read: answered 412 when it was changed since */
+                "If-Match"?: string;
+            };
             path: {
                 id: string;
             };

@@ -1,24 +1,25 @@
 import { Button, Group, NumberInput, SimpleGrid, Stack, Text } from "@mantine/core";
 import { useForm } from "@mantine/form";
 import type { Retention, RetentionSettings } from "../../api/types";
+import { type Begun, Editing } from "../../ui/Editing";
 import { since, words } from "../../ui/format";
 import { confirm, done, refuse } from "../../ui/notify";
 import { Page } from "../../ui/Page";
 import { Section } from "../../ui/Section";
-import { Loaded } from "../../ui/states";
 import { useMay } from "../identity/api";
-import { useRetention, useSetRetention } from "./api";
+import { readRetention, useSetRetention } from "./api";
 import { Holds } from "./Holds";
 import { Persons } from "./Persons";
 
 /** How long data is kept, what must not be deleted, and what one person may ask for. */
 export function RetentionPage() {
   const may = useMay();
-  const retention = useRetention();
   return (
     <Page title="Retention" lead="What is past its term is deleted every day. What is under a legal hold stays.">
       <Section title="How long data is kept" lead="In days. Left empty, it is kept until somebody deletes it.">
-        <Loaded query={retention}>{(data) => <Terms retention={data} />}</Loaded>
+        <Editing of={["retention"]} read={readRetention} stays>
+          {(begun) => <Terms begun={begun} />}
+        </Editing>
       </Section>
       {may("hold:read") && <Holds />}
       {(may("person:export") || may("person:erase")) && <Persons />}
@@ -40,7 +41,8 @@ const classes: { key: Class; label: string; about: string; min: number }[] = [
   { key: "auditDays", label: "Audit trail", about: "At least a year", min: 365 },
 ];
 
-function Terms({ retention }: { retention: Retention }) {
+function Terms({ begun }: { begun: Begun<Retention> }) {
+  const retention = begun.value;
   const may = useMay()("retention:update");
   const set = useSetRetention();
   const form = useForm({
@@ -49,29 +51,29 @@ function Terms({ retention }: { retention: Retention }) {
       number | ""
     >,
   });
-  const save = (v: Record<Class, number | "">) =>
-    set.mutate(
-      Object.fromEntries(classes.map((c) => [c.key, v[c.key] === "" ? null : v[c.key]])) as RetentionSettings,
-      {
-        onSuccess: () => {
-          form.resetDirty();
-          done("Saved. The next daily run goes by it.");
-        },
-        onError: (e) => refuse(form, e),
-      },
-    );
+  const save = async (v: Record<Class, number | "">) => {
+    const mine = Object.fromEntries(
+      classes.map((c) => [c.key, v[c.key] === "" ? null : v[c.key]]),
+    ) as RetentionSettings;
+    try {
+      await begun.save(mine, (tag) => set.mutateAsync({ tag, ...mine }));
+      done("Saved. The next daily run goes by it.");
+    } catch (e) {
+      refuse(form, e);
+    }
+  };
   const shorter = (v: Record<Class, number | "">) =>
     classes.some(({ key }) => v[key] !== "" && (retention[key] === null || Number(v[key]) < Number(retention[key])));
   return (
     <form
       noValidate
       onSubmit={form.onSubmit((v) => {
-        if (!shorter(v)) return save(v);
+        if (!shorter(v)) return void save(v);
         confirm({
           title: "Keep data for a shorter time?",
           text: "What is older than the new term is deleted with the next daily run, and cannot be brought back.",
           action: "Shorten it",
-          onConfirm: () => save(v),
+          onConfirm: () => void save(v),
         });
       })}
     >

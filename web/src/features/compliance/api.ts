@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { client, unwrap } from "../../api/client";
+import { client, ifMatch, unwrap, unwrapTagged } from "../../api/client";
 import { usePages } from "../../api/pages";
 import type { AuditState, Erasure, RetentionSettings } from "../../api/types";
 import { useChange } from "../identity/peopleApi";
@@ -30,14 +30,12 @@ export const usePlatformState = () =>
     queryFn: async ({ signal }) => (await unwrap(client.GET("/api/v1/super/audit/verify", { signal }))) as AuditState,
   });
 
-export const useRetention = () =>
-  useQuery({
-    queryKey: ["retention"],
-    queryFn: ({ signal }) => unwrap(client.GET("/api/v1/retention", { signal })),
-  });
+export const readRetention = (signal?: AbortSignal) => unwrapTagged(client.GET("/api/v1/retention", { signal }));
 
 export const useSetRetention = () =>
-  useChange(["retention"], (body: RetentionSettings) => unwrap(client.PUT("/api/v1/retention", { body })));
+  useChange([], ({ tag, ...body }: RetentionSettings & { tag: string }) =>
+    unwrap(client.PUT("/api/v1/retention", { params: { header: ifMatch(tag) }, body })),
+  );
 
 export const useHolds = (released: boolean) =>
   usePages(["holds", released], (cursor, signal) =>

@@ -1,86 +1,55 @@
 import {
   Button,
+  Fieldset,
   Group,
+  NumberInput,
   PasswordInput,
   SegmentedControl,
   Select,
   Stack,
   Switch,
+  TagsInput,
   Text,
   Textarea,
   TextInput,
 } from "@mantine/core";
-import { useForm } from "@mantine/form";
+import { type UseFormReturnType, useForm } from "@mantine/form";
+import type { Begun } from "../../ui/Editing";
 import { done, refuse } from "../../ui/notify";
-import { useMay } from "./api";
+import { useMay, useMe } from "./api";
 import { useRoles } from "./peopleApi";
-import { type Connection, type NewConnection, useSaveConnection } from "./ssoApi";
+import { type Connection, useChangeConnection, useMakeConnection } from "./ssoApi";
+import { fromFields, lines, overwritten, type SsoFields, toFields } from "./ssoFields";
 
-/** How the provider is reached, and what its people become here. */
-export function SsoForm({ connection: c, close }: { connection?: Connection; close: () => void }) {
-  const save = useSaveConnection();
-  const roles = useRoles(useMay()("role:read"));
+type Form = UseFormReturnType<SsoFields>;
+
+/** How the provider is reached, what its people become here, and how well it must have made sure of them. */
+export function SsoForm({ begun, close }: { begun?: Begun<Connection>; close: () => void }) {
+  const c = begun?.value;
+  const owner = useMe().data?.role === "owner";
+  const make = useMakeConnection();
+  const change = useChangeConnection();
   const form = useForm({
-    initialValues: {
-      name: c?.name ?? "",
-      protocol: c?.protocol ?? "oidc",
-      issuer: c?.oidc?.issuer ?? "",
-      clientId: c?.oidc?.clientId ?? "",
-      clientSecret: "",
-      metadataUrl: c?.saml?.metadataUrl ?? "",
-      metadata: c?.saml?.metadataUrl ? "" : (c?.saml?.metadata ?? ""),
-      roleClaim: c?.roleClaim ?? "",
-      rules: (c?.roles ?? []).map((r) => `${r.group} = ${r.role}`).join("\n"),
-      defaultRole: c?.defaultRole ?? "viewer",
-      justInTime: c?.justInTime ?? false,
-    },
+    initialValues: toFields(c),
     validate: {
       name: (v) => (v.trim() ? null : "People see it when they sign in."),
       rules: (v) => (lines(v).every((l) => /.=\s*\S/.test(l)) ? null : "One rule a line: group = role."),
+      longestSessionHours: (v) => (v === "" || (v >= 1 && v <= 168) ? null : "Between 1 hour and 7 days (168)."),
     },
   });
-  const v = form.values;
-  const submit = () => {
-    const body: NewConnection = {
-      name: v.name.trim(),
-      protocol: v.protocol,
-      roleClaim: v.roleClaim.trim(),
-      defaultRole: v.defaultRole,
-      justInTime: v.justInTime,
-      roles: lines(v.rules).map((l) => {
-        const at = l.lastIndexOf("=");
-        return { group: l.slice(0, at).trim(), role: l.slice(at + 1).trim() };
-      }),
-    };
-    if (v.protocol === "oidc") {
-      body.oidc = {
-        issuer: v.issuer.trim(),
-        clientId: v.clientId.trim(),
-        scopes: c?.oidc?.scopes ?? [],
-        emailClaim: c?.oidc?.emailClaim ?? "",
-      };
-      if (v.clientSecret) body.clientSecret = v.clientSecret;
-    } else {
-      body.saml = {
-        metadataUrl: v.metadataUrl.trim(),
-        metadata: v.metadataUrl.trim() ? "" : v.metadata.trim(),
-        emailAttribute: c?.saml?.emailAttribute ?? "",
-        idpInitiated: c?.saml?.idpInitiated ?? false,
-      } as NonNullable<NewConnection["saml"]>;
+  const submit = form.onSubmit(async (v) => {
+    const body = fromFields(v, owner);
+    try {
+      if (begun && c) await begun.save(overwritten(body, c), (tag) => change.mutateAsync({ id: c.id, tag, body }));
+      else await make.mutateAsync(body);
+      done(c ? "The connection was changed." : "The connection is made. Test it before people use it.");
+      close();
+    } catch (e) {
+      refuse(form, e);
     }
-    save.mutate(
-      { ...(c ? { id: c.id } : {}), body },
-      {
-        onSuccess: () => {
-          done(c ? "The connection was changed." : "The connection is made. Test it before people use it.");
-          close();
-        },
-        onError: (e) => refuse(form, e),
-      },
-    );
-  };
+  });
   return (
-    <form noValidate onSubmit={form.onSubmit(submit)}>
+    <form noValidate onSubmit={submit}>
       <Stack>
         <TextInput
           label="Name"
@@ -100,48 +69,104 @@ export function SsoForm({ connection: c, close }: { connection?: Connection; clo
             {...form.getInputProps("protocol")}
           />
         )}
-        {v.protocol === "oidc" ? (
-          <>
-            <TextInput
-              label="Issuer"
-              placeholder="https://login.example.org"
-              required
-              {...form.getInputProps("issuer")}
-            />
-            <Group grow align="flex-start">
-              <TextInput label="Client ID" required {...form.getInputProps("clientId")} />
-              <PasswordInput
-                label="Client secret"
-                placeholder={c?.hasSecret ? "Kept; type a new one to change it" : ""}
-                autoComplete="off"
-                {...form.getInputProps("clientSecret")}
-              />
-            </Group>
-          </>
-        ) : (
-          <>
-            <TextInput
-              label="Address of the provider's metadata"
-              placeholder="https://…"
-              {...form.getInputProps("metadataUrl")}
-            />
-            {!v.metadataUrl.trim() && (
-              <Textarea
-                label="Or the metadata itself (XML)"
-                autosize
-                minRows={3}
-                maxRows={8}
-                classNames={{ input: "mono" }}
-                {...form.getInputProps("metadata")}
-              />
-            )}
-          </>
+        {form.values.protocol === "oidc" ? <OpenID form={form} hasSecret={c?.hasSecret} /> : <Saml form={form} />}
+        <WhoComes form={form} owner={owner} />
+        <HowSure form={form} />
+        <Group justify="flex-end">
+          <Button variant="default" onClick={close}>
+            Cancel
+          </Button>
+          <Button type="submit" loading={make.isPending || change.isPending}>
+            {c ? "Save" : "Make the connection"}
+          </Button>
+        </Group>
+      </Stack>
+    </form>
+  );
+}
+
+function OpenID({ form, hasSecret }: { form: Form; hasSecret?: boolean }) {
+  return (
+    <Fieldset legend="The provider">
+      <Stack>
+        <TextInput label="Issuer" placeholder="https://login.example.org" required {...form.getInputProps("issuer")} />
+        <Group grow align="flex-start">
+          <TextInput label="Client ID" required {...form.getInputProps("clientId")} />
+          <PasswordInput
+            label="Client secret"
+            placeholder={hasSecret ? "Kept; type a new one to change it" : ""}
+            autoComplete="off"
+            {...form.getInputProps("clientSecret")}
+          />
+        </Group>
+        <Group grow align="flex-start">
+          <TextInput label="Claim with the e-mail address" placeholder="email" {...form.getInputProps("emailClaim")} />
+          <TagsInput
+            label="Scopes asked for"
+            placeholder={form.values.scopes.length ? "" : "email, profile"}
+            splitChars={[",", " "]}
+            maxTags={20}
+            {...form.getInputProps("scopes")}
+          />
+        </Group>
+      </Stack>
+    </Fieldset>
+  );
+}
+
+function Saml({ form }: { form: Form }) {
+  return (
+    <Fieldset legend="The provider">
+      <Stack>
+        <TextInput
+          label="Address of the provider's metadata"
+          placeholder="https://…"
+          {...form.getInputProps("metadataUrl")}
+        />
+        {!form.values.metadataUrl.trim() && (
+          <Textarea
+            label="Or the metadata itself (XML)"
+            autosize
+            minRows={3}
+            maxRows={8}
+            classNames={{ input: "mono" }}
+            {...form.getInputProps("metadata")}
+          />
         )}
+        <TextInput
+          label="Attribute with the e-mail address"
+          description="Empty: the usual names are tried"
+          {...form.getInputProps("emailAttribute")}
+        />
+        <Switch
+          label="Take sign-ins that begin at the provider"
+          description="They cannot be tied to the browser that asked, so leave it off unless people start from the provider's portal."
+          {...form.getInputProps("idpInitiated", { type: "checkbox" })}
+        />
+      </Stack>
+    </Fieldset>
+  );
+}
+
+function WhoComes({ form, owner }: { form: Form; owner: boolean }) {
+  const roles = useRoles(useMay()("role:read"));
+  const groups = form.values.roleClaim.trim() !== "";
+  const own = (roles.data?.items ?? []).filter((r) => !r.builtIn);
+  return (
+    <Fieldset legend="Who comes in, and as what">
+      <Stack>
         <Switch
           label="Let new people in"
           description="Who has an address in a verified domain becomes a member when they first sign in."
           {...form.getInputProps("justInTime", { type: "checkbox" })}
         />
+        {owner && (
+          <Switch
+            label="Owners may use it too"
+            description="Whoever runs the provider could then sign in as an owner."
+            {...form.getInputProps("owners", { type: "checkbox" })}
+          />
+        )}
         <Select
           label="Role where no rule fits"
           data={[
@@ -157,7 +182,7 @@ export function SsoForm({ connection: c, close }: { connection?: Connection; clo
           placeholder="groups"
           {...form.getInputProps("roleClaim")}
         />
-        {v.roleClaim.trim() && (
+        {groups && (
           <Textarea
             label="Rules"
             description="One a line, group = id of a role; the first that fits decides"
@@ -168,30 +193,51 @@ export function SsoForm({ connection: c, close }: { connection?: Connection; clo
             {...form.getInputProps("rules")}
           />
         )}
-        {(roles.data?.items ?? []).some((r) => !r.builtIn) && v.roleClaim.trim() && (
+        {groups && own.length > 0 && (
           <Text size="xs" c="dimmed">
-            Your roles:{" "}
-            {roles.data?.items
-              .filter((r) => !r.builtIn)
-              .map((r) => `${r.name} is ${r.id}`)
-              .join(", ")}
+            Your roles: {own.map((r) => `${r.name} is ${r.id}`).join(", ")}
           </Text>
         )}
-        <Group justify="flex-end">
-          <Button variant="default" onClick={close}>
-            Cancel
-          </Button>
-          <Button type="submit" loading={save.isPending}>
-            {c ? "Save" : "Make the connection"}
-          </Button>
-        </Group>
       </Stack>
-    </form>
+    </Fieldset>
   );
 }
 
-const lines = (text: string) =>
-  text
-    .split("\n")
-    .map((l) => l.trim())
-    .filter(Boolean);
+function HowSure({ form }: { form: Form }) {
+  return (
+    <Fieldset legend="How sure, and for how long">
+      <Stack>
+        <Switch
+          label="The provider must ask for a second factor"
+          description="Who has not proved one there is refused. Off: the provider's own rules count."
+          {...form.getInputProps("secondFactor", { type: "checkbox" })}
+        />
+        {form.values.secondFactor && (
+          <TagsInput
+            label="What counts as a second factor"
+            description="Values of acr (OpenID Connect) or AuthnContextClassRef (SAML), as the provider sends them. Empty: the usual ones."
+            placeholder={form.values.factorContexts.length ? "" : "https://refeds.org/profile/mfa"}
+            splitChars={[",", " "]}
+            maxTags={10}
+            {...form.getInputProps("factorContexts")}
+            error={
+              form.errors.factorContexts ??
+              Object.entries(form.errors).find(([field]) => field.startsWith("factorContexts["))?.[1]
+            }
+          />
+        )}
+        <NumberInput
+          label="A session ends after"
+          description="Whatever the use; then the provider is asked again. Empty: 7 days."
+          placeholder="168 hours"
+          suffix=" hours"
+          min={1}
+          max={168}
+          clampBehavior="none"
+          allowDecimal={false}
+          {...form.getInputProps("longestSessionHours")}
+        />
+      </Stack>
+    </Fieldset>
+  );
+}

@@ -2,6 +2,8 @@ import { Badge, Button, Group, Modal, Stack, Switch, Table, Text, TextInput } fr
 import { IconPlugConnected, IconPlus } from "@tabler/icons-react";
 import { type FormEvent, useState } from "react";
 import { Copy } from "../../ui/Copy";
+import { Editing } from "../../ui/Editing";
+import { count } from "../../ui/format";
 import { Listing } from "../../ui/Listing";
 import { confirm, done, failed } from "../../ui/notify";
 import { Page } from "../../ui/Page";
@@ -13,6 +15,7 @@ import { SsoForm } from "./SsoForm";
 import { SsoTest } from "./SsoTest";
 import {
   type Connection,
+  readConnection,
   useAddDomain,
   useConnections,
   useDeleteConnection,
@@ -65,7 +68,12 @@ export function SsoPage() {
         size="lg"
         closeOnClickOutside={false}
       >
-        {edited && <SsoForm connection={edited === "new" ? undefined : edited} close={() => edit(null)} />}
+        {edited === "new" && <SsoForm close={() => edit(null)} />}
+        {edited && edited !== "new" && (
+          <Editing of={["sso-connection", edited.id]} read={readConnection(edited.id)} rows={6}>
+            {(begun) => <SsoForm begun={begun} close={() => edit(null)} />}
+          </Editing>
+        )}
       </Modal>
     </Page>
   );
@@ -108,7 +116,11 @@ function ConnectionBox({ connection: c, edit }: { connection: Connection; edit: 
       lead={
         <>
           {c.protocol === "oidc" ? "OpenID Connect" : "SAML"}{" "}
-          <Badge color={c.enabled ? "pine" : "gray"}>{c.enabled ? "in use" : "off"}</Badge>
+          <Badge color={c.enabled ? "pine" : "gray"}>{c.enabled ? "in use" : "off"}</Badge>{" "}
+          {c.secondFactor && <Badge color="gray">second factor asked for</Badge>}{" "}
+          {c.longestSessionHours > 0 && (
+            <Badge color="gray">sessions end after {count(c.longestSessionHours, "hour", "hours")}</Badge>
+          )}
         </>
       }
       actions={

@@ -103,9 +103,11 @@ export const useTeamMember = () =>
       : unwrap(client.DELETE("/api/v1/teams/{id}/members/{userId}", { params }));
   });
 
-export const useProjects = () =>
-  usePages(["projects"], (cursor, signal) =>
-    unwrap(client.GET("/api/v1/projects", { params: { query: { cursor } }, signal })),
+export const useProjects = (enabled = true) =>
+  usePages(
+    ["projects"],
+    (cursor, signal) => unwrap(client.GET("/api/v1/projects", { params: { query: { cursor } }, signal })),
+    enabled,
   );
 
 export const readProject = (id: string) => (signal?: AbortSignal) =>

@@ -1,5 +1,5 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
-import { client, unwrap } from "../../api/client";
+import { client, ifMatch, type Tagged, unwrap, unwrapTagged } from "../../api/client";
 import { usePages } from "../../api/pages";
 import type { components } from "../../api/schema";
 import type { Solid } from "../../api/types";
@@ -33,12 +33,20 @@ export const useSSOPolicy = () =>
 export const useSetSSOPolicy = () =>
   useChange(keys, (ssoOnly: boolean) => unwrap(client.PUT("/api/v1/sso/policy", { body: { ssoOnly } })));
 
-export const useSaveConnection = () =>
-  useChange(keys, ({ id, body }: { id?: string; body: NewConnection }) => {
-    if (!id) return unwrap(client.POST("/api/v1/sso/connections", { body }));
+export const readConnection = (id: string) => async (signal?: AbortSignal) =>
+  (await unwrapTagged(
+    client.GET("/api/v1/sso/connections/{id}", { params: { path: { id } }, signal }),
+  )) as Tagged<Connection>;
+
+export const useMakeConnection = () =>
+  useChange(keys, (body: NewConnection) => unwrap(client.POST("/api/v1/sso/connections", { body })));
+
+export const useChangeConnection = () =>
+  useChange(keys, ({ id, tag, body }: { id: string; tag: string; body: NewConnection }) => {
     const { protocol: _, roles, factorContexts, ...rest } = body;
-    const change = { ...rest, roles: roles ?? [], ...(factorContexts && { factorContexts }) };
-    return unwrap(client.PATCH("/api/v1/sso/connections/{id}", { params: { path: { id } }, body: change }));
+    const change = { ...rest, roles: roles ?? [], factorContexts: factorContexts ?? [] };
+    const params = { path: { id }, header: ifMatch(tag) };
+    return unwrap(client.PATCH("/api/v1/sso/connections/{id}", { params, body: change }));
   });
 
 export const useEnable = () =>

@@ -16,15 +16,7 @@ import {
 } from "@mantine/core";
 import { useForm } from "@mantine/form";
 import { useDisclosure } from "@mantine/hooks";
-import {
-  IconDeviceLandlinePhone,
-  IconDots,
-  IconKey,
-  IconLock,
-  IconLockOpen,
-  IconPlus,
-  IconTrash,
-} from "@tabler/icons-react";
+import { IconDeviceLandlinePhone, IconDots, IconKey, IconPencil, IconPlus, IconTrash } from "@tabler/icons-react";
 import { useState } from "react";
 import { formErrors } from "../../api/client";
 import type { Phone, PhoneServer } from "../../api/types";
@@ -35,7 +27,9 @@ import { confirm, done, failed } from "../../ui/notify";
 import { Page } from "../../ui/Page";
 import { Empty, Loaded } from "../../ui/states";
 import { useMay } from "../identity/api";
-import { useCreatePhone, useDeletePhone, useEncryptedOnly, useNewPassword, usePhoneServer, usePhones } from "./api";
+import { useNames } from "../identity/peopleApi";
+import { useCreatePhone, useDeletePhone, useNewPassword, usePhoneServer, usePhones } from "./api";
+import { ChangePhone } from "./ChangePhone";
 
 type Secret = { username: string; password: string };
 
@@ -43,6 +37,7 @@ export function PhonesPage() {
   const phones = usePhones();
   const [open, dialog] = useDisclosure(false);
   const [secret, setSecret] = useState<Secret | null>(null);
+  const [changed, change] = useState<Phone | null>(null);
   const add = useMay()("phone:create") && (
     <Button leftSection={<IconPlus size={16} />} onClick={dialog.open}>
       Add a phone
@@ -65,7 +60,7 @@ export function PhonesPage() {
                 action={add}
               />
             ) : (
-              <PhoneTable phones={items} onSecret={setSecret} />
+              <PhoneTable phones={items} onSecret={setSecret} onChange={change} />
             )
           }
         </Loaded>
@@ -78,6 +73,7 @@ export function PhonesPage() {
           setSecret(s);
         }}
       />
+      <ChangePhone phone={changed} close={() => change(null)} />
       <Modal
         opened={secret !== null}
         onClose={() => setSecret(null)}
@@ -90,11 +86,12 @@ export function PhonesPage() {
   );
 }
 
-function PhoneTable({ phones, onSecret }: { phones: Phone[]; onSecret: (s: Secret) => void }) {
+type TableProps = { phones: Phone[]; onSecret: (s: Secret) => void; onChange: (p: Phone) => void };
+
+function PhoneTable({ phones, onSecret, onChange }: TableProps) {
   const remove = useDeletePhone();
   const renew = useNewPassword();
-  const encrypt = useEncryptedOnly();
-  const server = usePhoneServer();
+  const names = useNames();
   const may = useMay();
   return (
     <Listing flush minWidth={640} horizontalSpacing="md">
@@ -113,9 +110,9 @@ function PhoneTable({ phones, onSecret }: { phones: Phone[]; onSecret: (s: Secre
             <Table.Td fw={600}>{p.username}</Table.Td>
             <Table.Td>
               {p.displayName || "–"}
-              {p.encryptedOnly && (
+              {(p.userId || p.encryptedOnly) && (
                 <Text size="xs" c="dimmed">
-                  Only encrypted
+                  {[p.userId && names.get(p.userId), p.encryptedOnly && "only encrypted"].filter(Boolean).join(", ")}
                 </Text>
               )}
             </Table.Td>
@@ -142,6 +139,11 @@ function PhoneTable({ phones, onSecret }: { phones: Phone[]; onSecret: (s: Secre
                   </Menu.Target>
                   <Menu.Dropdown>
                     {may("phone:update") && (
+                      <Menu.Item leftSection={<IconPencil size={16} />} onClick={() => onChange(p)}>
+                        Change
+                      </Menu.Item>
+                    )}
+                    {may("phone:update") && (
                       <Menu.Item
                         leftSection={<IconKey size={16} />}
                         onClick={() =>
@@ -158,29 +160,6 @@ function PhoneTable({ phones, onSecret }: { phones: Phone[]; onSecret: (s: Secre
                         }
                       >
                         New password
-                      </Menu.Item>
-                    )}
-                    {may("phone:update") && (p.encryptedOnly || (server.data?.tlsPort ?? 0) > 0) && (
-                      <Menu.Item
-                        leftSection={p.encryptedOnly ? <IconLockOpen size={16} /> : <IconLock size={16} />}
-                        onClick={() =>
-                          confirm({
-                            title: p.encryptedOnly
-                              ? `Let ${p.username} work without encryption?`
-                              : `Only encrypted for ${p.username}?`,
-                            text: p.encryptedOnly
-                              ? "It may then register by UDP and TCP too, and its calls need no SRTP."
-                              : "It then works by TLS with SRTP only. If it is registered otherwise it is signed off.",
-                            action: p.encryptedOnly ? "Allow unencrypted" : "Only encrypted",
-                            onConfirm: () =>
-                              encrypt.mutate(
-                                { id: p.id, encryptedOnly: !p.encryptedOnly },
-                                { onSuccess: () => done("The phone was changed."), onError: failed },
-                              ),
-                          })
-                        }
-                      >
-                        {p.encryptedOnly ? "Allow unencrypted" : "Only encrypted"}
                       </Menu.Item>
                     )}
                     {may("phone:delete") && (

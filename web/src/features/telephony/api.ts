@@ -1,5 +1,6 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { client, unwrap } from "../../api/client";
+import { client, ifMatch, unwrap, unwrapTagged } from "../../api/client";
+import { useChange } from "../identity/peopleApi";
 
 export const usePhones = () =>
   useQuery({
@@ -31,19 +32,15 @@ export function useNewPassword() {
   });
 }
 
-export function useEncryptedOnly() {
-  const queries = useQueryClient();
-  return useMutation({
-    mutationFn: (p: { id: string; encryptedOnly: boolean }) =>
-      unwrap(
-        client.PATCH("/api/v1/phones/{id}", {
-          params: { path: { id: p.id } },
-          body: { encryptedOnly: p.encryptedOnly },
-        }),
-      ),
-    onSuccess: () => queries.invalidateQueries({ queryKey: ["phones"] }),
-  });
-}
+export const readPhone = (id: string) => (signal?: AbortSignal) =>
+  unwrapTagged(client.GET("/api/v1/phones/{id}", { params: { path: { id } }, signal }));
+
+type PhoneChange = { displayName: string; userId: string; projectId: string; encryptedOnly: boolean };
+
+export const useChangePhone = () =>
+  useChange(["phones"], ({ id, tag, ...body }: PhoneChange & { id: string; tag: string }) =>
+    unwrap(client.PATCH("/api/v1/phones/{id}", { params: { path: { id }, header: ifMatch(tag) }, body })),
+  );
 
 export function useDeletePhone() {
   const queries = useQueryClient();
