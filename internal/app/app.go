@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/quartz"
@@ -83,6 +84,7 @@ type App struct {
 	http     *gateway.Server
 	cors     *gateway.CORS
 	keys     *gateway.Keys
+	requests atomic.Pointer[gateway.Limits] // nil where no API is served
 	metrics  *callMetrics
 	feed     *feed
 	local    *local.Engine
@@ -306,6 +308,11 @@ func (a *App) startRecords(ctx context.Context) (err error) {
 		return err
 	}
 	a.onStop("records", a.records.Close)
+	if a.cfg.is(roleMedia) && a.cfg.NATSURL != "" { // there may be other media processes
+		if err := a.sharePlaces(ctx); err != nil {
+			return err
+		}
+	}
 	a.keys = gateway.NewKeys(gateway.KeysConfig{DB: a.db, Sealer: a.keyring, Clock: a.clock, Log: a.log})
 	if err := a.followIdentity(ctx); err != nil {
 		return err

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/coder/quartz"
-	"github.com/google/uuid"
 
 	"github.com/parley-voice/parley/internal/agent"
 	"github.com/parley-voice/parley/internal/agent/flow"
@@ -51,9 +50,13 @@ type calls struct {
 	log     *slog.Logger
 	max     int
 	shared  bool // other processes are asked about calls that begin here
+	// places counts organisations' calls together with other media processes; nil: there are none.
+	places *places
 
 	mu       sync.Mutex
 	live     map[string]*liveCall
+	taken    map[string]int64 // lines, by organisation: of running calls and of those that begin
+	all      int              // lines taken
 	draining bool
 	wg       sync.WaitGroup
 }
@@ -61,6 +64,7 @@ type calls struct {
 type liveCall struct {
 	id, org, agentID string
 	leg              media.Leg
+	line             line
 }
 
 // accept takes an inbound leg of any kind.
@@ -112,92 +116,6 @@ func (c *calls) find(ctx context.Context, info media.LegInfo) (*agent.Snapshot, 
 		}
 	}
 	return c.agents.ResolveSlug(ctx, slug)
-}
-
-// begin takes a place among the running calls, if the organisation's plan has one left, and opens the record. by is the
-// person who places the call; "" is whoever has the phone that it comes from.
-func (c *calls) begin(ctx context.Context, leg media.Leg, snap *agent.Snapshot, status conversation.Status, by string, meta map[string]any) (*conversation.Call, error) {
-	info := leg.Info()
-	id := uuid.Must(uuid.NewV7()).String()
-	may, err := c.plan.admit(ctx, snap.OrgID)
-	if err != nil {
-		return nil, c.counted(err)
-	}
-	c.mu.Lock()
-	switch {
-	case c.draining:
-		c.mu.Unlock()
-		return nil, errStopping()
-	case len(c.live) >= c.max:
-		c.mu.Unlock()
-		return nil, fault.New(fault.Unavailable, "%d calls are running, the most this server takes (max-calls); try again later", c.max)
-	case may.most >= 0 && c.runningLocked(snap.OrgID) >= may.most:
-		c.mu.Unlock()
-		return nil, c.counted(identity.LimitReached(may.most, "calls at once"))
-	}
-	c.live[id] = &liveCall{id: id, org: snap.OrgID, agentID: snap.AgentID, leg: leg}
-	c.wg.Add(1)
-	c.mu.Unlock()
-	if phone := info.Params["phone"]; by == "" && phone != "" {
-		by = c.personOf(ctx, snap.OrgID, phone)
-	}
-	rec, err := c.records.Begin(ctx, conversation.NewCall{
-		ID: id, OrgID: snap.OrgID, Channel: string(info.Kind), Direction: string(info.Direction), From: info.From, FromName: info.FromName,
-		To: info.To, AgentID: snap.AgentID, AgentSlug: snap.Slug, AgentName: snap.Name, AgentVersion: snap.Version,
-		UserID: by, ExternalID: info.External, Remote: info.Remote, Status: status, Metadata: meta,
-		NoRecording: may.noRecord,
-	})
-	if err != nil {
-		c.done(id)
-		return nil, err
-	}
-	if may.noRecord {
-		rec.Note(event.EntryAlert, "The call is not recorded: the recordings take all the room that the organisation's plan includes.",
-			map[string]any{"code": string(fault.LimitReached)})
-	}
-	c.metrics.calls.WithLabelValues(string(info.Kind), string(info.Direction)).Inc()
-	return rec, nil
-}
-
-// counted counts a call that the organisation's plan or state does not allow.
-func (c *calls) counted(err error) error {
-	if fault.Is(err, fault.LimitReached) || fault.Is(err, fault.Forbidden) {
-		c.metrics.refused.WithLabelValues(string(fault.CodeOf(err))).Inc()
-	}
-	return err
-}
-
-// personOf gives whose phone it is, "" when it is nobody's. A call is held all the same when that cannot be found out: it is
-// then nobody's own.
-func (c *calls) personOf(ctx context.Context, orgID, username string) string {
-	person, err := c.phones.PersonOf(ctx, orgID, username)
-	if err != nil {
-		c.log.Warn("whose phone it is could not be found out; the call is nobody's own", "phone", username, "error", err)
-	}
-	return person
-}
-
-// running is how many calls of an organisation this process carries.
-func (c *calls) running(orgID string) int64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.runningLocked(orgID)
-}
-
-func (c *calls) runningLocked(orgID string) (n int64) {
-	for _, l := range c.live {
-		if l.org == orgID {
-			n++
-		}
-	}
-	return n
-}
-
-func (c *calls) done(id string) {
-	c.mu.Lock()
-	delete(c.live, id)
-	c.mu.Unlock()
-	c.wg.Done()
 }
 
 // hold answers the leg and holds the conversation until it is over.
@@ -367,20 +285,16 @@ func (c *calls) PlaceCall(ctx context.Context, r conversation.OutboundRequest) (
 	}
 	// The call outlives the request that asked for it.
 	ctx = identity.Unscoped(context.WithoutCancel(ctx))
-	// Before it rings at the far end; begin asks again.
-	if may, err := c.plan.admit(ctx, r.OrgID); err != nil {
-		return "", c.counted(err)
-	} else if may.most >= 0 && c.running(r.OrgID) >= may.most {
-		return "", c.counted(identity.LimitReached(may.most, "calls at once"))
-	}
-	if err := c.reachable(ctx, r.OrgID, r.To); err != nil {
-		return "", err
-	}
-	leg, err := c.sip.Dial(ctx, sip.DialRequest{To: r.To, From: r.From, Ring: ringTimeout})
+	l, err := c.take(ctx, r.OrgID) // before it rings at the far end
 	if err != nil {
 		return "", err
 	}
-	rec, err := c.begin(ctx, leg, snap, conversation.StatusRinging, r.UserID, r.Metadata)
+	leg, err := c.ringUp(ctx, r)
+	if err != nil {
+		c.leave(l)
+		return "", err
+	}
+	rec, err := c.open(ctx, l, leg, snap, conversation.StatusRinging, r.UserID, r.Metadata)
 	if err != nil {
 		c.refuse(leg, causeOf(err))
 		return "", err
@@ -388,6 +302,14 @@ func (c *calls) PlaceCall(ctx context.Context, r conversation.OutboundRequest) (
 	go c.hold(ctx, leg, rec, snap, ringTimeout+answerTimeout)
 	c.settled(ctx)
 	return rec.ID(), nil
+}
+
+// ringUp calls whom a request names.
+func (c *calls) ringUp(ctx context.Context, r conversation.OutboundRequest) (media.Leg, error) {
+	if err := c.reachable(ctx, r.OrgID, r.To); err != nil {
+		return nil, err
+	}
+	return c.sip.Dial(ctx, sip.DialRequest{To: r.To, From: r.From, Ring: ringTimeout})
 }
 
 // settled waits until other processes find a call that began just now: whoever asked for it asks them next.

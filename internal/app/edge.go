@@ -144,6 +144,7 @@ func (a *App) buildEdge(ctx context.Context) (*gateway.Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.requests.Store(limits)
 	if err := a.buildForwarding(); err != nil {
 		return nil, err
 	}
@@ -197,13 +198,14 @@ func (a *App) limits(ctx context.Context) (*gateway.Limits, error) {
 	return l, nil
 }
 
-// requestRate gives how many requests a minute an organisation's plan allows; 0 when it says nothing.
-func (a *App) requestRate(ctx context.Context, orgID string) (int, error) {
+// requestRate gives how many requests a minute an organisation's plan allows; nil when it says nothing.
+func (a *App) requestRate(ctx context.Context, orgID string) (*int, error) {
 	l, err := a.identity.Limits(ctx, orgID)
 	if err != nil || l.RequestsPerMinute == nil {
-		return 0, err
+		return nil, err
 	}
-	return int(min(*l.RequestsPerMinute, math.MaxInt32)), nil
+	n := int(min(*l.RequestsPerMinute, math.MaxInt32))
+	return &n, nil
 }
 
 // listen takes the web server's addresses.

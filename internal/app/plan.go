@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/coder/quartz"
+	"github.com/google/uuid"
 
 	"github.com/parley-voice/parley/internal/conversation"
 	"github.com/parley-voice/parley/internal/event"
@@ -75,10 +76,16 @@ func (p *plan) admit(ctx context.Context, orgID string) (allowance, error) {
 		return out, err
 	}
 	if l := s.Limits.Minutes; l != nil && minutes(u.Talked) >= *l {
-		return out, identity.LimitReached(*l, "minutes a month")
+		return out, fault.New(fault.LimitReached, "the organisation's plan includes %d minutes a month, and they are used up; wait for the next month or ask for a bigger plan", *l)
 	}
 	out.noRecord = s.Limits.StorageBytes != nil && u.Bytes >= *s.Limits.StorageBytes
 	return out, nil
+}
+
+// limited reports whether an organisation's plan limits its calls at once. One that cannot be read does.
+func (p *plan) limited(ctx context.Context, orgID string) bool {
+	s, err := p.settings.SettingsOf(ctx, orgID)
+	return err != nil || s.Limits.Calls != nil
 }
 
 // minutes is a time in whole minutes: one that began is not used up.
@@ -105,6 +112,17 @@ func (p *plan) usageOf(ctx context.Context, orgID string, since time.Time) (conv
 	return v, nil
 }
 
+// sharePlaces counts calls at once together with other media processes. Each run has a name of its own: what the one before had
+// is over.
+func (a *App) sharePlaces(ctx context.Context) (err error) {
+	a.calls.places, err = newPlaces(ctx, placesConfig{Node: instance(uuid.NewString()), Bus: a.bus, Limited: a.calls.plan.limited, Clock: a.clock, Log: a.log})
+	if err != nil {
+		return err
+	}
+	a.onStop("places", a.calls.places.close)
+	return nil
+}
+
 // use counts what an organisation has of what plans limit.
 func (a *App) use(ctx context.Context, orgID string, monthStart time.Time) (identity.Use, error) {
 	var u identity.Use
@@ -114,6 +132,11 @@ func (a *App) use(ctx context.Context, orgID string, monthStart time.Time) (iden
 	}
 	if u.Phones, err = a.phones.Count(ctx, orgID); err != nil {
 		return u, err
+	}
+	if l := a.requests.Load(); l != nil {
+		if n, counted := l.Used(ctx, orgID); counted {
+			u.RequestsPerMinute = &n
+		}
 	}
 	if a.records == nil { // the command line
 		return u, nil

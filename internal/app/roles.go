@@ -152,7 +152,8 @@ func (a *App) keepBuckets(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	buckets := map[string]time.Duration{limitsBucket: limits.LongestWindow(), tokensBucket: tokensKept, fleet.Bucket: fleet.TTL}
+	buckets := map[string]time.Duration{limitsBucket: limits.LongestWindow(), tokensBucket: tokensKept, fleet.Bucket: fleet.TTL,
+		placesBucket: placesKept, carriersBucket: carrierTTL}
 	make := func(ctx context.Context) error {
 		for name, ttl := range buckets {
 			if _, err := a.bus.KV(ctx, name, ttl); err != nil {

@@ -25,8 +25,8 @@ type LimitsConfig struct {
 	SignIn       Limit // of one address: public operations that change something
 	Read, Write  Limit // of one token or session
 	Organisation Limit // of all of an organisation's requests, where it has no rate of its own
-	// Rate gives an organisation's own requests a minute; 0 is none. nil: nobody has one.
-	Rate   func(ctx context.Context, orgID string) (perMinute int, err error)
+	// Rate gives an organisation's own requests a minute; nil is no rate of its own, 0 lets none through. A nil Rate: nobody has one.
+	Rate   func(ctx context.Context, orgID string) (perMinute *int, err error)
 	Shared Shared // nil: this instance counts alone
 	Clock  quartz.Clock
 	Log    *slog.Logger
@@ -45,6 +45,15 @@ func NewLimits(c LimitsConfig) *Limits { return &Limits{c: c, meter: newMeter()}
 type use struct {
 	name, key string
 	limit     Limit
+	own       bool // it is the organisation's own, of its plan
+}
+
+// take uses up one request of it.
+func (u use) take(m *meter, now time.Time) verdict {
+	if u.limit.Requests == 0 { // a plan that includes none
+		return verdict{retry: u.limit.Window, reset: u.limit.Window}
+	}
+	return m.take(u.key, u.limit, now)
 }
 
 // refuseAddress answers a request from an address that asks too often. The API is limited, and what changes something;
@@ -56,8 +65,8 @@ func (l *Limits) refuseAddress(w http.ResponseWriter, r *http.Request, addr neti
 	if !strings.HasPrefix(r.URL.Path, "/api/") && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 		return false
 	}
-	u := use{"address", "a " + network(addr), l.c.Address}
-	v := l.meter.take(u.key, u.limit, l.c.Clock.Now())
+	u := use{name: "address", key: "a " + network(addr), limit: l.c.Address}
+	v := u.take(l.meter, l.c.Clock.Now())
 	if v.ok {
 		return false
 	}
@@ -87,7 +96,7 @@ func (l *Limits) middleware(api huma.API) func(huma.Context, func(huma.Context))
 		verdicts := make([]verdict, len(uses))
 		now := l.c.Clock.Now()
 		for i, u := range uses {
-			verdicts[i] = l.meter.take(u.key, u.limit, now)
+			verdicts[i] = u.take(l.meter, now)
 			if !verdicts[i].ok {
 				tell(ctx.SetHeader, uses[:i+1], verdicts[:i+1])
 				f := tooMany(u, verdicts[i])
@@ -111,7 +120,7 @@ func (l *Limits) uses(ctx huma.Context) []use {
 			return nil
 		}
 		ip, _ := netip.ParseAddr(ClientIP(r))
-		return []use{{"sign-in", "s " + network(ip), l.c.SignIn}}
+		return []use{{name: "sign-in", key: "s " + network(ip), limit: l.c.SignIn}}
 	}
 	uses := make([]use, 0, 2)
 	who := "t " + p.TokenID
@@ -119,38 +128,43 @@ func (l *Limits) uses(ctx huma.Context) []use {
 		who = "u " + p.OrgID + " " + p.UserID
 	}
 	if reads && l.c.Read.Requests > 0 {
-		uses = append(uses, use{"read", "r" + who, l.c.Read})
+		uses = append(uses, use{name: "read", key: "r" + who, limit: l.c.Read})
 	} else if !reads && l.c.Write.Requests > 0 {
-		uses = append(uses, use{"write", "w" + who, l.c.Write})
+		uses = append(uses, use{name: "write", key: "w" + who, limit: l.c.Write})
 	}
-	if limit := l.organisation(ctx.Context(), p.OrgID); limit.Requests > 0 {
-		uses = append(uses, use{"organisation", "o " + p.OrgID, limit})
+	if limit, own := l.organisation(ctx.Context(), p.OrgID); own || limit.Requests > 0 {
+		uses = append(uses, use{name: "organisation", key: "o " + p.OrgID, limit: limit, own: own})
 	}
 	return uses
 }
 
-// organisation gives the rate of an organisation. One that cannot be read does not stop the organisation.
-func (l *Limits) organisation(ctx context.Context, orgID string) Limit {
+// organisation gives the rate of an organisation, and whether it is its own. One that cannot be read does not stop the
+// organisation.
+func (l *Limits) organisation(ctx context.Context, orgID string) (limit Limit, own bool) {
 	if l.c.Rate == nil {
-		return l.c.Organisation
+		return l.c.Organisation, false
 	}
 	n, err := l.c.Rate(ctx, orgID)
 	if err != nil {
 		l.c.Log.Warn("the organisation's API rate is not known; the installation's is used", "organisation", orgID, "error", err)
 	}
-	if n <= 0 {
-		return l.c.Organisation
+	if err != nil || n == nil {
+		return l.c.Organisation, false
 	}
-	return Limit{Requests: n, Window: time.Minute}
+	return Limit{Requests: max(0, *n), Window: time.Minute}, true
 }
 
-// Used gives how many requests of its minute an organisation has used up, as far as this instance knows.
-func (l *Limits) Used(ctx context.Context, orgID string) int64 {
-	limit := l.organisation(ctx, orgID)
-	if limit.Requests == 0 {
-		return 0
+// Used gives how many requests of its minute an organisation has used up, as far as this instance knows; counted is false
+// where nothing limits them by the minute.
+func (l *Limits) Used(ctx context.Context, orgID string) (n int64, counted bool) {
+	limit, own := l.organisation(ctx, orgID)
+	switch {
+	case own && limit.Requests == 0:
+		return 0, true
+	case limit.Requests == 0 || limit.Window != time.Minute:
+		return 0, false
 	}
-	return l.meter.used("o "+orgID, limit, l.c.Clock.Now())
+	return l.meter.used("o "+orgID, limit, l.c.Clock.Now()), true
 }
 
 // LongestWindow is how long anything that is shared matters.
@@ -180,5 +194,9 @@ func tell(set func(name, value string), uses []use, verdicts []verdict) {
 func seconds(d time.Duration) int { return int(math.Ceil(d.Seconds())) }
 
 func tooMany(u use, v verdict) *fault.Error {
+	if u.own {
+		return fault.New(fault.RateLimited, "the organisation's plan includes %d API requests a minute (limit %q), and they are used up; try again in %d s or ask for a bigger plan",
+			u.limit.Requests, u.name, max(1, seconds(v.retry)))
+	}
 	return fault.New(fault.RateLimited, "more than %d requests in %s (limit %q); try again in %d s", u.limit.Requests, u.limit.Window, u.name, max(1, seconds(v.retry)))
 }

@@ -88,11 +88,12 @@ func TestLimitOfAnAddress(t *testing.T) {
 
 func TestLimitsOfWhoAsks(t *testing.T) {
 	t.Parallel()
-	rates := map[string]int{"b": 4}
+	four, none := 4, 0
+	rates := map[string]*int{"b": &four, "closed": &none}
 	e := limited(t, gateway.LimitsConfig{
 		SignIn: gateway.Limit{Requests: 2, Window: time.Minute}, Read: gateway.Limit{Requests: 3, Window: time.Minute}, Write: gateway.Limit{Requests: 2, Window: time.Minute},
 		Organisation: gateway.Limit{Requests: 6, Window: time.Minute},
-		Rate:         func(_ context.Context, orgID string) (int, error) { return rates[orgID], nil },
+		Rate:         func(_ context.Context, orgID string) (*int, error) { return rates[orgID], nil },
 	})
 	want := func(name, method, path string, h http.Header, statuses ...int) {
 		t.Helper()
@@ -107,16 +108,29 @@ func TestLimitsOfWhoAsks(t *testing.T) {
 		t.Errorf("%v", res.Header)
 	}
 	want("owner-a reads", "GET", "/api/v1/read", bearer("owner-a"), 200, 200, 429)
-	if n := e.limits.Used(t.Context(), "a"); n != 3 {
-		t.Errorf("organisation a used %d", n)
+	for org, want := range map[string]int64{"a": 3, "b": 0, "closed": 0} {
+		if n, counted := e.limits.Used(t.Context(), org); n != want || !counted {
+			t.Errorf("organisation %s used %d, %v", org, n, counted)
+		}
 	}
 	want("owner-a writes", "POST", "/api/v1/write", bearer("owner-a"), 200, 200, 429)
 	want("reader, of the same organisation", "GET", "/api/v1/read", bearer("reader"), 200, 429)
 	want("owner-b, whose organisation has its own rate", "GET", "/api/v1/read", bearer("owner-b"), 200, 200, 200, 429)
-	want("owner-b writes", "POST", "/api/v1/write", bearer("owner-b"), 200, 429)
+	if n, counted := e.limits.Used(t.Context(), "b"); n != 3 || !counted {
+		t.Errorf("organisation b used %d, %v", n, counted)
+	}
+	want("owner-b writes", "POST", "/api/v1/write", bearer("owner-b"), 200)
+	if res, body := do(t, "POST", e.url+"/api/v1/write", "", bearer("owner-b")); res.StatusCode != 429 ||
+		!strings.Contains(body, "plan includes 4 API requests a minute") || !strings.Contains(body, "bigger plan") {
+		t.Errorf("the error does not say which limit it is: %d %s", res.StatusCode, body)
+	}
 	want("who is not let in is not told of limits", "GET", "/api/v1/read", bearer("wrong"), 401, 401)
 	e.clock.Advance(time.Minute)
 	want("owner-a, a minute later", "GET", "/api/v1/read", bearer("owner-a"), 200)
+	rates["b"] = &none
+	if res, _ := do(t, "GET", e.url+"/api/v1/read", "", bearer("owner-b")); res.StatusCode != 429 || res.Header.Get("Retry-After") != "60" {
+		t.Errorf("a plan without requests: %d, %v", res.StatusCode, res.Header)
+	}
 }
 
 // seen remembers the keys that a store was told.
@@ -181,7 +195,7 @@ func TestLimitsAcrossInstances(t *testing.T) {
 	tell(two)
 	tell(one)
 	left(one, "2") // 4 + 2 + 1, and this one
-	if n := one.limits.Used(t.Context(), "a"); n != 0 {
+	if n, counted := one.limits.Used(t.Context(), "a"); counted {
 		t.Errorf("an organisation without a limit used %d", n)
 	}
 	for key := range shared.keys {

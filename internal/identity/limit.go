@@ -54,7 +54,7 @@ type Use struct {
 	Phones            int64  `json:"phones"`
 	Seats             int64  `json:"seats"`
 	StorageBytes      int64  `json:"storageBytes"`
-	RequestsPerMinute *int64 `json:"requestsPerMinute" doc:"null where nobody counts"`
+	RequestsPerMinute *int64 `json:"requestsPerMinute" doc:"Used up now; they are given back evenly over a minute. null where nothing limits requests by the minute"`
 }
 
 // LimitReached is the error of taking one more of what is used up.

@@ -75,7 +75,7 @@ func TestRolesOnTheShippedConfiguration(t *testing.T) {
 		t.Errorf("heard %q", got)
 	}
 
-	for _, bucket := range []string{"LIMITS", "FLEET", "TOKENS"} {
+	for _, bucket := range []string{"LIMITS", "FLEET", "TOKENS", "PLACES", "CARRIERS"} {
 		if _, err := worker.KV(t.Context(), bucket, time.Minute); err != nil {
 			t.Fatalf("%s: %v", bucket, err)
 		}
@@ -83,7 +83,7 @@ func TestRolesOnTheShippedConfiguration(t *testing.T) {
 	for _, c := range []struct {
 		b           *bus.Bus
 		bucket, key string
-	}{{gateway, "LIMITS", "a"}, {gateway, "FLEET", "gateway.1"}, {media, "FLEET", "media.1"}, {media, "TOKENS", "n"}} {
+	}{{gateway, "LIMITS", "a"}, {gateway, "FLEET", "gateway.1"}, {media, "FLEET", "media.1"}, {media, "TOKENS", "n"}, {media, "PLACES", "o"}, {media, "CARRIERS", "media.1"}} {
 		kv, err := c.b.KV(t.Context(), c.bucket, time.Minute)
 		if err != nil {
 			t.Fatalf("%s: %v", c.bucket, err)
@@ -118,7 +118,7 @@ func dial(t *testing.T, s *natstest.Server, role string) (*nats.Conn, <-chan str
 func TestRolesAreKeptApart(t *testing.T) {
 	s := natstest.Run(t)
 	worker := as(t, s, "worker")
-	for _, bucket := range []string{"LIMITS", "FLEET", "TOKENS"} {
+	for _, bucket := range []string{"LIMITS", "FLEET", "TOKENS", "PLACES", "CARRIERS"} {
 		if _, err := worker.KV(t.Context(), bucket, time.Minute); err != nil {
 			t.Fatal(err)
 		}
@@ -132,6 +132,8 @@ func TestRolesAreKeptApart(t *testing.T) {
 		{"$KV.PARLEY_LIMITS.a", "gateway worker"},
 		{"$KV.PARLEY_TOKENS.n", "media worker"},
 		{"$KV.PARLEY_FLEET.media.1", "media worker"},
+		{"$KV.PARLEY_PLACES.o", "media worker"},
+		{"$KV.PARLEY_CARRIERS.media.1", "media worker"},
 		{"$KV.PARLEY_FLEET.gateway.1", "gateway worker"},
 		{"$JS.API.STREAM.UPDATE.PARLEY_LIVE", "worker"},
 		{"$JS.API.STREAM.DELETE.PARLEY_FACTS", ""},

@@ -41,6 +41,7 @@ function Meter({ kind, data }: { kind: (typeof kinds)[number]; data: LimitsView 
       <Text size="sm" c="dimmed">
         {kind.label}
         {kind.key === "minutes" && ` since ${day(data.monthStart)}`}
+        {kind.key === "requestsPerMinute" && use !== null && ", used up now"}
       </Text>
       <Group gap={6} align="baseline" mt={2}>
         <Text fz="1.7rem" fw={600} className="num" ff="heading">
