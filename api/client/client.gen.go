@@ -3830,7 +3830,7 @@ type Use struct {
 	Minutes int64 `json:"minutes"`
 	Phones  int64 `json:"phones"`
 
-	// RequestsPerMinute null where nobody counts
+	// RequestsPerMinute Used up now; they are given back evenly over a minute. null where nothing limits requests by the minute
 	RequestsPerMinute *int64 `json:"requestsPerMinute"`
 	Seats             int64  `json:"seats"`
 	StorageBytes      int64  `json:"storageBytes"`

@@ -428,6 +428,11 @@ func (a *App) startSIP(ctx context.Context, count func(string, string)) error {
 		Addr: a.cfg.SIPAddr, Host: a.cfg.MediaIP, Realm: a.cfg.SIPDomain, Agent: "Parley", Ports: ports, Open: trusted, MaxCalls: a.cfg.MaxCalls,
 		Accept: a.calls.accept, Pacer: a.pacer, Phones: a.phones, Clock: a.clock, Log: a.log, Count: count,
 	}
+	var others *peers
+	if a.cfg.NATSURL != "" { // other media processes have phones too
+		others = &peers{node: a.node, bus: a.bus, registered: a.phones.Elsewhere, log: a.log}
+		c.Node, c.Peers = a.node, others
+	}
 	if err := a.secureSIP(&c); err != nil {
 		return err
 	}
@@ -440,7 +445,10 @@ func (a *App) startSIP(ctx context.Context, count func(string, string)) error {
 	}
 	a.calls.sip = a.sip
 	a.onStop("sip", func(ctx context.Context) error { a.sip.Stop(ctx); return nil })
-	return a.sip.Start(ctx)
+	if err := a.sip.Start(ctx); err != nil || others == nil {
+		return err
+	}
+	return others.answer(ctx, a.sip)
 }
 
 func settingProblem(setting, value string, err error) error {

@@ -69,7 +69,7 @@ func (c *calls) dial(ctx context.Context, rec *conversation.Call, from media.Leg
 
 // reachable keeps an organisation's callers from ringing another one's phones: their names are the server's.
 func (c *calls) reachable(ctx context.Context, org, target string) error {
-	name, ok := c.sip.Phone(target)
+	name, ok := c.sip.Phone(ctx, target)
 	if !ok {
 		return nil // not a phone that is registered here: Dial says what it makes of that
 	}

@@ -161,6 +161,7 @@ func TestRoles(t *testing.T) {
 	browsed(t, api)
 	streamed(t, api, gatewaySettings)
 	id := placed(t, api, two)
+	reached(t, api, one, two)
 	dies(t, in, api, one, two, id)
 	drained(t, api, two)
 }

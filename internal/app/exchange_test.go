@@ -97,7 +97,7 @@ func (r *exchangeRig) listen(phones map[string]*phone) {
 	r.t.Helper()
 	for name, p := range phones {
 		contact := sip.Contact{URI: "sip:" + name + "@" + p.Addr().String(), Transport: "udp", Source: p.Addr().String(), CallID: name, ExpiresAt: time.Now().Add(time.Hour)}
-		if err := r.phones.SaveContacts(r.t.Context(), name, []sip.Contact{contact}); err != nil {
+		if err := r.phones.SaveContacts(r.t.Context(), name, "", []sip.Contact{contact}); err != nil {
 			r.t.Fatal(err)
 		}
 	}

@@ -118,7 +118,7 @@ func (h *handover) Transfer(ctx context.Context, target string) error {
 	h.mu.Unlock()
 	h.note(target, "dialling", "transferring", "")
 	var err error
-	if h.byCarrier(target) {
+	if h.byCarrier(ctx, target) {
 		err = h.Leg.Transfer(ctx, target)
 	} else {
 		err = h.connect(ctx, cancel, target)
@@ -150,9 +150,9 @@ func (h *handover) note(target, state, activity, why string) {
 }
 
 // byCarrier reports whether target is a number that no phone of ours is registered under.
-func (h *handover) byCarrier(target string) bool {
+func (h *handover) byCarrier(ctx context.Context, target string) bool {
 	if h.c.sip != nil {
-		if _, ok := h.c.sip.Phone(target); ok {
+		if _, ok := h.c.sip.Phone(ctx, target); ok {
 			return false
 		}
 	}

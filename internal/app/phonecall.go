@@ -21,7 +21,7 @@ func (c *calls) phoneCalled(ctx context.Context, info media.LegInfo) (string, er
 	if c.sip == nil || info.Kind != media.KindSIP || strings.ContainsAny(info.To, "@:;") {
 		return "", none
 	}
-	name, ok := c.sip.Phone(info.To)
+	name, ok := c.sip.Phone(ctx, info.To)
 	if !ok {
 		return "", none
 	}

@@ -36,7 +36,7 @@ func TestPhoneChangedMeanwhile(t *testing.T) {
 		if first == "" {
 			t.Fatal("a phone has no ETag")
 		}
-		err = s.SaveContacts(ctx, "desk.1", []sip.Contact{{URI: "sip:desk.1@192.0.2.1", Transport: "udp", ExpiresAt: time.Now().Add(time.Hour)}})
+		err = s.SaveContacts(ctx, "desk.1", "", []sip.Contact{{URI: "sip:desk.1@192.0.2.1", Transport: "udp", ExpiresAt: time.Now().Add(time.Hour)}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -453,24 +453,6 @@ func (s *Service) unclaim(ctx context.Context, orgID, username string) error {
 	return s.c.DB.Release(ctx, phoneName, username, orgID)
 }
 
-// SaveContacts implements sip.Phones.
-func (s *Service) SaveContacts(ctx context.Context, username string, contacts []sip.Contact) error {
-	orgID, found, err := s.Owner(ctx, username)
-	if err != nil || !found {
-		return err // deleted meanwhile: nothing to remember
-	}
-	return s.c.DB.InTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) error {
-		row, found, err := phoneByName(ctx, tx, username)
-		if err != nil || !found {
-			return err // deleted meanwhile: nothing to remember
-		}
-		if err := deleteContacts(ctx, tx, row.OrganisationID, username); err != nil {
-			return err
-		}
-		return insertContacts(ctx, tx, row.OrganisationID, username, contacts)
-	})
-}
-
 // Contacts implements sip.Phones.
 func (s *Service) Contacts(ctx context.Context) (map[string][]sip.Contact, error) {
 	out := map[string][]sip.Contact{}

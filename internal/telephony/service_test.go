@@ -145,10 +145,10 @@ func TestRegistrationsSurviveARestart(t *testing.T) {
 		}
 		soon := time.Now().Add(time.Hour).Truncate(time.Millisecond).UTC()
 		contacts := []sip.Contact{{URI: "sip:bob@192.0.2.1:5060", Transport: "udp", UserAgent: "baresip", Source: "192.0.2.1:5060", ExpiresAt: soon}}
-		if err := s.SaveContacts(ctx, "bob", contacts); err != nil {
+		if err := s.SaveContacts(ctx, "bob", "", contacts); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.SaveContacts(ctx, "nobody", contacts); err != nil {
+		if err := s.SaveContacts(ctx, "nobody", "", contacts); err != nil {
 			t.Errorf("a phone deleted meanwhile: %v", err)
 		}
 		again := telephony.New(telephony.Config{DB: d, Sealer: mask{}})

@@ -156,6 +156,18 @@ func insertContacts(ctx context.Context, tx *db.Tx, orgID, username string, cont
 	return nil
 }
 
+// contactsOf gives the registrations of one phone that have not run out.
+func contactsOf(ctx context.Context, tx *db.Tx, username string, now int64) ([]sip.Contact, error) {
+	var rows []contactRow
+	err := tx.NewSelect().Model(&rows).Where("organisation_id = ?", tx.OrgID()).Where("username = ?", username).Where("expires_at > ?", now).
+		OrderExpr("position").Scan(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("select registrations: %w", err)
+	}
+	all, err := contactsIn(rows)
+	return all[username], err
+}
+
 // liveContacts gives every registration that has not run out.
 func liveContacts(ctx context.Context, tx *db.Tx, now int64) (map[string][]sip.Contact, error) {
 	var rows []contactRow
@@ -163,6 +175,11 @@ func liveContacts(ctx context.Context, tx *db.Tx, now int64) (map[string][]sip.C
 	if err != nil {
 		return nil, fmt.Errorf("select registrations: %w", err)
 	}
+	return contactsIn(rows)
+}
+
+// contactsIn reads rows, by user name.
+func contactsIn(rows []contactRow) (map[string][]sip.Contact, error) {
 	out := map[string][]sip.Contact{}
 	for _, r := range rows {
 		var c sip.Contact

@@ -17,6 +17,7 @@ import (
 	"github.com/parley-voice/parley/internal/event"
 	"github.com/parley-voice/parley/internal/platform/bus"
 	"github.com/parley-voice/parley/internal/platform/bus/natstest"
+	"github.com/parley-voice/parley/internal/platform/fault"
 )
 
 // as connects as a role of the server does.
@@ -73,6 +74,22 @@ func TestRolesOnTheShippedConfiguration(t *testing.T) {
 	}
 	if got := <-heard; got != "desk" {
 		t.Errorf("heard %q", got)
+	}
+
+	other := as(t, s, "media")
+	if _, err := other.AskPeer(t.Context(), "one", "phones", nil); !fault.Is(err, fault.NotFound) {
+		t.Errorf("who asks nobody is told %v", err)
+	}
+	if err := media.ServePeer(t.Context(), "one", "phones", func(b []byte) []byte { return append(b, '!') }); err != nil {
+		t.Fatal(err)
+	}
+	if err := media.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if b, err := other.AskPeer(t.Context(), "one", "phones", []byte("desk")); err != nil || string(b) != "desk!" {
+			t.Errorf("the answer is %q, %v", b, err)
+		}
 	}
 
 	for _, bucket := range []string{"LIMITS", "FLEET", "TOKENS", "PLACES", "CARRIERS"} {
@@ -133,6 +150,7 @@ func TestRolesAreKeptApart(t *testing.T) {
 		{"$KV.PARLEY_TOKENS.n", "media worker"},
 		{"$KV.PARLEY_FLEET.media.1", "media worker"},
 		{"$KV.PARLEY_PLACES.o", "media worker"},
+		{"parley.peer.0123456789abcdef.message", "media"},
 		{"$KV.PARLEY_CARRIERS.media.1", "media worker"},
 		{"$KV.PARLEY_FLEET.gateway.1", "gateway worker"},
 		{"$JS.API.STREAM.UPDATE.PARLEY_LIVE", "worker"},
@@ -163,7 +181,10 @@ func TestRolesAreKeptApart(t *testing.T) {
 		}
 	}
 	for _, role := range natstest.Roles {
-		for _, subject := range []string{"parley.fact.>", "parley.live.>", "_INBOX.>", ">"} {
+		for _, subject := range []string{"parley.fact.>", "parley.live.>", "_INBOX.>", ">", "parley.peer.>"} {
+			if role == "media" && subject == "parley.peer.>" {
+				continue
+			}
 			nc, refused := dial(t, s, role)
 			if _, err := nc.SubscribeSync(subject); err != nil {
 				t.Fatal(err)

@@ -128,6 +128,9 @@ func (d *dialog) next() sipmsg.Uri {
 // hop says how the dialog's next request travels. A phone behind NAT names an address in Contact that
 // only it can reach: then the request goes back where its messages come from.
 func (d *dialog) hop(ctx context.Context, s *Server) (flow, error) {
+	if d.flow.lent != nil {
+		return d.flow, nil
+	}
 	if d.flow.reliable() {
 		select {
 		case <-d.flow.conn.done:
@@ -235,7 +238,11 @@ func (s *Server) prepend(req *sipmsg.Request, f flow) {
 	local := s.advertised(f)
 	via := &sipmsg.ViaHeader{ProtocolName: "SIP", ProtocolVersion: "2.0", Transport: strings.ToUpper(f.network()),
 		Host: local.host, Port: local.port}
-	via.Params.Add("branch", branchMagic+s.token())
+	branch := branchMagic + s.token()
+	if f.lent != nil {
+		branch = branchMagic + passedMark + s.mark() + "-" + s.token()
+	}
+	via.Params.Add("branch", branch)
 	via.Params.Add("rport", "")
 	req.PrependHeader(via)
 }
@@ -255,6 +262,9 @@ func (h hostPort) String() string {
 
 // advertised is what we call ourselves towards the peer of f.
 func (s *Server) advertised(f flow) hostPort {
+	if f.lent != nil {
+		return f.lent.address
+	}
 	local := s.transport.localAddr(f.remote.Addr())
 	if f.secure() {
 		local = netip.AddrPortFrom(local.Addr(), s.securePort(f))
@@ -281,10 +291,13 @@ func (s *Server) securePort(f flow) uint16 {
 func (s *Server) contact(f flow, d *dialog) *sipmsg.ContactHeader {
 	local := s.advertised(f)
 	c := &sipmsg.ContactHeader{Address: sipmsg.Uri{Scheme: "sip", User: d.local.User, Host: local.host, Port: local.port}}
+	if f.lent != nil {
+		c.Address.User = passedMark + s.mark()
+	}
 	switch {
 	case d.secure && f.secure():
 		c.Address.Scheme = "sips"
-	case f.reliable():
+	case f.network() != "udp":
 		c.Address.UriParams.Add("transport", f.network())
 	}
 	return c

@@ -3,7 +3,6 @@ package sip
 import (
 	"context"
 	"errors"
-	"hash/maphash"
 	"strings"
 
 	sipmsg "github.com/emiago/sipgo/sip"
@@ -24,23 +23,14 @@ func (s *Server) receive(raw []byte, f flow) {
 			return
 		}
 		j := job{msg: msg, raw: append([]byte(nil), raw...), f: f}
-		id := ""
-		if c := msg.CallID(); c != nil {
-			id = c.Value()
-		}
-		q := s.queues[maphash.String(s.seed, id)%uint64(len(s.queues))]
-		if f.reliable() {
-			select {
-			case q <- j:
-			case <-s.done:
-			case <-f.conn.done:
-			}
+		if !f.reliable() {
+			s.enqueue(j)
 			return
 		}
 		select {
-		case q <- j:
-		default:
-			s.count("overload", "datagram") // it will be sent again
+		case s.queue(msg) <- j:
+		case <-s.done:
+		case <-f.conn.done:
 		}
 	})
 }
@@ -75,6 +65,9 @@ func (s *Server) handle(j job) {
 			s.count("malformed", "response")
 			return
 		}
+		if s.passOn(s.othersMark(m), j.raw, j.f) {
+			return
+		}
 		branch, _ := m.Via().Params.Get("branch")
 		if tx := s.tx.client(txKey{branch: branch, method: string(m.CSeq().MethodName)}); tx != nil {
 			tx.received(m, j.raw, j.f)
@@ -97,6 +90,9 @@ func (s *Server) request(req *sipmsg.Request, raw []byte, f flow) {
 		return
 	}
 	s.count("request", known(req.Method))
+	if s.passOn(s.othersMark(req), raw, f) {
+		return
+	}
 	back := stampVia(req, f)
 	switch req.Method {
 	case sipmsg.ACK:

@@ -176,7 +176,7 @@ func stampVia(req *sipmsg.Request, f flow) flow {
 	if wants || err != nil || host.Unmap() != f.remote.Addr() {
 		via.Params.Add("received", f.remote.Addr().String())
 	}
-	if f.reliable() || wants {
+	if f.reliable() || wants || f.lent != nil {
 		return f
 	}
 	port := uint16(5060)

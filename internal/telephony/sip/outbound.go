@@ -3,6 +3,7 @@ package sip
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -113,11 +114,9 @@ func (s *Server) route(ctx context.Context, text string) (sipmsg.Uri, []hop, err
 		return uri, nil, err
 	}
 	if s.ours(uri) {
-		var hops []hop
-		for _, c := range s.registrar.contacts(uri.User) {
-			if h, ok := s.contactHop(ctx, c); ok && (uri.Scheme != "sips" || h.flow.secure()) {
-				hops = append(hops, h)
-			}
+		hops := s.phoneHops(ctx, uri.User)
+		if uri.Scheme == "sips" {
+			hops = slices.DeleteFunc(hops, func(h hop) bool { return !h.flow.secure() })
 		}
 		if len(hops) > 0 {
 			return uri, hops, nil
@@ -125,7 +124,7 @@ func (s *Server) route(ctx context.Context, text string) (sipmsg.Uri, []hop, err
 		// Without a port the address may be another server's beside us, at the usual port: a user agent that has no
 		// phones of its own calls that one.
 		if uri.Port == 0 && s.config.Phones != nil {
-			return uri, nil, fault.Field("to", "phone %q is not registered", uri.User)
+			return uri, nil, notRegistered(uri.User)
 		}
 	}
 	f, err := s.resolve(ctx, uri)
@@ -133,6 +132,18 @@ func (s *Server) route(ctx context.Context, text string) (sipmsg.Uri, []hop, err
 		return uri, nil, fault.Wrap(fault.Upstream, err, "%s cannot be reached", uri.String())
 	}
 	return uri, []hop{{uri: uri, flow: f}}, nil
+}
+
+// phoneHops gives the ways to a user's phones, here and at other servers.
+func (s *Server) phoneHops(ctx context.Context, user string) (hops []hop) {
+	here := s.registrar.contacts(user)
+	others, stale := s.elsewhere(ctx, user, here)
+	for _, c := range here {
+		if h, ok := s.contactHop(ctx, c); ok && !stale[c.URI] {
+			hops = append(hops, h)
+		}
+	}
+	return append(hops, others...)
 }
 
 // contactHop is how a registered phone is reached: back where its registration came from, which works
@@ -173,12 +184,16 @@ func (s *Server) ours(u sipmsg.Uri) bool {
 
 // Phone gives the user name of the registered phone that a call to text would ring; ok is false when it would
 // go elsewhere, or nowhere.
-func (s *Server) Phone(text string) (username string, ok bool) {
+func (s *Server) Phone(ctx context.Context, text string) (username string, ok bool) {
 	uri, err := s.target(text)
 	if err != nil || !s.ours(uri) {
 		return "", false
 	}
-	return uri.User, len(s.registrar.contacts(uri.User)) > 0
+	if len(s.registrar.contacts(uri.User)) > 0 {
+		return uri.User, true
+	}
+	hops, _ := s.elsewhere(ctx, uri.User, nil)
+	return uri.User, len(hops) > 0
 }
 
 // target reads a SIP URI, or the user name of a phone.

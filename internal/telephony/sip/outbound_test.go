@@ -373,7 +373,7 @@ func TestPhoneOfATarget(t *testing.T) {
 	registers(t, b, desk, "bob", "builder", "MD5")
 	for target, want := range map[string]string{"bob": "bob", "sip:bob@parley": "bob", "sip:bob@" + b.Addr().String(): "bob",
 		"alice": "", "sip:bob@example.org": "", "sip:bob@127.0.0.1:9": "", "": "", "<bob>": ""} {
-		if name, ok := b.Phone(target); ok != (want != "") || ok && name != want {
+		if name, ok := b.Phone(t.Context(), target); ok != (want != "") || ok && name != want {
 			t.Errorf("%q is phone %q, %v", target, name, ok)
 		}
 	}

@@ -32,6 +32,7 @@ type Contact struct {
 	CSeq      uint32    `json:"cseq"`
 	ExpiresAt time.Time `json:"expiresAt"`
 	Encrypted bool      `json:"encrypted,omitempty"` // the phone takes calls with SRTP only
+	Node      string    `json:"node,omitempty"`      // the server that it is registered with, where there are several
 
 	// conn is the connection of a phone that registered by TLS. It has no certificate by which another connection to it
 	// could be trusted, so this is the only way to it (RFC 5923 section 9.3, RFC 5626 section 5.3).
@@ -48,8 +49,9 @@ func (c Contact) gone(now time.Time) bool {
 type Phones interface {
 	// Secrets gives what is stored of a user and their password; found is false when there is no such user.
 	Secrets(ctx context.Context, username string) (account Account, found bool, err error)
-	// SaveContacts replaces the stored contacts of a user.
-	SaveContacts(ctx context.Context, username string, contacts []Contact) error
+	// SaveContacts replaces the stored contacts of a user that are registered with node, and those of before there were
+	// nodes. What is registered with others stays, but a contact that is in both is where it lasts longer.
+	SaveContacts(ctx context.Context, username, node string, contacts []Contact) error
 	// Contacts gives every stored contact by user name. It is asked once, at start.
 	Contacts(ctx context.Context) (map[string][]Contact, error)
 }
@@ -70,6 +72,9 @@ func (r *registrar) load(ctx context.Context) error {
 	all, err := r.s.config.Phones.Contacts(ctx)
 	if err != nil {
 		return fmt.Errorf("load SIP registrations: %w", err)
+	}
+	for user, contacts := range all { // others' are theirs; what names nobody is of before there were several
+		all[user] = slices.DeleteFunc(contacts, func(c Contact) bool { return c.Node != "" && c.Node != r.s.config.Node })
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -120,7 +125,7 @@ func (r *registrar) register(ctx context.Context, tx *serverTx, req *sipmsg.Requ
 		r.s.refuse(tx, p)
 		return
 	}
-	if err := r.s.config.Phones.SaveContacts(ctx, user, contacts); err != nil {
+	if err := r.s.config.Phones.SaveContacts(ctx, user, r.s.config.Node, contacts); err != nil {
 		// The phone is registered all the same; it will register again after a restart.
 		r.s.log.Error("SIP registration was not stored", "user", user, "error", err)
 	}
@@ -162,7 +167,7 @@ func (r *registrar) update(who caller, req *sipmsg.Request, f flow) ([]Contact, 
 			live = nil
 			break
 		}
-		if live, p = bind(live, c, def, req, f, now, who.encrypted); p != nil {
+		if live, p = bind(live, c, def, req, f, now, who.encrypted, r.s.config.Node); p != nil {
 			return nil, p
 		}
 	}
@@ -176,7 +181,7 @@ func (r *registrar) update(who caller, req *sipmsg.Request, f flow) ([]Contact, 
 }
 
 // bind adds, refreshes or removes one contact (RFC 3261 section 10.3 step 7).
-func bind(live []Contact, c *sipmsg.ContactHeader, def time.Duration, req *sipmsg.Request, f flow, now time.Time, encrypted bool) ([]Contact, *problem) {
+func bind(live []Contact, c *sipmsg.ContactHeader, def time.Duration, req *sipmsg.Request, f flow, now time.Time, encrypted bool, node string) ([]Contact, *problem) {
 	secure := c.Address.Scheme == "sips"
 	if c.Address.Host == "" || (c.Address.Scheme != "sip" && c.Address.Scheme != "" && !secure) {
 		return nil, refuse(400, "Contact must be a sip URI")
@@ -192,7 +197,7 @@ func bind(live []Contact, c *sipmsg.ContactHeader, def time.Duration, req *sipms
 		return nil, refuse(423, "register for longer").with("Min-Expires", strconv.Itoa(int(expiresMin.Seconds())))
 	}
 	life = min(life, expiresMax)
-	entry := Contact{URI: c.Address.String(), Transport: f.network(), Encrypted: encrypted, UserAgent: clip(header(req, "User-Agent"), 120),
+	entry := Contact{Node: node, URI: c.Address.String(), Transport: f.network(), Encrypted: encrypted, UserAgent: clip(header(req, "User-Agent"), 120),
 		Source: f.remote.String(), CallID: clip(req.CallID().Value(), 200), CSeq: req.CSeq().SeqNo, ExpiresAt: now.Add(life)}
 	if f.secure() {
 		entry.conn = f.conn

@@ -35,7 +35,7 @@ func (d *directory) Secrets(_ context.Context, user string) (Account, bool, erro
 	return Account{HA1: NewHA1(user, "parley", p), Encrypted: d.encrypted[user]}, ok, nil
 }
 
-func (d *directory) SaveContacts(_ context.Context, user string, c []Contact) error {
+func (d *directory) SaveContacts(_ context.Context, user, _ string, c []Contact) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.contacts[user] = c

@@ -59,9 +59,12 @@ type Config struct {
 	Accept media.Accept
 	Pacer  *media.Pacer
 	Phones Phones // nil: nobody can register
-	Clock  quartz.Clock
-	Rand   io.Reader // default crypto/rand; tags, branches, nonces and SRTP keys come from it
-	Log    *slog.Logger
+	// Node names this server among several that share their phones, and Peers reaches the others. nil: there are none.
+	Node  string
+	Peers Peers
+	Clock quartz.Clock
+	Rand  io.Reader // default crypto/rand; tags, branches, nonces and SRTP keys come from it
+	Log   *slog.Logger
 	// Count is told what happens, for metrics: ("request", method), ("malformed", why), ("register", status),
 	// ("call", "in"), ("overload", what), ("flood", what), ("handshake", "failed"), ("panic", where).
 	Count func(event, detail string)
@@ -305,7 +308,12 @@ func (s *Server) bytes(n int) []byte {
 // token gives an unguessable word for tags and branches.
 func (s *Server) token() string { return hex.EncodeToString(s.bytes(10)) }
 
-func (s *Server) send(raw []byte, f flow) error { return s.transport.send(raw, f) }
+func (s *Server) send(raw []byte, f flow) error {
+	if f.lent != nil {
+		return s.sendLent(raw, f.lent)
+	}
+	return s.transport.send(raw, f)
+}
 
 // guard runs f and turns a panic into a log line: one bad message must not end the service.
 func (s *Server) guard(where string, f func()) {
@@ -319,13 +327,15 @@ func (s *Server) guard(where string, f func()) {
 }
 
 // background runs f on a goroutine of its own that Stop waits for. ctx ends when the server stops.
-func (s *Server) background(where string, f func(ctx context.Context)) {
+// It reports whether it does: a server that stopped runs nothing.
+func (s *Server) background(where string, f func(ctx context.Context)) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopped {
-		return
+		return false
 	}
 	s.calls.Go(func() { s.guard(where, func() { f(s.ctx) }) })
+	return true
 }
 
 // srtp is the policy for media encryption of a call whose signalling goes by f.

@@ -33,10 +33,13 @@ const (
 type flow struct {
 	remote netip.AddrPort
 	conn   *tcpConn // nil for UDP
+	lent   *lent    // the flow is another server's; nil: ours
 }
 
 func (f flow) network() string {
 	switch {
+	case f.lent != nil:
+		return f.lent.protocol
 	case f.secure():
 		return "tls"
 	case f.conn != nil:
@@ -46,8 +49,11 @@ func (f flow) network() string {
 }
 
 // secure reports whether nobody on the way can read the message.
-func (f flow) secure() bool { return f.conn != nil && f.conn.secure }
+func (f flow) secure() bool {
+	return f.conn != nil && f.conn.secure || f.lent != nil && f.lent.protocol == "tls"
+}
 
+// reliable reports whether what is sent arrives, as long as the flow lasts. What other servers pass on may get lost.
 func (f flow) reliable() bool { return f.conn != nil }
 
 func (f flow) String() string { return f.network() + ":" + f.remote.String() }

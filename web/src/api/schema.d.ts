@@ -4340,7 +4340,7 @@ export interface components {
             phones: number;
             /**
              * Format: int64
-             * @description null where nobody counts
+             * @description Used up now; they are given back evenly over a minute. null where nothing limits requests by the minute
              */
             requestsPerMinute: number | null;
             /** Format: int64 */
