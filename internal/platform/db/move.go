@@ -88,6 +88,9 @@ type MoveReport struct {
 // ErrMismatch says that what was copied is not what is there. The move was rolled back.
 var ErrMismatch = errors.New("db: the copy differs from the original")
 
+// errGivenUp is what a move ends with that was cancelled.
+var errGivenUp = fault.New(fault.Conflict, "the move was cancelled; the organisation is where it was")
+
 // mover is one move under way.
 type mover struct {
 	d      *DB
@@ -146,7 +149,7 @@ func (m *mover) do(ctx context.Context) error {
 		if err := m.rollback(context.WithoutCancel(ctx), ""); err != nil {
 			return errors.Join(err, m.letGo(context.WithoutCancel(ctx), err))
 		}
-		return fault.New(fault.Conflict, "the move was cancelled; the organisation is where it was")
+		return errGivenUp
 	}
 	return errors.Join(err, m.letGo(context.WithoutCancel(ctx), err))
 }
@@ -192,7 +195,7 @@ func (d *DB) AbortMove(ctx context.Context, orgID string) error {
 		return err
 	}
 	m, err := d.begin(ctx, orgID, row.Placement, row.Region, false)
-	if errors.Is(err, errHeld) {
+	if errors.Is(err, errHeld) || errors.Is(err, errGivenUp) {
 		return nil
 	}
 	if err != nil {
@@ -250,9 +253,30 @@ func (d *DB) begin(ctx context.Context, orgID, placement, region string, force b
 	to.Database = old.Database
 	m.report.From, m.report.To = m.at.From, to
 	if err := m.open(ctx); err != nil {
+		if m.cancelled && m.at.Total == 0 && len(m.at.Done) == 0 && m.row.State == moveCopying {
+			return nil, m.forget(context.WithoutCancel(ctx), err)
+		}
 		return nil, errors.Join(err, m.letGo(context.WithoutCancel(ctx), err))
 	}
 	return m, nil
+}
+
+// forget takes back a move that has copied nothing and cannot: where it was to go is out of reach, perhaps for good.
+func (m *mover) forget(ctx context.Context, problem error) (err error) {
+	from := m.d.master
+	if m.at.From.own() {
+		if from, err = m.d.openOwn(ctx, m.at.From); err != nil {
+			return errors.Join(problem, err, m.letGo(ctx, problem))
+		}
+		defer func() { _ = from.close() }()
+	}
+	if err := m.d.uncapture(ctx, from, m.org(), m.tables); err != nil {
+		return errors.Join(err, m.letGo(ctx, err))
+	}
+	if err := m.finish(ctx, MoveRolledBack, problem.Error()); err != nil {
+		return errors.Join(err, m.letGo(ctx, err))
+	}
+	return errGivenUp
 }
 
 // open opens both sides, outside of the pools: there an organisation has one database.

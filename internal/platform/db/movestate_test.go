@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -47,16 +49,18 @@ func (f *follows) Settle(_ context.Context, _, from, to string) error {
 	return errors.Join(err, f.note("settle", from, to))
 }
 
-// regions gives a database with the regions near and far, on PostgreSQL on different servers, and bare.
+// regions gives a database with the regions near and far, on PostgreSQL on different servers, bare, and gone, which nobody reaches.
 func regions(t *testing.T, fn func(t *testing.T, d *db.DB, f *follows)) {
 	for _, engine := range []string{db.SQLite, db.Postgres} {
 		t.Run(engine, func(t *testing.T) {
 			f := &follows{}
-			c := db.Config{DataDir: t.TempDir(), Followers: []db.Follower{f}, Regions: map[string]string{"near": t.TempDir(), "far": t.TempDir(), "bare": t.TempDir()}}
+			c := db.Config{DataDir: t.TempDir(), Followers: []db.Follower{f}, Regions: map[string]string{"near": t.TempDir(), "far": t.TempDir(), "bare": t.TempDir(),
+				"gone": filepath.Join(os.DevNull, "gone")}}
 			if engine == db.Postgres {
 				url := dbtest.PostgresURL(t)
 				near := url[:strings.LastIndexByte(url[:strings.IndexByte(url, '?')], '/')] + "/{database}" + url[strings.IndexByte(url, '?'):]
-				c.URL, c.Regions = url, map[string]string{"near": near, "far": dbtest.RegionURL(t), "bare": near}
+				c.URL, c.Regions = url, map[string]string{"near": near, "far": dbtest.RegionURL(t), "bare": near,
+					"gone": "postgres://nobody@127.0.0.1:1/{database}?connect_timeout=2"}
 			}
 			fn(t, dbtest.Open(t, c, moving()...), f)
 		})
@@ -112,6 +116,43 @@ func TestMoveToAnotherRegion(t *testing.T) {
 			t.Errorf("again: %v", err)
 		}
 		same(t, contents(t, d, orgA), wantA)
+	})
+}
+
+// A move to a place that is out of reach goes on when it is back, and can be cancelled before.
+func TestMoveToNowhereIsCancelled(t *testing.T) {
+	regions(t, func(t *testing.T, d *db.DB, f *follows) {
+		fill(t, d, orgA, 10)
+		want := contents(t, d, orgA)
+		for _, from := range []string{db.Shared, db.Own} {
+			if from == db.Own {
+				if _, err := d.Move(t.Context(), orgA, db.Own, "near"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := d.Move(t.Context(), orgA, db.Own, "gone"); err == nil {
+				t.Fatal("it moved to where nothing is")
+			}
+			if m, err := d.MoveUnderWay(t.Context(), orgA); err != nil || m == nil || m.State != db.MoveWaiting || m.Problem == "" {
+				t.Fatalf("%+v, %v", m, err)
+			}
+			if err := d.CancelMove(t.Context(), orgA); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := d.Move(t.Context(), orgA, db.Own, "gone"); !fault.Is(err, fault.Conflict) {
+				t.Errorf("cancelled, from %s: %v", from, err)
+			}
+			m, err := d.MoveUnderWay(t.Context(), orgA)
+			past, pastErr := d.PastMoves(t.Context(), orgA, "", 1)
+			if err := errors.Join(err, pastErr); err != nil || m != nil || len(past) != 1 || past[0].State != db.MoveRolledBack || past[0].Problem == "" {
+				t.Errorf("%+v, %+v, %v", m, past, err)
+			}
+			same(t, contents(t, d, orgA), want)
+		}
+		if _, err := d.Move(t.Context(), orgA, db.Own, "far"); err != nil {
+			t.Errorf("to where there is something: %v", err)
+		}
+		same(t, contents(t, d, orgA), want)
 	})
 }
 
