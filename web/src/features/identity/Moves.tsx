@@ -8,7 +8,7 @@ import { More } from "../../ui/More";
 import { confirm, done, failed, refuse } from "../../ui/notify";
 import { Section } from "../../ui/Section";
 import { Loaded } from "../../ui/states";
-import { ended, type Move, useCancelMove, useMove, useMoves, useRegions } from "./superApi";
+import { ended, type Move, useArrival, useCancelMove, useMove, useMoves, useRegions } from "./superApi";
 
 type Place = { placement: string; region?: string };
 const words = (p: Place) =>
@@ -20,6 +20,7 @@ export function Moves({ o }: { o: SuperOrganisation }) {
   const [open, dialog] = useDisclosure(false);
   const running = moves.data?.items.find((m) => !ended(m));
   const past = moves.data?.items.filter(ended) ?? [];
+  useArrival(running !== undefined);
   return (
     <Section
       title="Where its data is"

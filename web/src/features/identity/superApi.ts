@@ -1,4 +1,5 @@
-import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useEffect, useRef } from "react";
 import { client, unwrap } from "../../api/client";
 import { pages, usePages } from "../../api/pages";
 import type { components } from "../../api/schema";
@@ -104,6 +105,16 @@ export const useMoves = (id: string) =>
     // While one is under way its progress is read again.
     refetchInterval: (q) => (q.state.data?.pages.some((p) => p.items.some((m) => !ended(m))) ? 1_000 : false),
   });
+
+/** Has the organisation read again when its move is over: it is elsewhere then. */
+export function useArrival(running: boolean) {
+  const queries = useQueryClient();
+  const was = useRef(false);
+  useEffect(() => {
+    if (was.current && !running) void queries.invalidateQueries({ queryKey: ["super"] });
+    was.current = running;
+  }, [queries, running]);
+}
 
 export const useMove = () =>
   useChange(keys, ({ id, ...body }: { id: string; placement: "shared" | "own"; region?: string }) =>
