@@ -74,9 +74,12 @@ test("a move that cannot go on says why, and is stopped", async () => {
 test("the processes that serve the installation are listed", async () => {
   const { page } = here;
   await page.goto(`${here.base}/super/instances`);
-  await page.getByRole("heading", { name: "Processes", level: 1 }).waitFor();
-  const { items, status } = await here.session.json("/super/instances");
-  console.log(items, status);
+  const { items } = await here.session.json("/super/instances");
+  assert.equal(items.length, 1);
+  const row = page.getByRole("row", { name: new RegExp(items[0].id) });
+  await row.getByText("serving").waitFor();
+  await row.getByRole("cell", { name: "0 of 1000" }).waitFor();
+  assert.equal(await page.getByRole("alert").count(), 0);
 });
 
 nothingWentWrong(here);
