@@ -614,6 +614,78 @@ func (e OrganisationPlacePlacement) Valid() bool {
 	}
 }
 
+// Defines values for OrganisationSecretKind.
+const (
+	ApiToken        OrganisationSecretKind = "apiToken"
+	ModelKey        OrganisationSecretKind = "modelKey"
+	PhonePassword   OrganisationSecretKind = "phonePassword"
+	SamlKey         OrganisationSecretKind = "samlKey"
+	ScimToken       OrganisationSecretKind = "scimToken"
+	SsoClientSecret OrganisationSecretKind = "ssoClientSecret"
+)
+
+// Valid indicates whether the value is a known member of the OrganisationSecretKind enum.
+func (e OrganisationSecretKind) Valid() bool {
+	switch e {
+	case ApiToken:
+		return true
+	case ModelKey:
+		return true
+	case PhonePassword:
+		return true
+	case SamlKey:
+		return true
+	case ScimToken:
+		return true
+	case SsoClientSecret:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for OrganisationSecretObjectKind.
+const (
+	OrganisationSecretObjectKindModel         OrganisationSecretObjectKind = "model"
+	OrganisationSecretObjectKindPhone         OrganisationSecretObjectKind = "phone"
+	OrganisationSecretObjectKindSsoConnection OrganisationSecretObjectKind = "ssoConnection"
+	OrganisationSecretObjectKindToken         OrganisationSecretObjectKind = "token"
+)
+
+// Valid indicates whether the value is a known member of the OrganisationSecretObjectKind enum.
+func (e OrganisationSecretObjectKind) Valid() bool {
+	switch e {
+	case OrganisationSecretObjectKindModel:
+		return true
+	case OrganisationSecretObjectKindPhone:
+		return true
+	case OrganisationSecretObjectKindSsoConnection:
+		return true
+	case OrganisationSecretObjectKindToken:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for OrganisationSecretStored.
+const (
+	Hashed OrganisationSecretStored = "hashed"
+	Sealed OrganisationSecretStored = "sealed"
+)
+
+// Valid indicates whether the value is a known member of the OrganisationSecretStored enum.
+func (e OrganisationSecretStored) Valid() bool {
+	switch e {
+	case Hashed:
+		return true
+	case Sealed:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for OrganisationViewPlacement.
 const (
 	OrganisationViewPlacementOwn    OrganisationViewPlacement = "own"
@@ -797,6 +869,48 @@ func (e SecondFactorInputBodyMethod) Valid() bool {
 	case SecondFactorInputBodyMethodRecoveryCode:
 		return true
 	case SecondFactorInputBodyMethodTotp:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SecretKeyState.
+const (
+	Active  SecretKeyState = "active"
+	Old     SecretKeyState = "old"
+	Retired SecretKeyState = "retired"
+)
+
+// Valid indicates whether the value is a known member of the SecretKeyState enum.
+func (e SecretKeyState) Valid() bool {
+	switch e {
+	case Active:
+		return true
+	case Old:
+		return true
+	case Retired:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SecretUseKind.
+const (
+	SecretUseKindAgent         SecretUseKind = "agent"
+	SecretUseKindPhone         SecretUseKind = "phone"
+	SecretUseKindSsoConnection SecretUseKind = "ssoConnection"
+)
+
+// Valid indicates whether the value is a known member of the SecretUseKind enum.
+func (e SecretUseKind) Valid() bool {
+	switch e {
+	case SecretUseKindAgent:
+		return true
+	case SecretUseKindPhone:
+		return true
+	case SecretUseKindSsoConnection:
 		return true
 	default:
 		return false
@@ -2632,6 +2746,53 @@ type OrganisationPlace struct {
 // OrganisationPlacePlacement defines model for OrganisationPlace.Placement.
 type OrganisationPlacePlacement string
 
+// OrganisationSecret defines model for OrganisationSecret.
+type OrganisationSecret struct {
+	// ExpiresAt null: it does not expire
+	ExpiresAt *time.Time `json:"expiresAt"`
+
+	// Id Unique in the list
+	Id string `json:"id"`
+
+	// Key What it is sealed under; null for hashed
+	Key  SecretKey              `json:"key"`
+	Kind OrganisationSecretKind `json:"kind"`
+
+	// LastUsedAt null: not used yet, or not known, as with modelKey
+	LastUsedAt *time.Time `json:"lastUsedAt"`
+
+	// Name Of what it belongs to
+	Name     string `json:"name"`
+	ObjectId string `json:"objectId"`
+
+	// ObjectKind What it belongs to, and where it is replaced or removed
+	ObjectKind OrganisationSecretObjectKind `json:"objectKind"`
+
+	// Part Which of several secrets of one thing, such as stt, llm or tts; else empty
+	Part string `json:"part"`
+
+	// SetAt null: not known
+	SetAt *time.Time `json:"setAt"`
+
+	// SetBy null: nobody who signed in, or not known
+	SetBy SecretSetter `json:"setBy"`
+
+	// Stored hashed: it can be compared and not be had back
+	Stored OrganisationSecretStored `json:"stored"`
+
+	// UsedBy Where it is used: agents by their published version, at most 20
+	UsedBy *[]SecretUse `json:"usedBy"`
+}
+
+// OrganisationSecretKind defines model for OrganisationSecret.Kind.
+type OrganisationSecretKind string
+
+// OrganisationSecretObjectKind What it belongs to, and where it is replaced or removed
+type OrganisationSecretObjectKind string
+
+// OrganisationSecretStored hashed: it can be compared and not be had back
+type OrganisationSecretStored string
+
 // OrganisationView defines model for OrganisationView.
 type OrganisationView struct {
 	// Address sip:AGENT.ADDRESS@host reaches an agent of this organisation
@@ -3372,6 +3533,46 @@ type SecretBodyBody struct {
 
 	// Username What the phone registers as, and is called by
 	Username string `json:"username"`
+}
+
+// SecretKey defines model for SecretKey.
+type SecretKey struct {
+	// MasterKey The master key that wraps this version: local:, awskms: or vault: and what tells such keys apart
+	MasterKey string `json:"masterKey"`
+
+	// State Secrets leave an old version within the hour
+	State SecretKeyState `json:"state"`
+
+	// Version Of the organisation's data key; 0: sealed under the master key itself, before there were data keys
+	Version int64 `json:"version"`
+}
+
+// SecretKeyState Secrets leave an old version within the hour
+type SecretKeyState string
+
+// SecretSetter defines model for SecretSetter.
+type SecretSetter struct {
+	// Name Empty: the person has no account any more
+	Name   string `json:"name"`
+	UserId string `json:"userId"`
+}
+
+// SecretUse defines model for SecretUse.
+type SecretUse struct {
+	Id   string        `json:"id"`
+	Kind SecretUseKind `json:"kind"`
+	Name string        `json:"name"`
+}
+
+// SecretUseKind defines model for SecretUse.Kind.
+type SecretUseKind string
+
+// SecretsOutputBody defines model for SecretsOutputBody.
+type SecretsOutputBody struct {
+	Items *[]OrganisationSecret `json:"items"`
+
+	// Next Cursor of the next page, null at the end
+	Next *string `json:"next"`
 }
 
 // SentInvitation defines model for SentInvitation.
@@ -4604,6 +4805,16 @@ type GetRoleParams struct {
 type UpdateRoleParams struct {
 	// IfMatch Entity tag of what you read: answered 412 when it was changed since
 	IfMatch *string `json:"If-Match,omitempty"`
+}
+
+// ListSecretsParams defines parameters for ListSecrets.
+type ListSecretsParams struct {
+	// Cursor next of the page before
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Limit  *int64  `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
 // GetSetupParams defines parameters for GetSetup.
@@ -6104,6 +6315,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with PATCH /api/v1/roles/{id} (the `UpdateRole` operationId).
 	UpdateRole(ctx context.Context, id string, params *UpdateRoleParams, body UpdateRoleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListSecrets Every secret of the organisation, never a value
+	//
+	// Keys of vendors, phones' passwords, secrets and keys of identity providers, SCIM and API tokens: what they are for, who set them and which key they are sealed under. A secret is replaced or removed where it belongs, which `objectKind` and `objectId` name. The installation's own secrets, such as a carrier's credentials, are settings of the server and not listed.
+	//
+	// Corresponds with GET /api/v1/secrets (the `ListSecrets` operationId).
+	ListSecrets(ctx context.Context, params *ListSecretsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetSetup Does the installation need its owner?
 	//
@@ -8996,6 +9214,23 @@ func (c *Client) UpdateRoleWithBody(ctx context.Context, id string, params *Upda
 // Corresponds with PATCH /api/v1/roles/{id} (the `UpdateRole` operationId).
 func (c *Client) UpdateRole(ctx context.Context, id string, params *UpdateRoleParams, body UpdateRoleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewUpdateRoleRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListSecrets Every secret of the organisation, never a value
+//
+// Keys of vendors, phones' passwords, secrets and keys of identity providers, SCIM and API tokens: what they are for, who set them and which key they are sealed under. A secret is replaced or removed where it belongs, which `objectKind` and `objectId` name. The installation's own secrets, such as a carrier's credentials, are settings of the server and not listed.
+//
+// Corresponds with GET /api/v1/secrets (the `ListSecrets` operationId).
+func (c *Client) ListSecrets(ctx context.Context, params *ListSecretsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListSecretsRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -16564,6 +16799,87 @@ func NewUpdateRoleRequestWithBody(server string, id string, params *UpdateRolePa
 	return req, nil
 }
 
+// NewListSecretsRequest constructs an http.Request for the ListSecrets method
+func NewListSecretsRequest(server string, params *ListSecretsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/secrets")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewGetSetupRequest constructs an http.Request for the GetSetup method
 func NewGetSetupRequest(server string, params *GetSetupParams) (*http.Request, error) {
 	var err error
@@ -20608,6 +20924,15 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PATCH /api/v1/roles/{id} (the `UpdateRole` operationId).
 	UpdateRoleWithResponse(ctx context.Context, id string, params *UpdateRoleParams, body UpdateRoleJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRoleResponse, error)
+
+	// ListSecretsWithResponse Every secret of the organisation, never a value
+	//
+	// Keys of vendors, phones' passwords, secrets and keys of identity providers, SCIM and API tokens: what they are for, who set them and which key they are sealed under. A secret is replaced or removed where it belongs, which `objectKind` and `objectId` name. The installation's own secrets, such as a carrier's credentials, are settings of the server and not listed.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/secrets (the `ListSecrets` operationId).
+	ListSecretsWithResponse(ctx context.Context, params *ListSecretsParams, reqEditors ...RequestEditorFn) (*ListSecretsResponse, error)
 
 	// GetSetupWithResponse Does the installation need its owner?
 	//
@@ -26715,6 +27040,61 @@ func (r UpdateRoleResponse) ContentType() string {
 	return ""
 }
 
+// ListSecretsResponse200Headers the declared response headers of an HTTP 200 response for ListSecrets
+type ListSecretsResponse200Headers struct {
+	ETag *string
+}
+
+type ListSecretsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SecretsOutputBody
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListSecretsResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListSecretsResponse) GetJSON200() *SecretsOutputBody {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListSecretsResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListSecretsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListSecretsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListSecretsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListSecretsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetSetupResponse200Headers the declared response headers of an HTTP 200 response for GetSetup
 type GetSetupResponse200Headers struct {
 	ETag *string
@@ -31361,6 +31741,21 @@ func (c *ClientWithResponses) UpdateRoleWithResponse(ctx context.Context, id str
 		return nil, err
 	}
 	return ParseUpdateRoleResponse(rsp)
+}
+
+// ListSecretsWithResponse Every secret of the organisation, never a value
+//
+// Keys of vendors, phones' passwords, secrets and keys of identity providers, SCIM and API tokens: what they are for, who set them and which key they are sealed under. A secret is replaced or removed where it belongs, which `objectKind` and `objectId` name. The installation's own secrets, such as a carrier's credentials, are settings of the server and not listed.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/secrets (the `ListSecrets` operationId).
+func (c *ClientWithResponses) ListSecretsWithResponse(ctx context.Context, params *ListSecretsParams, reqEditors ...RequestEditorFn) (*ListSecretsResponse, error) {
+	rsp, err := c.ListSecrets(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListSecretsResponse(rsp)
 }
 
 // GetSetupWithResponse Does the installation need its owner?
@@ -36581,6 +36976,52 @@ func ParseUpdateRoleResponse(rsp *http.Response) (*UpdateRoleResponse, error) {
 		}
 		response.ApplicationproblemJSONDefault = &dest
 
+	}
+
+	return response, nil
+}
+
+// ParseListSecretsResponse parses an HTTP response from a ListSecretsWithResponse call
+func ParseListSecretsResponse(rsp *http.Response) (*ListSecretsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListSecretsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SecretsOutputBody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListSecretsResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil

@@ -33,7 +33,14 @@ func (r *versionRow) audit() versionAudit {
 	return versionAudit{r.Number, r.Note, hex.EncodeToString(sum[:])}
 }
 
-// auditModel stores what was done with a connection: as the API shows it, which is without its keys.
+// modelAudit is a connection after a change: as the API shows it, which is without its keys, and which of those are new or gone.
+type modelAudit struct {
+	Model
+	NewKeys     []string `json:"newKeys,omitempty"`
+	RemovedKeys []string `json:"removedKeys,omitempty"`
+}
+
+// auditModel stores what was done with a connection.
 func auditModel(ctx context.Context, tx *db.Tx, action string, before, after *modelRow) error {
 	c := identity.Change{Action: action, Kind: "model"}
 	for _, side := range []struct {
@@ -48,6 +55,14 @@ func auditModel(ctx context.Context, tx *db.Tx, action string, before, after *mo
 			return err
 		}
 		c.ID, *side.to = side.row.ID, view
+		if side.row != after {
+			continue
+		}
+		changed := modelAudit{Model: view}
+		if changed.NewKeys, changed.RemovedKeys, err = keysChanged(before, after); err != nil {
+			return err
+		}
+		c.After = changed
 	}
 	return identity.Audit(ctx, tx, tx.OrgID(), c)
 }

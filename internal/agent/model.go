@@ -14,6 +14,7 @@ import (
 	"github.com/uptrace/bun"
 
 	"github.com/parley-voice/parley/internal/agent/flow"
+	"github.com/parley-voice/parley/internal/identity"
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/fault"
 	"github.com/parley-voice/parley/internal/platform/secret/envelope"
@@ -112,9 +113,10 @@ type modelRow struct {
 }
 
 type modelSettings struct {
-	BaseURLs URLs          `json:"baseUrls"`
-	Defaults ModelDefaults `json:"defaults"`
-	HasKey   HasKey        `json:"hasKey"`
+	BaseURLs URLs              `json:"baseUrls"`
+	Defaults ModelDefaults     `json:"defaults"`
+	HasKey   HasKey            `json:"hasKey"`
+	KeysSet  map[string]keySet `json:"keysSet,omitempty"` // by service
 }
 
 func (r *modelRow) settings() (modelSettings, error) {
@@ -264,6 +266,7 @@ func (s *Service) apply(ctx context.Context, row *modelRow, in ModelInput) error
 		if err != nil {
 			return err
 		}
+		before := keys
 		in.Keys.apply(&keys)
 		if len(keys.STT) > 4000 || len(keys.LLM) > 4000 || len(keys.TTS) > 4000 {
 			return fault.Field("body.keys", "a key has more than 4000 characters; check what was pasted")
@@ -272,6 +275,7 @@ func (s *Service) apply(ctx context.Context, row *modelRow, in ModelInput) error
 			return fault.Field("body.keys", "a key holds a line break; check what was pasted")
 		}
 		set.HasKey = HasKey{keys.STT != "", keys.LLM != "", keys.TTS != ""}
+		set.noteKeys(before, keys, identity.UserOf(ctx), s.now())
 		raw, err := json.Marshal(keys)
 		if err != nil {
 			return fmt.Errorf("encode keys: %w", err)

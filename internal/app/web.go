@@ -108,6 +108,7 @@ func (a *App) routes(api huma.API) {
 	a.cors.Routes(api)
 	fleet.Routes(api, a.instances)
 	(&orgOps{app: a}).Routes(api)
+	(&secretOps{app: a}).Routes(api)
 	a.callRoutes(api)
 }
 

@@ -91,6 +91,12 @@ func From(ctx context.Context) (Principal, bool) {
 	return p, ok
 }
 
+// UserOf gives the id of whoever signed in, or whose token it is; "" where there is nobody, as in jobs and on the command line.
+func UserOf(ctx context.Context) string {
+	p, _ := From(ctx)
+	return p.UserID
+}
+
 // Personal refuses what is only for the person themselves: neither an API token nor a super-admin who acts as them may
 // change how they sign in, or join them to anything.
 func (p Principal) Personal() error {

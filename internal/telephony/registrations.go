@@ -32,6 +32,9 @@ func (s *Service) SaveContacts(ctx context.Context, username, node string, conta
 		if err := deleteContacts(ctx, tx, row.OrganisationID, username); err != nil {
 			return err
 		}
+		if err := passwordUsed(ctx, tx, row.ID, s.c.Clock.Now().UnixMilli()); err != nil {
+			return err
+		}
 		return insertContacts(ctx, tx, row.OrganisationID, username, contacts)
 	})
 }

@@ -122,7 +122,7 @@ func (s *Service) Create(ctx context.Context, orgID string, n NewPhone) (Phone, 
 	}
 	now := s.c.Clock.Now().UnixMilli()
 	row := &phoneRow{ID: id, OrganisationID: orgID, Username: n.Username, DisplayName: n.DisplayName,
-		Secret: sealed, EncryptedOnly: n.Encrypted, UserID: n.UserID, ProjectID: n.ProjectID, CreatedAt: now, UpdatedAt: now}
+		Secret: sealed, EncryptedOnly: n.Encrypted, UserID: n.UserID, ProjectID: n.ProjectID, SecretBy: identity.UserOf(ctx), SecretAt: now, CreatedAt: now, UpdatedAt: now}
 	if err := s.claim(ctx, orgID, n.Username); err != nil {
 		return Phone{}, "", err
 	}
@@ -255,6 +255,7 @@ func (s *Service) Update(ctx context.Context, orgID, id string, c Change) (Phone
 			if row.Secret, err = s.seal(ctx, orgID, id, row.Username, *c.Password); err != nil {
 				return err
 			}
+			row.SecretBy, row.SecretAt, row.SecretUsedAt = identity.UserOf(ctx), s.c.Clock.Now().UnixMilli(), 0
 		}
 		if anew {
 			if err := deleteContacts(ctx, tx, orgID, row.Username); err != nil {

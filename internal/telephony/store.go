@@ -27,6 +27,9 @@ type phoneRow struct {
 	EncryptedOnly  bool
 	UserID         string
 	ProjectID      string
+	SecretBy       string // who set the password; "": not known
+	SecretAt       int64  // when; 0: not known
+	SecretUsedAt   int64  // when a phone last registered with it; 0: not yet
 	CreatedAt      int64
 	UpdatedAt      int64
 }
@@ -97,7 +100,7 @@ func listPhones(ctx context.Context, tx *db.Tx, project, after string, limit int
 }
 
 func updatePhone(ctx context.Context, tx *db.Tx, row *phoneRow) error {
-	_, err := tx.NewUpdate().Model(row).Column("display_name", "secret", "encrypted_only", "user_id", "project_id", "updated_at").
+	_, err := tx.NewUpdate().Model(row).Column("display_name", "secret", "secret_by", "secret_at", "secret_used_at", "encrypted_only", "user_id", "project_id", "updated_at").
 		Where("organisation_id = ?", tx.OrgID()).Where("id = ?", row.ID).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("update phone: %w", err)

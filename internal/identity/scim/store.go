@@ -15,6 +15,7 @@ type tokenRow struct {
 	OrganisationID string `bun:"organisation_id"`
 	ConnectionID   string `bun:"connection_id"`
 	Hash           string `bun:"hash"`
+	CreatedBy      string `bun:"created_by"` // a user's id; "": not known
 	CreatedAt      int64  `bun:"created_at"`
 	LastUsedAt     *int64 `bun:"last_used_at"`
 }

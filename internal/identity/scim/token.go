@@ -37,7 +37,7 @@ func (s *Service) CreateToken(ctx context.Context, orgID, connectionID string) (
 		return SCIMToken{}, "", err
 	}
 	secret = tokenPrefix + secret
-	row := &tokenRow{ID: newID(), OrganisationID: orgID, ConnectionID: connectionID, Hash: hashOf(secret), CreatedAt: s.cfg.Clock.Now().UnixMilli()}
+	row := &tokenRow{ID: newID(), OrganisationID: orgID, ConnectionID: connectionID, Hash: hashOf(secret), CreatedBy: identity.UserOf(ctx), CreatedAt: s.cfg.Clock.Now().UnixMilli()}
 	err = s.cfg.DB.InTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) error {
 		if _, err := s.cfg.Connections.ProvisioningRules(ctx, tx, orgID, connectionID); err != nil {
 			return err

@@ -67,6 +67,8 @@ type connection struct {
 	row     *connectionRow
 	domains []domainRow
 	secret  string // the client's secret, or the private key in PEM
+
+	newSecret bool // this change set it
 }
 
 // captures reports whether the connection speaks for an address.
@@ -230,6 +232,7 @@ func (s *Service) CreateConnection(ctx context.Context, orgID string, in NewSSOC
 		if err := s.makeKeyPair(c); err != nil {
 			return SSOConnection{}, err
 		}
+		c.noteSecret(ctx, s.cfg.Clock.Now())
 	}
 	if err := s.store(ctx, c); err != nil {
 		return SSOConnection{}, err
@@ -248,7 +251,7 @@ func (s *Service) CreateConnection(ctx context.Context, orgID string, in NewSSOC
 		if _, err := tx.NewInsert().Model(c.row).Exec(ctx); err != nil {
 			return err
 		}
-		return identity.Audit(ctx, tx, orgID, identity.Change{Action: "sso.connection.create", Kind: connectionKind, ID: c.row.ID, After: s.view(c)})
+		return identity.Audit(ctx, tx, orgID, identity.Change{Action: "sso.connection.create", Kind: connectionKind, ID: c.row.ID, After: s.audited(c)})
 	})
 	return s.view(c), err
 }
@@ -316,7 +319,7 @@ func (s *Service) UpdateConnection(ctx context.Context, orgID, id string, in SSO
 		if err := s.checkOnlyPossible(ctx, tx, orgID); err != nil {
 			return err
 		}
-		return identity.Audit(ctx, tx, orgID, identity.Change{Action: "sso.connection.update", Kind: connectionKind, ID: id, Before: before, After: s.view(c)})
+		return identity.Audit(ctx, tx, orgID, identity.Change{Action: "sso.connection.update", Kind: connectionKind, ID: id, Before: before, After: s.audited(c)})
 	})
 	return s.view(c), err
 }
@@ -407,8 +410,12 @@ func (s *Service) apply(ctx context.Context, c *connection, in SSOConnectionChan
 		return err
 	}
 	provider := c.provider()
+	secret := c.secret
 	if err := s.applyProvider(ctx, c, in); err != nil {
 		return err
+	}
+	if c.secret != secret {
+		c.noteSecret(ctx, s.cfg.Clock.Now())
 	}
 	return c.applyOwners(ctx, in.Owners, provider)
 }

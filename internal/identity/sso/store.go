@@ -29,6 +29,8 @@ type connectionRow struct {
 	Enabled        bool   `bun:"enabled"`
 	Settings       string `bun:"settings"` // JSON
 	Secret         []byte `bun:"secret"`   // sealed
+	SecretBy       string `bun:"secret_by"`
+	SecretAt       int64  `bun:"secret_at"`
 	Version        int64  `bun:"version"`
 	CreatedAt      int64  `bun:"created_at"`
 	UpdatedAt      int64  `bun:"updated_at"`

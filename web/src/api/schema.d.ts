@@ -1447,6 +1447,26 @@ export interface paths {
         patch: operations["update-role"];
         trace?: never;
     };
+    "/api/v1/secrets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Every secret of the organisation, never a value
+         * @description Keys of vendors, phones' passwords, secrets and keys of identity providers, SCIM and API tokens: what they are for, who set them and which key they are sealed under. A secret is replaced or removed where it belongs, which `objectKind` and `objectId` name. The installation's own secrets, such as a carrier's credentials, are settings of the server and not listed.
+         */
+        get: operations["list-secrets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/setup": {
         parameters: {
             query?: never;
@@ -3338,6 +3358,48 @@ export interface components {
             /** @description "" is where the installation is */
             region: string;
         };
+        OrganisationSecret: {
+            /**
+             * Format: date-time
+             * @description null: it does not expire
+             */
+            expiresAt: string | null;
+            /** @description Unique in the list */
+            id: string;
+            /** @description What it is sealed under; null for hashed */
+            key: components["schemas"]["SecretKey"];
+            /** @enum {string} */
+            kind: "modelKey" | "phonePassword" | "ssoClientSecret" | "samlKey" | "scimToken" | "apiToken";
+            /**
+             * Format: date-time
+             * @description null: not used yet, or not known, as with modelKey
+             */
+            lastUsedAt: string | null;
+            /** @description Of what it belongs to */
+            name: string;
+            objectId: string;
+            /**
+             * @description What it belongs to, and where it is replaced or removed
+             * @enum {string}
+             */
+            objectKind: "model" | "phone" | "ssoConnection" | "token";
+            /** @description Which of several secrets of one thing, such as stt, llm or tts; else empty */
+            part: string;
+            /**
+             * Format: date-time
+             * @description null: not known
+             */
+            setAt: string | null;
+            /** @description null: nobody who signed in, or not known */
+            setBy: components["schemas"]["SecretSetter"];
+            /**
+             * @description hashed: it can be compared and not be had back
+             * @enum {string}
+             */
+            stored: "sealed" | "hashed";
+            /** @description Where it is used: agents by their published version, at most 20 */
+            usedBy: components["schemas"]["SecretUse"][] | null;
+        };
         OrganisationView: {
             /** @description sip:AGENT.ADDRESS@host reaches an agent of this organisation */
             address: string;
@@ -3975,6 +4037,36 @@ export interface components {
             userId: string;
             /** @description What the phone registers as, and is called by */
             username: string;
+        };
+        SecretKey: {
+            /** @description The master key that wraps this version: local:, awskms: or vault: and what tells such keys apart */
+            masterKey: string;
+            /**
+             * @description Secrets leave an old version within the hour
+             * @enum {string}
+             */
+            state: "active" | "old" | "retired";
+            /**
+             * Format: int64
+             * @description Of the organisation's data key; 0: sealed under the master key itself, before there were data keys
+             */
+            version: number;
+        };
+        SecretSetter: {
+            /** @description Empty: the person has no account any more */
+            name: string;
+            userId: string;
+        };
+        SecretUse: {
+            id: string;
+            /** @enum {string} */
+            kind: "agent" | "phone" | "ssoConnection";
+            name: string;
+        };
+        SecretsOutputBody: {
+            items: components["schemas"]["OrganisationSecret"][] | null;
+            /** @description Cursor of the next page, null at the end */
+            next: string | null;
         };
         SentInvitation: {
             /** Format: date-time */
@@ -8362,6 +8454,44 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Role"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "list-secrets": {
+        parameters: {
+            query?: {
+                /** @description next of the page before */
+                cursor?: string;
+                limit?: number;
+            };
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SecretsOutputBody"];
                 };
             };
             /** @description Error */

@@ -13,6 +13,7 @@
 //	load.go       reading, making and unwrapping keys
 //	rotate.go     new versions, new wrapping keys, status
 //	reseal.go     sealing old values anew, and retiring versions that nothing uses
+//	held.go       what is told of secrets and of the keys that they are under
 //	shred.go      destroying an organisation's keys
 //	kept.go       the installation's own secrets, and the master key of before
 //	store.go      the tables
