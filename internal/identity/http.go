@@ -6,6 +6,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/parley-voice/parley/internal/platform/etag"
 	"github.com/parley-voice/parley/internal/platform/fault"
 )
 
@@ -43,6 +44,7 @@ func (s *Service) Routes(api huma.API) {
 	create.DefaultStatus = http.StatusCreated
 	huma.Register(api, create, s.postSetup)
 	huma.Register(api, operation("get-me", http.MethodGet, "/api/v1/me", "self:read", "Who am I, and what may I do?"), s.getMe)
+	huma.Register(api, matching("user", operation("update-me", http.MethodPatch, "/api/v1/me", "self:update", "Change my name")), s.patchMe)
 	s.signInRoutes(api)
 	s.sessionRoutes(api)
 	s.factorRoutes(api)
@@ -86,15 +88,40 @@ func (s *Service) postSetup(ctx context.Context, in *setupInput) (*accountOutput
 	return &accountOutput{SetCookie: s.SetCookie(cookie), Body: acc}, nil
 }
 
-type meOutput struct{ Body Account }
+// meOutput has the tag of the person: where they are a member is no change that If-Match should meet.
+type meOutput struct {
+	Tag  string `header:"ETag"`
+	Body Account
+}
 
 func (s *Service) getMe(ctx context.Context, _ *struct{}) (*meOutput, error) {
 	p, err := principal(ctx)
 	if err != nil {
 		return nil, err
 	}
-	acc, err := s.Account(ctx, p)
-	return &meOutput{Body: acc}, err
+	return tellMe(s.Account(ctx, p))
+}
+
+func tellMe(acc Account, err error) (*meOutput, error) {
+	if err != nil {
+		return nil, err
+	}
+	tag, err := etag.Of(acc.User)
+	return &meOutput{Tag: tag, Body: acc}, err
+}
+
+type mePatch struct {
+	Body struct {
+		Name *string `json:"name,omitempty" maxLength:"120" doc:"What other people see; the same in every organisation of mine"`
+	}
+}
+
+func (s *Service) patchMe(ctx context.Context, in *mePatch) (*meOutput, error) {
+	p, err := ownSession(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return tellMe(s.UpdateMe(ctx, p, in.Body.Name))
 }
 
 func principal(ctx context.Context) (Principal, error) {

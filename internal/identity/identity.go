@@ -7,6 +7,7 @@
 //	signin.go      signing in by password, and the second step; passkeysignin.go by a passkey alone
 //	challenge.go   what was begun and waits for its second step
 //	mfa.go         authenticator apps; passkey.go passkeys, recovery.go recovery codes
+//	me.go          a person's own account
 //	enrol.go       adding and removing factors, proving again who one is; policy.go what an organisation asks
 //	reset.go       changing and resetting passwords; help.go how administrators help members in
 //	breach.go      common and leaked passwords

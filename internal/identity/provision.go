@@ -281,6 +281,18 @@ func mayMove(ctx context.Context, tx *db.Tx, p Principal, orgID string) error {
 	return mayEnter(ctx, tx, p.UserID, orgID, row.SSOOrganisationID)
 }
 
+// FreshOwn is freshOwn for package sso.
+func (s *Service) FreshOwn(ctx context.Context, tx *db.Tx, p Principal) error { return s.freshOwn(ctx, tx, p) }
+
+// HasOwnWayIn reports whether a person can sign in without a provider: with a password or a passkey.
+func (s *Service) HasOwnWayIn(ctx context.Context, tx *db.Tx, userID string) (bool, error) {
+	var user userRow
+	if err := one(ctx, tx, &user, "person", "id = ?", userID); err != nil || user.PasswordHash != "" {
+		return err == nil, err
+	}
+	return tx.NewSelect().Model((*passkeyRow)(nil)).Where("user_id = ?", userID).Exists(ctx)
+}
+
 // freshOwn is fresh for changing how one signs in, which a person for whom a provider answered may not: whoever runs the
 // provider could keep a way in that outlasts it, and that leads to other organisations.
 func (s *Service) freshOwn(ctx context.Context, tx *db.Tx, p Principal) error {

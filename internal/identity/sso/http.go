@@ -46,6 +46,14 @@ func (s *Service) Routes(api huma.API) {
 	huma.Register(api, operation("test-sso-connection", post, each+"/test", "sso:update", "Ask the identity provider what it answers, and get a link for a trial sign-in", ok), s.postTest)
 	huma.Register(api, operation("get-sso-test", get, each+"/tests/{testId}", "sso:read", "What came of a trial sign-in", ok), s.getTest)
 	huma.Register(api, operation("list-sso-links", get, each+"/links", "sso:read", "People whose account at the identity provider is known", ok), s.listLinks)
+	own := func(id, method, path, permission, summary string, status int) huma.Operation {
+		op := operation(id, method, path, permission, summary, status)
+		op.Tags = []string{"Identity"}
+		return op
+	}
+	huma.Register(api, own("list-own-sso-links", get, "/api/v1/me/sso-links", "self:read", "My accounts at identity providers, of all my organisations", ok), s.listOwnLinks)
+	huma.Register(api, own("delete-own-sso-link", del, "/api/v1/me/sso-links/{connectionId}", "self:update",
+		"Forget which account at an identity provider is mine; a way to sign in stays", none), s.deleteOwnLink)
 	huma.Register(api, operation("delete-sso-link", del, each+"/links/{userId}", "sso:update", "Forget which account at the identity provider a person has", none), s.deleteLink)
 }
 

@@ -35,6 +35,10 @@ type Directory interface {
 	BeginSSO(ctx context.Context, how identity.SignOn) (setCookie string, err error)
 	// EndLocalSessions ends the sessions of an organisation that no provider answered for, but its owner's.
 	EndLocalSessions(ctx context.Context, tx *db.Tx, orgID string) error
+	// FreshOwn refuses a session that a provider answered for, or whose person did not prove lately who they are.
+	FreshOwn(ctx context.Context, tx *db.Tx, p identity.Principal) error
+	// HasOwnWayIn reports whether a person can sign in with a password or a passkey.
+	HasOwnWayIn(ctx context.Context, tx *db.Tx, userID string) (bool, error)
 }
 
 // Resolver looks up DNS records; *net.Resolver does.
