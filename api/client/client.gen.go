@@ -704,6 +704,24 @@ func (e OrganisationViewPlacement) Valid() bool {
 	}
 }
 
+// Defines values for OwnSSOLinkProtocol.
+const (
+	OwnSSOLinkProtocolOidc OwnSSOLinkProtocol = "oidc"
+	OwnSSOLinkProtocolSaml OwnSSOLinkProtocol = "saml"
+)
+
+// Valid indicates whether the value is a known member of the OwnSSOLinkProtocol enum.
+func (e OwnSSOLinkProtocol) Valid() bool {
+	switch e {
+	case OwnSSOLinkProtocolOidc:
+		return true
+	case OwnSSOLinkProtocolSaml:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PhoneContactTransport.
 const (
 	Tcp PhoneContactTransport = "tcp"
@@ -2357,6 +2375,12 @@ type MFA struct {
 	Totp TOTPFactor `json:"totp"`
 }
 
+// MePatchBody defines model for MePatchBody.
+type MePatchBody struct {
+	// Name What other people see; the same in every organisation of mine
+	Name *string `json:"name,omitempty"`
+}
+
 // Member defines model for Member.
 type Member struct {
 	Email    string    `json:"email"`
@@ -2882,6 +2906,35 @@ type OverviewToday struct {
 	P50LatencyMs *float64 `json:"p50LatencyMs"`
 	P95LatencyMs *float64 `json:"p95LatencyMs"`
 }
+
+// OwnLinksOutputBody defines model for OwnLinksOutputBody.
+type OwnLinksOutputBody struct {
+	Items *[]OwnSSOLink `json:"items"`
+
+	// Next Always null: a person has at most one account at each connection
+	Next *string `json:"next"`
+}
+
+// OwnSSOLink defines model for OwnSSOLink.
+type OwnSSOLink struct {
+	ConnectionId   string    `json:"connectionId"`
+	ConnectionName string    `json:"connectionName"`
+	CreatedAt      time.Time `json:"createdAt"`
+
+	// Enabled One may sign in through the connection
+	Enabled    bool      `json:"enabled"`
+	LastUsedAt time.Time `json:"lastUsedAt"`
+
+	// Organisation Whose identity provider it is
+	Organisation Organisation       `json:"organisation"`
+	Protocol     OwnSSOLinkProtocol `json:"protocol"`
+
+	// Subject The provider's own id of the account
+	Subject string `json:"subject"`
+}
+
+// OwnSSOLinkProtocol defines model for OwnSSOLink.Protocol.
+type OwnSSOLinkProtocol string
 
 // Passkey defines model for Passkey.
 type Passkey struct {
@@ -4450,6 +4503,12 @@ type GetMeParams struct {
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
+// UpdateMeParams defines parameters for UpdateMe.
+type UpdateMeParams struct {
+	// IfMatch Entity tag of what you read: answered 412 when it was changed since
+	IfMatch *string `json:"If-Match,omitempty"`
+}
+
 // ConfirmParams defines parameters for Confirm.
 type ConfirmParams struct {
 	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
@@ -4532,6 +4591,12 @@ type ListSessionsParams struct {
 type RevokeOtherSessionsParams struct {
 	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// ListOwnSsoLinksParams defines parameters for ListOwnSsoLinks.
+type ListOwnSsoLinksParams struct {
+	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
 // ListMembersParams defines parameters for ListMembers.
@@ -5180,6 +5245,9 @@ type CreateLegalHoldJSONRequestBody = HoldInputBody
 // ReleaseLegalHoldJSONRequestBody defines body for ReleaseLegalHold for application/json ContentType.
 type ReleaseLegalHoldJSONRequestBody = HoldReleaseInputBody
 
+// UpdateMeJSONRequestBody defines body for UpdateMe for application/json ContentType.
+type UpdateMeJSONRequestBody = MePatchBody
+
 // ConfirmJSONRequestBody defines body for Confirm for application/json ContentType.
 type ConfirmJSONRequestBody = ConfirmInputBody
 
@@ -5799,6 +5867,20 @@ type ClientInterface interface {
 	// Corresponds with GET /api/v1/me (the `GetMe` operationId).
 	GetMe(ctx context.Context, params *GetMeParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// UpdateMeWithBody Change my name
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /api/v1/me (the `UpdateMe` operationId).
+	UpdateMeWithBody(ctx context.Context, params *UpdateMeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateMe Change my name
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /api/v1/me (the `UpdateMe` operationId).
+	UpdateMe(ctx context.Context, params *UpdateMeParams, body UpdateMeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ConfirmWithBody Prove again who I am. Operations that answer with code reauthenticate work for 15 minutes after it
 	//
 	// Takes any type of body and a specified content type.
@@ -5951,6 +6033,16 @@ type ClientInterface interface {
 	//
 	// Corresponds with DELETE /api/v1/me/sessions/{id} (the `RevokeSession` operationId).
 	RevokeSession(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListOwnSsoLinks My accounts at identity providers, of all my organisations
+	//
+	// Corresponds with GET /api/v1/me/sso-links (the `ListOwnSsoLinks` operationId).
+	ListOwnSsoLinks(ctx context.Context, params *ListOwnSsoLinksParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteOwnSsoLink Forget which account at an identity provider is mine; a way to sign in stays
+	//
+	// Corresponds with DELETE /api/v1/me/sso-links/{connectionId} (the `DeleteOwnSsoLink` operationId).
+	DeleteOwnSsoLink(ctx context.Context, connectionId string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListMembers People of the organisation
 	//
@@ -7857,6 +7949,40 @@ func (c *Client) GetMe(ctx context.Context, params *GetMeParams, reqEditors ...R
 	return c.Client.Do(req)
 }
 
+// UpdateMeWithBody Change my name
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /api/v1/me (the `UpdateMe` operationId).
+func (c *Client) UpdateMeWithBody(ctx context.Context, params *UpdateMeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateMeRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateMe Change my name
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /api/v1/me (the `UpdateMe` operationId).
+func (c *Client) UpdateMe(ctx context.Context, params *UpdateMeParams, body UpdateMeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateMeRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ConfirmWithBody Prove again who I am. Operations that answer with code reauthenticate work for 15 minutes after it
 //
 // Takes any type of body and a specified content type.
@@ -8250,6 +8376,36 @@ func (c *Client) RevokeOtherSessions(ctx context.Context, params *RevokeOtherSes
 // Corresponds with DELETE /api/v1/me/sessions/{id} (the `RevokeSession` operationId).
 func (c *Client) RevokeSession(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRevokeSessionRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListOwnSsoLinks My accounts at identity providers, of all my organisations
+//
+// Corresponds with GET /api/v1/me/sso-links (the `ListOwnSsoLinks` operationId).
+func (c *Client) ListOwnSsoLinks(ctx context.Context, params *ListOwnSsoLinksParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListOwnSsoLinksRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteOwnSsoLink Forget which account at an identity provider is mine; a way to sign in stays
+//
+// Corresponds with DELETE /api/v1/me/sso-links/{connectionId} (the `DeleteOwnSsoLink` operationId).
+func (c *Client) DeleteOwnSsoLink(ctx context.Context, connectionId string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteOwnSsoLinkRequest(c.Server, connectionId)
 	if err != nil {
 		return nil, err
 	}
@@ -13630,6 +13786,61 @@ func NewGetMeRequest(server string, params *GetMeParams) (*http.Request, error) 
 	return req, nil
 }
 
+// NewUpdateMeRequest calls the generic UpdateMe builder with application/json body
+func NewUpdateMeRequest(server string, params *UpdateMeParams, body UpdateMeJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateMeRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewUpdateMeRequestWithBody constructs an http.Request for the UpdateMe method, with any body, and a specified content type
+func NewUpdateMeRequestWithBody(server string, params *UpdateMeParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/me")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewConfirmRequest calls the generic Confirm builder with application/json body
 func NewConfirmRequest(server string, params *ConfirmParams, body ConfirmJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -14421,6 +14632,82 @@ func NewRevokeSessionRequest(server string, id string) (*http.Request, error) {
 	}
 
 	operationPath := fmt.Sprintf("/api/v1/me/sessions/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListOwnSsoLinksRequest constructs an http.Request for the ListOwnSsoLinks method
+func NewListOwnSsoLinksRequest(server string, params *ListOwnSsoLinksParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/me/sso-links")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteOwnSsoLinkRequest constructs an http.Request for the DeleteOwnSsoLink method
+func NewDeleteOwnSsoLinkRequest(server string, connectionId string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "connectionId", connectionId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/me/sso-links/%s", pathParam0)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -20330,6 +20617,20 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/v1/me (the `GetMe` operationId).
 	GetMeWithResponse(ctx context.Context, params *GetMeParams, reqEditors ...RequestEditorFn) (*GetMeResponse, error)
 
+	// UpdateMeWithBodyWithResponse Change my name
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /api/v1/me (the `UpdateMe` operationId).
+	UpdateMeWithBodyWithResponse(ctx context.Context, params *UpdateMeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateMeResponse, error)
+
+	// UpdateMeWithResponse Change my name
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /api/v1/me (the `UpdateMe` operationId).
+	UpdateMeWithResponse(ctx context.Context, params *UpdateMeParams, body UpdateMeJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateMeResponse, error)
+
 	// ConfirmWithBodyWithResponse Prove again who I am. Operations that answer with code reauthenticate work for 15 minutes after it
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -20504,6 +20805,20 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with DELETE /api/v1/me/sessions/{id} (the `RevokeSession` operationId).
 	RevokeSessionWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*RevokeSessionResponse, error)
+
+	// ListOwnSsoLinksWithResponse My accounts at identity providers, of all my organisations
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/me/sso-links (the `ListOwnSsoLinks` operationId).
+	ListOwnSsoLinksWithResponse(ctx context.Context, params *ListOwnSsoLinksParams, reqEditors ...RequestEditorFn) (*ListOwnSsoLinksResponse, error)
+
+	// DeleteOwnSsoLinkWithResponse Forget which account at an identity provider is mine; a way to sign in stays
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /api/v1/me/sso-links/{connectionId} (the `DeleteOwnSsoLink` operationId).
+	DeleteOwnSsoLinkWithResponse(ctx context.Context, connectionId string, reqEditors ...RequestEditorFn) (*DeleteOwnSsoLinkResponse, error)
 
 	// ListMembersWithResponse People of the organisation
 	//
@@ -23952,6 +24267,61 @@ func (r GetMeResponse) ContentType() string {
 	return ""
 }
 
+// UpdateMeResponse200Headers the declared response headers of an HTTP 200 response for UpdateMe
+type UpdateMeResponse200Headers struct {
+	ETag *string
+}
+
+type UpdateMeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Account
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateMeResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateMeResponse) GetJSON200() *Account {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateMeResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateMeResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateMeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateMeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateMeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ConfirmResponse204Headers the declared response headers of an HTTP 204 response for Confirm
 type ConfirmResponse204Headers struct {
 	SetCookie *string
@@ -24838,6 +25208,102 @@ func (r RevokeSessionResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r RevokeSessionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListOwnSsoLinksResponse200Headers the declared response headers of an HTTP 200 response for ListOwnSsoLinks
+type ListOwnSsoLinksResponse200Headers struct {
+	ETag *string
+}
+
+type ListOwnSsoLinksResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OwnLinksOutputBody
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListOwnSsoLinksResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListOwnSsoLinksResponse) GetJSON200() *OwnLinksOutputBody {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListOwnSsoLinksResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListOwnSsoLinksResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListOwnSsoLinksResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListOwnSsoLinksResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListOwnSsoLinksResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeleteOwnSsoLinkResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteOwnSsoLinkResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteOwnSsoLinkResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteOwnSsoLinkResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteOwnSsoLinkResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteOwnSsoLinkResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -30638,6 +31104,32 @@ func (c *ClientWithResponses) GetMeWithResponse(ctx context.Context, params *Get
 	return ParseGetMeResponse(rsp)
 }
 
+// UpdateMeWithBodyWithResponse Change my name
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /api/v1/me (the `UpdateMe` operationId).
+func (c *ClientWithResponses) UpdateMeWithBodyWithResponse(ctx context.Context, params *UpdateMeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateMeResponse, error) {
+	rsp, err := c.UpdateMeWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateMeResponse(rsp)
+}
+
+// UpdateMeWithResponse Change my name
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /api/v1/me (the `UpdateMe` operationId).
+func (c *ClientWithResponses) UpdateMeWithResponse(ctx context.Context, params *UpdateMeParams, body UpdateMeJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateMeResponse, error) {
+	rsp, err := c.UpdateMe(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateMeResponse(rsp)
+}
+
 // ConfirmWithBodyWithResponse Prove again who I am. Operations that answer with code reauthenticate work for 15 minutes after it
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -30961,6 +31453,32 @@ func (c *ClientWithResponses) RevokeSessionWithResponse(ctx context.Context, id 
 		return nil, err
 	}
 	return ParseRevokeSessionResponse(rsp)
+}
+
+// ListOwnSsoLinksWithResponse My accounts at identity providers, of all my organisations
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/me/sso-links (the `ListOwnSsoLinks` operationId).
+func (c *ClientWithResponses) ListOwnSsoLinksWithResponse(ctx context.Context, params *ListOwnSsoLinksParams, reqEditors ...RequestEditorFn) (*ListOwnSsoLinksResponse, error) {
+	rsp, err := c.ListOwnSsoLinks(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListOwnSsoLinksResponse(rsp)
+}
+
+// DeleteOwnSsoLinkWithResponse Forget which account at an identity provider is mine; a way to sign in stays
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/v1/me/sso-links/{connectionId} (the `DeleteOwnSsoLink` operationId).
+func (c *ClientWithResponses) DeleteOwnSsoLinkWithResponse(ctx context.Context, connectionId string, reqEditors ...RequestEditorFn) (*DeleteOwnSsoLinkResponse, error) {
+	rsp, err := c.DeleteOwnSsoLink(ctx, connectionId, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteOwnSsoLinkResponse(rsp)
 }
 
 // ListMembersWithResponse People of the organisation
@@ -34622,6 +35140,52 @@ func ParseGetMeResponse(rsp *http.Response) (*GetMeResponse, error) {
 	return response, nil
 }
 
+// ParseUpdateMeResponse parses an HTTP response from a UpdateMeWithResponse call
+func ParseUpdateMeResponse(rsp *http.Response) (*UpdateMeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateMeResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Account
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateMeResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseConfirmResponse parses an HTTP response from a ConfirmWithResponse call
 func ParseConfirmResponse(rsp *http.Response) (*ConfirmResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -35293,6 +35857,81 @@ func ParseRevokeSessionResponse(rsp *http.Response) (*RevokeSessionResponse, err
 	}
 
 	response := &RevokeSessionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListOwnSsoLinksResponse parses an HTTP response from a ListOwnSsoLinksWithResponse call
+func ParseListOwnSsoLinksResponse(rsp *http.Response) (*ListOwnSsoLinksResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListOwnSsoLinksResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OwnLinksOutputBody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListOwnSsoLinksResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteOwnSsoLinkResponse parses an HTTP response from a DeleteOwnSsoLinkWithResponse call
+func ParseDeleteOwnSsoLinkResponse(rsp *http.Response) (*DeleteOwnSsoLinkResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteOwnSsoLinkResponse{
 		Body:         bodyBytes,
 		HTTPResponse: rsp,
 	}

@@ -726,7 +726,8 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
-        patch?: never;
+        /** Change my name */
+        patch: operations["update-me"];
         trace?: never;
     };
     "/api/v1/me/confirm": {
@@ -998,6 +999,40 @@ export interface paths {
         post?: never;
         /** End one of my sessions */
         delete: operations["revoke-session"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/sso-links": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** My accounts at identity providers, of all my organisations */
+        get: operations["list-own-sso-links"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/sso-links/{connectionId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Forget which account at an identity provider is mine; a way to sign in stays */
+        delete: operations["delete-own-sso-link"];
         options?: never;
         head?: never;
         patch?: never;
@@ -3049,6 +3084,10 @@ export interface components {
             /** @description The authenticator app; null: none */
             totp: components["schemas"]["TOTPFactor"];
         };
+        MePatchBody: {
+            /** @description What other people see; the same in every organisation of mine */
+            name?: string;
+        };
         Member: {
             email: string;
             /** Format: date-time */
@@ -3485,6 +3524,27 @@ export interface components {
             p50LatencyMs: number | null;
             /** Format: double */
             p95LatencyMs: number | null;
+        };
+        OwnLinksOutputBody: {
+            items: components["schemas"]["OwnSSOLink"][] | null;
+            /** @description Always null: a person has at most one account at each connection */
+            next: string | null;
+        };
+        OwnSSOLink: {
+            connectionId: string;
+            connectionName: string;
+            /** Format: date-time */
+            createdAt: string;
+            /** @description One may sign in through the connection */
+            enabled: boolean;
+            /** Format: date-time */
+            lastUsedAt: string;
+            /** @description Whose identity provider it is */
+            organisation: components["schemas"]["Organisation"];
+            /** @enum {string} */
+            protocol: "oidc" | "saml";
+            /** @description The provider's own id of the account */
+            subject: string;
         };
         Passkey: {
             /** Format: date-time */
@@ -6309,6 +6369,43 @@ export interface operations {
             };
         };
     };
+    "update-me": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Entity tag of what you read: answered 412 when it was changed since */
+                "If-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MePatchBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Account"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     confirm: {
         parameters: {
             query?: never;
@@ -6885,6 +6982,69 @@ export interface operations {
             header?: never;
             path: {
                 id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "list-own-sso-links": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OwnLinksOutputBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "delete-own-sso-link": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                connectionId: string;
             };
             cookie?: never;
         };
