@@ -13,7 +13,7 @@ func TestOwnName(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		cara := w.join(w.anna, "cara@example.com", "viewer")
 		_, token := w.invite(w.bert, "cara@example.com", "agent")
-		w.want(http.StatusOK, cara, "POST", "/api/v1/me/invitations", map[string]any{"token": token})
+		cara.cookie = w.want(http.StatusOK, cara, "POST", "/api/v1/me/invitations", map[string]any{"token": token}).cookie
 		var acc identity.Account
 		w.want(http.StatusOK, cara, "PATCH", "/api/v1/me", map[string]any{"name": " Cara Kröger "}).into(w, &acc)
 		if acc.User.Name != "Cara Kröger" || w.me(cara).User.Name != "Cara Kröger" {

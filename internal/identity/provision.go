@@ -282,7 +282,9 @@ func mayMove(ctx context.Context, tx *db.Tx, p Principal, orgID string) error {
 }
 
 // FreshOwn is freshOwn for package sso.
-func (s *Service) FreshOwn(ctx context.Context, tx *db.Tx, p Principal) error { return s.freshOwn(ctx, tx, p) }
+func (s *Service) FreshOwn(ctx context.Context, tx *db.Tx, p Principal) error {
+	return s.freshOwn(ctx, tx, p)
+}
 
 // HasOwnWayIn reports whether a person can sign in without a provider: with a password or a passkey.
 func (s *Service) HasOwnWayIn(ctx context.Context, tx *db.Tx, userID string) (bool, error) {
