@@ -60,7 +60,7 @@ lint: web/node_modules/.installed ## gofmt, staticcheck, biome
 	cd web && npm run lint
 
 .PHONY: race
-race: web/dist/index.html test/peers/aimock/node_modules/.installed bin/versitygw ## all Go tests under the race detector
+race: web/dist/index.html test/peers/aimock/node_modules/.installed bin/versitygw bin/ferretdb ## all Go tests under the race detector
 	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./...
 
 test/peers/aimock/node_modules/.installed: test/peers/aimock/package-lock.json
@@ -75,6 +75,15 @@ web-test: web/node_modules/.installed ## unit tests of the web UI
 bin/versitygw: test/peers/versitygw/go.sum
 	cd test/peers/versitygw && $(GO) build -trimpath -o $(CURDIR)/$@ github.com/versity/versitygw/cmd/versitygw
 	@touch $@
+
+# The MongoDB of the tests. It is built where its module lies open, because it wants its version in a file first.
+bin/ferretdb: test/peers/ferretdb/go.sum
+	rm -rf bin/ferretdb.src && mkdir -p bin
+	cd test/peers/ferretdb && $(GO) mod download github.com/FerretDB/FerretDB && \
+	  cp -r "$$($(GO) list -m -f '{{.Dir}}' github.com/FerretDB/FerretDB)" $(CURDIR)/bin/ferretdb.src && chmod -R u+w $(CURDIR)/bin/ferretdb.src && \
+	  $(GO) list -m -f '{{.Version}}' github.com/FerretDB/FerretDB > $(CURDIR)/bin/ferretdb.src/build/version/version.txt
+	cd bin/ferretdb.src && $(GO) build -trimpath -o $(CURDIR)/$@ ./cmd/ferretdb
+	@rm -rf bin/ferretdb.src && touch $@
 
 test/e2e/node_modules/.installed: test/e2e/package-lock.json
 	cd test/e2e && npm ci --no-audit --no-fund

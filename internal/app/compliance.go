@@ -38,7 +38,12 @@ func (a *App) auditSigner(ctx context.Context) (*compliance.KeySigner, error) {
 
 // buildTrails makes the context with what holds data.
 func (a *App) buildTrails(ctx context.Context) (err error) {
+	sink, err := a.platformLogSink()
+	if err != nil {
+		return err
+	}
 	a.trails, err = a.newTrails(ctx, compliance.Config{
+		Sink:    sink,
 		Purgers: []compliance.Purger{a.records}, Persons: []compliance.PersonData{a.records, a.agents, a.identity},
 		Enqueue: func(ctx context.Context, tx *db.Tx, id string) error {
 			return jobs.Insert(ctx, a.jobs, tx, erasePerson{id}, jobs.Options{})

@@ -95,9 +95,12 @@ type Config struct {
 	SimLLM string `name:"sim-llm" help:"The same for the simulated language model." env:"PARLEY_SIM_LLM" group:"Simulation"`
 	SimTTS string `name:"sim-tts" help:"The same for the simulated voice." env:"PARLEY_SIM_TTS" group:"Simulation"`
 
-	LogLevel     string `help:"debug, info, warn or error." default:"info" env:"PARLEY_LOG_LEVEL" group:"Operations"`
-	LogFormat    string `help:"text or json." default:"text" env:"PARLEY_LOG_FORMAT" group:"Operations"`
-	OTLPEndpoint string `name:"otlp-endpoint" help:"URL of an OpenTelemetry collector (OTLP over HTTP). Empty: no traces." env:"PARLEY_OTLP_ENDPOINT" group:"Operations"`
+	LogLevel           string        `help:"debug, info, warn or error." default:"info" env:"PARLEY_LOG_LEVEL" group:"Operations"`
+	LogFormat          string        `help:"text or json." default:"text" env:"PARLEY_LOG_FORMAT" group:"Operations"`
+	OTLPEndpoint       string        `name:"otlp-endpoint" help:"URL of an OpenTelemetry collector (OTLP over HTTP). Empty: no traces." env:"PARLEY_OTLP_ENDPOINT" group:"Operations"`
+	PlatformLogURL     string        `name:"platform-log-url" help:"MongoDB that gets a copy of the platform log: mongodb://user:password@host:27017/DATABASE?tls=true (docs/audit.md). A worker's setting. Empty: none." env:"PARLEY_PLATFORM_LOG_URL" group:"Operations"`
+	PlatformLogTimeout time.Duration `name:"platform-log-timeout" help:"How long writing one batch there may take." default:"15s" env:"PARLEY_PLATFORM_LOG_TIMEOUT" group:"Operations"`
+
 	MetricsToken string `help:"Bearer token that /metrics asks for. Empty: /metrics answers this machine only." env:"PARLEY_METRICS_TOKEN" group:"Operations"`
 }
 
@@ -160,6 +163,7 @@ func (c *Config) Check() error {
 	if c.OTLPEndpoint != "" && !isURL(c.OTLPEndpoint, "http", "https") {
 		bad("otlp-endpoint", "use a URL such as http://127.0.0.1:4318", "%q is no http URL", c.OTLPEndpoint)
 	}
+	c.checkPlatformLog(bad)
 	return errors.Join(problems...)
 }
 

@@ -23,6 +23,9 @@ func (a *App) startWeb(ctx context.Context) (err error) {
 			checks = append(checks, gateway.Check{Name: role, Run: a.fleet.Check(role), Elsewhere: true})
 		}
 	}
+	if a.cfg.PlatformLogURL != "" && a.cfg.is(roleWorker) {
+		checks = append(checks, gateway.Check{Name: "platformLog", Run: a.trails.CheckCopy})
+	}
 	a.health = gateway.NewHealth(a.version, checks...)
 	if a.cfg.is(roleGateway) {
 		if err := a.startFeed(ctx); err != nil {

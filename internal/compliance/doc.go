@@ -10,6 +10,7 @@
 //	sign.go        daily: each chain is verified from its first entry and its head is signed
 //	walk.go        goes along a chain and says where it breaks (pure)
 //	signer.go      the signing key; keys.go the public keys of what was signed
+//	copy.go        copies the platform log to another place; package mongolog is one
 //	export.go      a whole chain as a file
 //	verify.go      reads such a file without a database and names the first broken link
 //	query.go       the explorer's lists, the state of a chain, and exports of a part

@@ -26,7 +26,7 @@ func Migrations() db.Migrations {
 	if err != nil {
 		panic(err) // the folder is embedded above
 	}
-	return db.Migrations{Context: "compliance", FS: sub, Installation: []string{"platform_chains", "platform_log", "platform_heads"}}
+	return db.Migrations{Context: "compliance", FS: sub, Installation: []string{"platform_chains", "platform_log", "platform_heads", "platform_copies"}}
 }
 
 // Config is what New needs.
@@ -40,8 +40,10 @@ type Config struct {
 	Persons []PersonData
 	// Enqueue adds the job that carries out an erasure to the transaction that asks for it.
 	Enqueue func(ctx context.Context, tx *db.Tx, erasureID string) error
-	Clock   quartz.Clock // nil is the real one
-	Log     *slog.Logger // nil discards
+	// Sink gets a copy of the platform log while the service runs; nil: nobody does.
+	Sink  Sink
+	Clock quartz.Clock // nil is the real one
+	Log   *slog.Logger // nil discards
 }
 
 // Service is the context's behaviour. It is safe for concurrent use.
@@ -51,6 +53,10 @@ type Service struct {
 	log      *slog.Logger
 	appended atomic.Uint64
 	sub      *bus.Subscription
+
+	copier               *copier
+	copied, copyFailures atomic.Uint64
+	copyWhy              atomic.Pointer[string] // why the last attempt failed
 }
 
 // New makes the service. It does nothing before Start.
@@ -67,8 +73,9 @@ func New(c Config) (*Service, error) {
 	return &Service{cfg: c, clock: c.Clock, log: c.Log.With("part", "compliance")}, nil
 }
 
-// Start takes audit facts from the bus until Close.
+// Start takes audit facts from the bus, and copies the platform log, until Close.
 func (s *Service) Start(ctx context.Context, b *bus.Bus) (err error) {
+	s.startCopy(ctx)
 	s.sub, err = b.SubscribeBatch(ctx, bus.BatchConfig{Durable: subscription, Filter: []string{"audit.entry"}}, s.take)
 	return err
 }
@@ -77,6 +84,10 @@ func (s *Service) Start(ctx context.Context, b *bus.Bus) (err error) {
 func (s *Service) Close() {
 	if s.sub != nil {
 		s.sub.Stop()
+	}
+	if s.copier != nil {
+		s.copier.stop()
+		s.copier = nil
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/parley-voice/parley/internal/event"
+	"github.com/parley-voice/parley/internal/identity"
 	"github.com/parley-voice/parley/internal/platform/bus"
 	"github.com/parley-voice/parley/internal/platform/db"
 )
@@ -43,6 +44,9 @@ func (s *Service) take(ctx context.Context, ms []bus.Msg) error {
 			continue
 		}
 		s.appended.Add(uint64(n))
+		if org == identity.Platform && s.copier != nil {
+			s.copier.nudge()
+		}
 	}
 	return all
 }
