@@ -60,7 +60,7 @@ lint: web/node_modules/.installed ## gofmt, staticcheck, biome
 	cd web && npm run lint
 
 .PHONY: race
-race: web/dist/index.html test/peers/aimock/node_modules/.installed bin/versitygw bin/ferretdb ## all Go tests under the race detector
+race: web/dist/index.html test/peers/aimock/node_modules/.installed bin/versitygw bin/ferretdb bin/vault ## all Go tests under the race detector
 	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./...
 
 test/peers/aimock/node_modules/.installed: test/peers/aimock/package-lock.json
@@ -84,6 +84,10 @@ bin/ferretdb: test/peers/ferretdb/go.sum
 	  $(GO) list -m -f '{{.Version}}' github.com/FerretDB/FerretDB > $(CURDIR)/bin/ferretdb.src/build/version/version.txt
 	cd bin/ferretdb.src && $(GO) build -trimpath -o $(CURDIR)/$@ ./cmd/ferretdb
 	@rm -rf bin/ferretdb.src && touch $@
+
+# Vault's transit engine, behind a little HTTP of ours.
+bin/vault: test/peers/vault/main.go test/peers/vault/go.sum
+	cd test/peers/vault && $(GO) build -trimpath -o $(CURDIR)/$@ .
 
 test/e2e/node_modules/.installed: test/e2e/package-lock.json
 	cd test/e2e && npm ci --no-audit --no-fund
