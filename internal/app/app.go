@@ -179,7 +179,7 @@ func (a *App) openDatabase(ctx context.Context) (err error) {
 		return err
 	}
 	a.db, err = db.Open(ctx, db.Config{URL: a.cfg.DatabaseURL, DataDir: a.cfg.DataDir, Clock: a.clock, Log: a.log, Audit: a.metrics.systemDoor,
-		Regions: a.cfg.regions(), MaxOpen: a.cfg.OpenDatabases, Followers: []db.Follower{&a.files}, Moved: a.moved})
+		Regions: a.cfg.regions(), MaxOpen: a.cfg.OpenDatabases, OwnConns: a.cfg.OwnConnections, Followers: []db.Follower{&a.files}, Moved: a.moved})
 	if err != nil {
 		return err
 	}

@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	fleetWait  = time.Minute // for who is there, at the start; later ones come as they announce themselves
-	lostEvery  = time.Second // how often a worker looks for calls that nobody carries
-	phoneNote  = "phone"     // the note that a phone's registrations are void
+	fleetWait  = time.Minute      // for who is there, at the start; later ones come as they announce themselves
+	lostEvery  = 15 * time.Second // how often a worker looks for calls that nobody carries: into every database
+	phoneNote  = "phone"          // the note that a phone's registrations are void
 	goneAfter  = time.Minute
 	countEvery = metricsEvery
 )
@@ -100,7 +100,7 @@ func (a *App) endLost(ctx context.Context) {
 		after = goneAfter
 	}
 	missing := map[string]time.Time{} // since when, by node
-	a.every(ctx, lostEvery, "lost calls", func(ctx context.Context) {
+	a.every(ctx, min(lostEvery, max(after/4, time.Second)), "lost calls", func(ctx context.Context) {
 		if a.bus.Ping(ctx) != nil { // then nothing is known of anybody
 			clear(missing)
 			return

@@ -69,10 +69,11 @@ type Config struct {
 	VaultToken     string `help:"Token for Vault." env:"PARLEY_VAULT_TOKEN" group:"Storage"`
 	VaultTokenFile string `help:"File with the token for Vault, such as Vault Agent's sink. Read at each request." env:"PARLEY_VAULT_TOKEN_FILE" group:"Storage"`
 
-	Regions       string `help:"Places where organisations may have databases of their own, NAME=WHERE separated by spaces: a PostgreSQL URL with {database} for the name, or a folder for SQLite." env:"PARLEY_REGIONS" group:"Storage"`
-	RegionBlobs   string `name:"region-blobs" help:"Where the recordings of each region are kept, NAME=URL separated by spaces: s3://bucket?... or file:///folder. A region that is a folder keeps them there when it is not named." env:"PARLEY_REGION_BLOBS" group:"Storage"`
-	RegionSearch  string `name:"region-search" help:"OpenSearch server of each region, NAME=URL separated by spaces. A region that is a folder keeps its index there when it is not named; one on PostgreSQL has none, and its calls are found by number and name." env:"PARLEY_REGION_SEARCH" group:"Storage"`
-	OpenDatabases int    `help:"Organisations' own databases open at once." default:"64" env:"PARLEY_OPEN_DATABASES" group:"Storage"`
+	Regions        string `help:"Places where organisations may have databases of their own, NAME=WHERE separated by spaces: a PostgreSQL URL with {database} for the name, or a folder for SQLite." env:"PARLEY_REGIONS" group:"Storage"`
+	RegionBlobs    string `name:"region-blobs" help:"Where the recordings of each region are kept, NAME=URL separated by spaces: s3://bucket?... or file:///folder. A region that is a folder keeps them there when it is not named." env:"PARLEY_REGION_BLOBS" group:"Storage"`
+	RegionSearch   string `name:"region-search" help:"OpenSearch server of each region, NAME=URL separated by spaces. A region that is a folder keeps its index there when it is not named; one on PostgreSQL has none, and its calls are found by number and name." env:"PARLEY_REGION_SEARCH" group:"Storage"`
+	OpenDatabases  int    `help:"Organisations' own databases open at once; on PostgreSQL no more than three quarters of own-connections." default:"64" env:"PARLEY_OPEN_DATABASES" group:"Storage"`
+	OwnConnections int    `help:"Connections of this process to organisations' own databases on PostgreSQL, all together. Beside them it has up to 30 to the master's." default:"64" env:"PARLEY_OWN_CONNECTIONS" group:"Storage"`
 
 	TwilioAccountSID string `name:"twilio-account-sid" help:"Twilio account whose calls are taken." env:"PARLEY_TWILIO_ACCOUNT_SID" group:"Carriers"`
 	TwilioAuthToken  string `name:"twilio-auth-token" help:"Twilio auth token: verifies that requests come from Twilio." env:"PARLEY_TWILIO_AUTH_TOKEN" group:"Carriers"`
@@ -143,6 +144,9 @@ func (c *Config) Check() error {
 	}
 	if c.OpenDatabases < 0 || c.OpenDatabases > 10_000 {
 		bad("open-databases", "give a number from 1 to 10000, such as 64", "%d is out of range", c.OpenDatabases)
+	}
+	if c.OwnConnections < 0 || c.OwnConnections > 10_000 {
+		bad("own-connections", "give a number from 1 to 10000, such as 64", "%d is out of range", c.OwnConnections)
 	}
 	c.checkRegions(bad)
 	if c.Drain < 0 || c.Drain > 24*time.Hour {

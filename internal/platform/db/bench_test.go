@@ -3,6 +3,7 @@ package db_test
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 
 	"github.com/parley-voice/parley/internal/platform/db"
@@ -66,4 +67,31 @@ func BenchmarkReadTenant(b *testing.B) {
 			}
 		}
 	})
+}
+
+// More own databases asked in turn than may be open: what a request costs on average. PARLEY_TEST_POSTGRES names a server.
+func BenchmarkOwnInTurn(b *testing.B) {
+	for _, n := range []int{60, 100} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			d := dbtest.Open(b, db.Config{URL: dbtest.PostgresURL(b)}, migrations()...)
+			orgs := makeOwn(b, d, n)
+			var at atomic.Int64
+			read := func() {
+				o := orgs[int(at.Add(1))%n]
+				if err := d.ReadTenant(b.Context(), o, func(ctx context.Context, tx *db.Tx) error {
+					_, err := tx.NewSelect().Model((*thing)(nil)).Where("organisation_id = ?", o).Count(ctx)
+					return err
+				}); err != nil {
+					b.Error(err)
+				}
+			}
+			b.SetParallelism(2)
+			b.ResetTimer()
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					read()
+				}
+			})
+		})
+	}
 }

@@ -46,7 +46,9 @@ type Config struct {
 	// {database} stands for the database's name, or a folder for SQLite. The region "" is where the master's database
 	// is, and always there.
 	Regions map[string]string
-	MaxOpen int // organisations' own databases open at once; 64
+	MaxOpen int // organisations' own databases open at once; 64, and on PostgreSQL at most three quarters of OwnConns
+	// OwnConns is how many connections to organisations' own databases there are at once, on PostgreSQL; 64.
+	OwnConns int
 	// Followers move what organisations have outside of the database when they move to another region.
 	Followers []Follower
 	// Moved is told, in the transaction that ends it, of a move that is over. An error keeps it from ending.
@@ -76,6 +78,7 @@ type state struct {
 	dir     directory
 	tenants atomic.Pointer[map[string]bool] // the names of tenant tables
 	pools   *pools
+	budget  *budget // of connections to own databases
 	schema  struct {
 		sync.Mutex
 		ms     []Migrations // of the last Migrate: own databases are brought there when they are opened
@@ -100,7 +103,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	var err error
 	switch scheme, _, _ := strings.Cut(c.URL, "://"); {
 	case scheme == "postgres" || scheme == "postgresql":
-		err = s.master.openPostgres(c.URL, pgMaxConns, pgMaxIdle)
+		err = s.master.openPostgres(c.URL, pgMaxConns, pgMaxIdle, nil)
 	case strings.Contains(c.URL, "://"):
 		return nil, fault.Field("database url", "unknown database %q: leave it empty or give a path for SQLite, or use postgres://", scheme)
 	default:
@@ -113,7 +116,8 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 		return nil, err
 	}
 	d := &DB{state: s}
-	s.pools = newPools(c.MaxOpen, d.openOwn)
+	s.pools = newPools(c.mostOpen(s.master.dialect), s.clock, d.openPooled)
+	s.budget = newBudget(c.ownConns(), s.clock, s.pools.shed)
 	if err := errors.Join(s.master.ping(ctx), s.checkRegions()); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
@@ -130,6 +134,26 @@ func (c *Config) sqlitePath() (string, error) {
 		return "", fmt.Errorf("database path: %w", err)
 	}
 	return path, nil
+}
+
+func (c *Config) ownConns() int {
+	if c.OwnConns > 0 {
+		return c.OwnConns
+	}
+	return defaultOwnConns
+}
+
+// mostOpen is how many own databases may be open: on PostgreSQL no more than can have a connection each, with some left for
+// those that need a second one, else they take them from each other.
+func (c *Config) mostOpen(dialect string) int {
+	n := c.MaxOpen
+	if n <= 0 {
+		n = defaultMaxOpen
+	}
+	if dialect == Postgres {
+		n = min(n, max(1, c.ownConns()*3/4))
+	}
+	return n
 }
 
 // Master is the same database with every door leading to the master's: for a context whose tables are of the scope

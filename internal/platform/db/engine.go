@@ -28,7 +28,8 @@ type store struct {
 	queue   *queue  // SQLite's one writer; nil on PostgreSQL
 }
 
-func (s *store) openPostgres(url string, conns, idle int) error {
+// openPostgres opens pools of at most so many connections. Those of a budget are closed when they were idle for a while.
+func (s *store) openPostgres(url string, conns, idle int, b *budget) error {
 	conf, err := pgx.ParseConfig(url)
 	if err != nil {
 		// pgx redacts the password in this error.
@@ -39,10 +40,17 @@ func (s *store) openPostgres(url string, conns, idle int) error {
 	if conf.ConnectTimeout == 0 {
 		conf.ConnectTimeout = openTimeout
 	}
-	sqlDB := stdlib.OpenDB(*conf)
+	at := stdlib.GetConnector(*conf)
+	if b != nil {
+		at = b.connector(at)
+	}
+	sqlDB := sql.OpenDB(at)
 	sqlDB.SetMaxOpenConns(conns)
 	sqlDB.SetMaxIdleConns(idle)
 	sqlDB.SetConnMaxLifetime(connLifetime)
+	if b != nil {
+		sqlDB.SetConnMaxIdleTime(ownIdleTime)
+	}
 	s.dialect, s.url = Postgres, url
 	s.write = bun.NewDB(sqlDB, pgdialect.New())
 	s.read = s.write
@@ -90,6 +98,15 @@ func sqliteDSN(path string, readOnly bool, cacheKiB int) string {
 		dsn += "&_pragma=" + p
 	}
 	return dsn
+}
+
+// idle is how many of an own database's connections nobody uses.
+func (s *store) idle() int { return s.write.Stats().Idle }
+
+// keepIdle closes them but for so many.
+func (s *store) keepIdle(n int) {
+	s.write.SetMaxIdleConns(n)
+	s.write.SetMaxIdleConns(ownMaxIdle)
 }
 
 func (s *store) ping(ctx context.Context) error {

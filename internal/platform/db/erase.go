@@ -66,7 +66,7 @@ func (d *DB) CloseForErasure(ctx context.Context, orgID string) error {
 	if err := d.setGate(ctx, d.master, orgID, gateGone, time.Time{}, nil); err != nil || !p.own() {
 		return err
 	}
-	st, done, err := d.pools.take(ctx, p)
+	st, done, err := d.pools.take(ctx, p, passing)
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func (d *DB) Closed(ctx context.Context, orgID string, fn func(ctx context.Conte
 	}
 	st := d.master
 	if p.own() {
-		own, done, err := d.pools.take(ctx, p)
+		own, done, err := d.pools.take(ctx, p, passing)
 		if err != nil {
 			return err
 		}

@@ -33,3 +33,20 @@ func (d *DB) Shared() *DB { return &DB{state: d.state, pin: d.master, place: tru
 func (d *DB) Past(ctx context.Context, orgID string, fn func(context.Context, *Tx) error) error {
 	return d.run(ctx, d.master, scope{orgID: orgID}, fn)
 }
+
+// CloseOwn closes an organisation's own database, as if it had had to make room.
+func (d *DB) CloseOwn(orgID string) { d.pools.drop(orgID) }
+
+// HasOpen tells whether an organisation's own database is open.
+func (d *DB) HasOpen(orgID string) bool {
+	d.pools.mu.Lock()
+	defer d.pools.mu.Unlock()
+	return d.pools.byOrg[orgID] != nil
+}
+
+// OwnConnections is how many connections to own databases there are.
+func (d *DB) OwnConnections() int {
+	d.budget.mu.Lock()
+	defer d.budget.mu.Unlock()
+	return d.budget.used
+}

@@ -53,7 +53,7 @@ func (d *DB) Migrate(ctx context.Context, ms ...Migrations) error {
 		return err
 	}
 	ms = append(own, ms...)
-	if err := d.migrateStore(ctx, d.master, ms); err != nil {
+	if err := d.migrateStore(ctx, d.master, ms, contexts(ms)); err != nil {
 		return err
 	}
 	d.schema.Lock()
@@ -75,23 +75,33 @@ func ownSets() ([]Migrations, error) {
 	return []Migrations{{Context: "platform", FS: platform}, {Context: "placement", FS: master, Scope: Master}}, nil
 }
 
-// tenantSets are those that an organisation's own database has.
-func (s *state) tenantSets() ([]Migrations, error) {
+// tenantSets are those that an organisation's own database has, and the names of all contexts.
+func (s *state) tenantSets() (out []Migrations, all []string, err error) {
 	s.schema.Lock()
 	defer s.schema.Unlock()
 	if s.schema.ms == nil {
-		return nil, errors.New("db: Migrate comes before an organisation's own database")
+		return nil, nil, errors.New("db: Migrate comes before an organisation's own database")
 	}
-	var out []Migrations
 	for _, m := range s.schema.ms {
 		if m.Scope == Tenant {
 			out = append(out, m)
 		}
 	}
-	return out, nil
+	return out, contexts(s.schema.ms), nil
 }
 
-func (s *state) migrateStore(ctx context.Context, st *store, ms []Migrations) error {
+func contexts(ms []Migrations) (names []string) {
+	for _, m := range ms {
+		names = append(names, m.Context)
+	}
+	return names
+}
+
+// migrateStore brings a database up to date, unless it is. all are the names of the contexts that this program has.
+func (s *state) migrateStore(ctx context.Context, st *store, ms []Migrations, all []string) error {
+	if done, err := st.upToDate(ctx, ms, all); done || err != nil {
+		return err
+	}
 	conn, done, err := st.migrationDB(ctx)
 	if err != nil {
 		return err
@@ -151,7 +161,7 @@ func (m *Migrations) provider(engine string, conn *sql.DB) (*goose.Provider, err
 		return nil, err
 	}
 	opts := []goose.ProviderOption{
-		goose.WithTableName("goose_" + m.Context),
+		goose.WithTableName(versionTables + m.Context),
 		goose.WithDisableGlobalRegistry(true),
 		goose.WithLogger(goose.NopLogger()),
 	}

@@ -296,7 +296,7 @@ func (m *mover) open(ctx context.Context) (err error) {
 				return nil, err
 			}
 		}
-		st, err := m.d.openOwn(ctx, p)
+		st, err := m.d.openOwn(ctx, p, nil) // its connections last as long as the move, and are few
 		if err == nil {
 			opened = append(opened, st)
 		}

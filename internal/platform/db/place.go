@@ -21,7 +21,8 @@ import (
 
 const (
 	ownMaxConns   = 8
-	ownMaxIdle    = 2
+	ownMaxIdle    = ownMaxConns
+	ownIdleTime   = time.Minute
 	ownReaders    = 2
 	ownCacheKiB   = 2 * 1024
 	maxDatabase   = 63 // bytes in a PostgreSQL name
@@ -190,7 +191,7 @@ func (d *DB) createDatabase(ctx context.Context, p Placement) error {
 		return nil
 	}
 	st := &store{name: p.OrganisationID}
-	if err := d.connect(st, p, true); err != nil {
+	if err := d.connect(st, p, true, nil); err != nil {
 		return err
 	}
 	return errors.Join(st.ping(ctx), st.close())
@@ -201,7 +202,7 @@ func (d *DB) makeOwn(ctx context.Context, p Placement) error {
 	if err := d.createDatabase(ctx, p); err != nil {
 		return err
 	}
-	st, done, err := d.pools.take(ctx, p)
+	st, done, err := d.pools.take(ctx, p, passing)
 	if err != nil {
 		return err
 	}
@@ -252,14 +253,14 @@ func (d *DB) admin(ctx context.Context, region, statement string) error {
 	return err
 }
 
-// connect opens the connections of an own database.
-func (d *DB) connect(st *store, p Placement, create bool) error {
+// connect opens the connections of an own database, within a budget if there is one.
+func (d *DB) connect(st *store, p Placement, create bool, b *budget) error {
 	if d.master.dialect == Postgres {
 		at, err := d.ownURL(p)
 		if err != nil {
 			return err
 		}
-		return st.openPostgres(at, ownMaxConns, ownMaxIdle)
+		return st.openPostgres(at, ownMaxConns, ownMaxIdle, b)
 	}
 	path, err := d.filePath(p)
 	if err != nil {

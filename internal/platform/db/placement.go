@@ -106,7 +106,7 @@ func (d *DB) reach(ctx context.Context, orgID string) (*store, func(), error) {
 	if !p.own() {
 		return d.master, func() {}, nil
 	}
-	st, done, err := d.pools.take(ctx, p)
+	st, done, err := d.pools.take(ctx, p, warm)
 	if err != nil {
 		return nil, nil, &notBegun{fmt.Errorf("open the organisation's database: %w", err), true}
 	}
@@ -130,22 +130,31 @@ func (d *DB) whereabouts(ctx context.Context, orgID string) (Placement, error) {
 	return p, nil
 }
 
-// openOwn opens and migrates an organisation's own database, which exists.
-func (d *DB) openOwn(ctx context.Context, p Placement) (*store, error) {
-	ms, err := d.tenantSets()
+// openPooled opens one for many. checked: it is known to be up to date.
+func (d *DB) openPooled(ctx context.Context, p Placement, checked bool) (*store, error) {
+	if !checked {
+		return d.openOwn(ctx, p, d.budget)
+	}
+	st := &store{name: p.OrganisationID}
+	if err := d.connect(st, p, false, d.budget); err != nil {
+		return nil, err
+	}
+	return st, nil
+}
+
+// openOwn opens an organisation's own database, which exists, and migrates it if it has to be.
+func (d *DB) openOwn(ctx context.Context, p Placement, b *budget) (*store, error) {
+	ms, all, err := d.tenantSets()
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
 	defer cancel()
 	st := &store{name: p.OrganisationID}
-	if err := d.connect(st, p, false); err != nil {
+	if err := d.connect(st, p, false, b); err != nil {
 		return nil, err
 	}
-	if err := st.ping(ctx); err != nil {
-		return nil, errors.Join(err, st.close())
-	}
-	if err := d.migrateStore(ctx, st, ms); err != nil {
+	if err := d.migrateStore(ctx, st, ms, all); err != nil {
 		return nil, errors.Join(err, st.close())
 	}
 	return st, nil
@@ -199,7 +208,7 @@ func (d *DB) Within(ctx context.Context, orgID, reason string, fn func(ctx conte
 }
 
 func (d *DB) within(ctx context.Context, p Placement, fn func(ctx context.Context, in *DB) error) error {
-	st, done, err := d.pools.take(ctx, p)
+	st, done, err := d.pools.take(ctx, p, passing)
 	if err != nil {
 		return fmt.Errorf("open the database of organisation %s: %w", p.OrganisationID, err)
 	}

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/coder/quartz"
+
 	"github.com/parley-voice/parley/internal/event"
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/db/dbtest"
@@ -210,34 +212,100 @@ func TestEachPlacement(t *testing.T) {
 	})
 }
 
-// More own databases than may be open at once: each is opened when it is needed, and nothing is lost.
+// More own databases than may be open at once, and more than there may be connections: each has its turn, and nothing is lost.
 func TestOwnDatabasesTakeTurns(t *testing.T) {
-	d := dbtest.Open(t, db.Config{DataDir: t.TempDir(), MaxOpen: 2}, migrations()...)
-	var orgs []string
-	for i := range 6 {
+	for name, c := range map[string]db.Config{
+		"files":       {DataDir: t.TempDir(), MaxOpen: 2},
+		"databases":   {URL: dbtest.PostgresURL(t), MaxOpen: 2},
+		"connections": {URL: dbtest.PostgresURL(t), OwnConns: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := dbtest.Open(t, c, migrations()...)
+			orgs := makeOwn(t, d, 6)
+			var wg sync.WaitGroup
+			for _, o := range orgs {
+				for w := range 4 {
+					wg.Go(func() {
+						for i := range 5 {
+							if err := d.InTenant(t.Context(), o, insert(fmt.Sprintf("%s %d %d", o, w, i), o)); err != nil {
+								t.Error(err)
+							}
+						}
+					})
+				}
+			}
+			wg.Wait()
+			for _, o := range orgs {
+				if n := count(t, d, o); n != 20 {
+					t.Errorf("%s has %d rows", o, n)
+				}
+			}
+			if n := d.OwnOpen(); c.MaxOpen > 0 && n > c.MaxOpen {
+				t.Errorf("%d are open", n)
+			}
+			if n := d.OwnConnections(); c.OwnConns > 0 && (n < 1 || n > c.OwnConns) {
+				t.Errorf("%d connections", n)
+			}
+		})
+	}
+}
+
+// makeOwn makes organisations with databases of their own.
+func makeOwn(t testing.TB, d *db.DB, n int) (orgs []string) {
+	t.Helper()
+	for i := range n {
 		o := fmt.Sprintf("org-%d", i)
 		orgs = append(orgs, o)
 		if err := d.CreatePlacement(t.Context(), o, db.Own, ""); err != nil {
 			t.Fatal(err)
 		}
 	}
-	var wg sync.WaitGroup
-	for _, o := range orgs {
-		for w := range 4 {
-			wg.Go(func() {
-				for i := range 5 {
-					if err := d.InTenant(t.Context(), o, insert(fmt.Sprintf("%s %d %d", o, w, i), o)); err != nil {
-						t.Error(err)
-					}
-				}
-			})
+	return orgs
+}
+
+// When more are used in turn than may be open, most are found open all the same.
+func TestManyInTurn(t *testing.T) {
+	d := dbtest.Open(t, db.Config{DataDir: t.TempDir(), MaxOpen: 4, Clock: quartz.NewMock(t)}, migrations()...)
+	orgs := makeOwn(t, d, 6)
+	found := 0
+	for range 10 {
+		for _, o := range orgs {
+			if d.HasOpen(o) {
+				found++
+			}
+			if err := d.InTenant(t.Context(), o, func(context.Context, *db.Tx) error { return nil }); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
-	wg.Wait()
-	for _, o := range orgs {
-		if n := count(t, d, o); n != 20 {
-			t.Errorf("%s has %d rows", o, n)
+	if found < 24 { // the least recently used would always be the next
+		t.Errorf("%d of 60 were open", found)
+	}
+}
+
+// A look into all databases does not close those that are used for their own sake, but for one.
+func TestPassingByClosesNothing(t *testing.T) {
+	d := dbtest.Open(t, db.Config{DataDir: t.TempDir(), MaxOpen: 3}, migrations()...)
+	orgs := makeOwn(t, d, 8)
+	used := []string{orgs[4], orgs[5], orgs[6]}
+	for _, o := range used {
+		if err := d.InTenant(t.Context(), o, insert("1", o)); err != nil {
+			t.Fatal(err)
 		}
+	}
+	for range 2 {
+		seen := 0
+		if err := d.EachPlacement(t.Context(), "test", func(context.Context, *db.DB) error { seen++; return nil }); err != nil || seen != 9 {
+			t.Fatalf("%d seen: %v", seen, err)
+		}
+	}
+	for _, o := range used[1:] {
+		if !d.HasOpen(o) {
+			t.Errorf("%s was closed", o)
+		}
+	}
+	if n := d.OwnOpen(); n != 3 {
+		t.Errorf("%d are open", n)
 	}
 }
 

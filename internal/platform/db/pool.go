@@ -5,20 +5,45 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
+
+	"github.com/coder/quartz"
 )
 
-const defaultMaxOpen = 64
+const (
+	defaultMaxOpen = 64
+	// scarce: when one that was used as lately as this would have to make room, there are more in use than may be open. Then
+	// who comes is a guest, the first to be closed again, and guests at once have a share of the places only: so most
+	// are found open. Else each would be closed just before its turn.
+	scarce     = 10 * time.Second
+	guestShare = 8
+	// checkedFor is how long a database that was found to be up to date is taken to be so when it is opened again.
+	checkedFor = time.Minute
+)
+
+// Why a database is taken.
+const (
+	// warm is for the organisation's own sake: it is likely to be asked for again soon.
+	warm = false
+	// passing is for a look into one database after the other. It takes no place from those that are in use: it is the
+	// first to be closed again, unless somebody else comes for it.
+	passing = true
+)
 
 // pools keeps organisations' own databases open: at most max of them, and of those nobody uses the one that was used
 // least recently makes room. Where all are in use, who comes waits.
 type pools struct {
-	open func(ctx context.Context, p Placement) (*store, error)
-	max  int
+	// open opens one. checked: it need not look whether it is up to date.
+	open  func(ctx context.Context, p Placement, checked bool) (*store, error)
+	max   int
+	clock quartz.Clock
 
 	mu      sync.Mutex
 	byOrg   map[string]*pooled
 	recent  list.List // of *pooled, most recent first
+	checked map[string]checked
 	waiting list.List // of chan struct{}
+	ended   []*store  // to be closed by unlock: that may take a while
 	closed  bool
 }
 
@@ -30,23 +55,40 @@ type pooled struct {
 	err   error
 	ready chan struct{} // closed once store or err is there
 	users int
+	cold  bool      // nobody took it but in passing
+	guest bool      // it was taken once, when room was scarce
+	known bool      // it is up to date
+	used  time.Time // not in passing
 	at    *list.Element
 	drop  bool // close it when the last user is gone
 }
 
+// checked is when which database was found to be up to date.
+type checked struct {
+	database, region string
+	at               time.Time
+}
+
 var errPoolsClosed = errors.New("db: the database is closed")
 
-func newPools(most int, open func(context.Context, Placement) (*store, error)) *pools {
-	if most <= 0 {
-		most = defaultMaxOpen
+func newPools(most int, clock quartz.Clock, open func(context.Context, Placement, bool) (*store, error)) *pools {
+	return &pools{open: open, max: most, clock: clock, byOrg: map[string]*pooled{}, checked: map[string]checked{}}
+}
+
+// unlock gives mu back and closes what was ended meanwhile: nothing is under way in it.
+func (p *pools) unlock() {
+	ended := p.ended
+	p.ended = nil
+	p.mu.Unlock()
+	for _, st := range ended {
+		_ = st.close()
 	}
-	return &pools{open: open, max: most, byOrg: map[string]*pooled{}}
 }
 
 // take gives an organisation's database, opened. The caller calls the function when it is done.
-func (p *pools) take(ctx context.Context, place Placement) (*store, func(), error) {
+func (p *pools) take(ctx context.Context, place Placement, cold bool) (*store, func(), error) {
 	for {
-		e, mine, wait, err := p.reserve(place)
+		e, mine, wait, err := p.reserve(place, cold)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -60,7 +102,8 @@ func (p *pools) take(ctx context.Context, place Placement) (*store, func(), erro
 		}
 		if mine {
 			// Others wait for this one too: it must not end with the one who came first.
-			e.store, e.err = p.open(context.WithoutCancel(ctx), place)
+			e.store, e.err = p.open(context.WithoutCancel(ctx), place, e.known)
+			p.note(e)
 			close(e.ready)
 		}
 		select {
@@ -78,40 +121,69 @@ func (p *pools) take(ctx context.Context, place Placement) (*store, func(), erro
 }
 
 // reserve finds or makes the entry, counted as used; or gives a channel that is closed when there may be room.
-func (p *pools) reserve(place Placement) (e *pooled, mine bool, wait chan struct{}, err error) {
+func (p *pools) reserve(place Placement, cold bool) (e *pooled, mine bool, wait chan struct{}, err error) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	defer p.unlock()
 	if p.closed {
 		return nil, false, nil, errPoolsClosed
 	}
 	if e := p.byOrg[place.OrganisationID]; e != nil {
 		if e.place.Database == place.Database && e.place.Region == place.Region && !e.drop {
 			e.users++
-			p.recent.MoveToFront(e.at)
+			if !cold {
+				e.cold, e.guest, e.used = false, false, p.clock.Now()
+				p.recent.MoveToFront(e.at)
+			}
 			return e, false, nil, nil
 		}
 		p.forget(e)
 	}
-	if p.recent.Len() >= p.max && !p.evict() {
-		wait = make(chan struct{})
-		p.waiting.PushBack(wait)
-		return nil, false, wait, nil
+	now := p.clock.Now()
+	e = &pooled{org: place.OrganisationID, place: place, ready: make(chan struct{}), users: 1, cold: cold}
+	if !cold {
+		e.used = now
 	}
-	e = &pooled{org: place.OrganisationID, place: place, ready: make(chan struct{}), users: 1}
+	if p.recent.Len() >= p.max {
+		old, guests := p.oldest()
+		e.guest = !cold && old != nil && now.Sub(old.used) < scarce
+		if old == nil || e.guest && !old.guest && guests >= max(1, p.max/guestShare) {
+			wait = make(chan struct{})
+			p.waiting.PushBack(wait)
+			return nil, false, wait, nil
+		}
+		p.forget(old)
+	}
+	c := p.checked[e.org]
+	e.known = c.database == place.Database && c.region == place.Region && now.Sub(c.at) < checkedFor
 	e.at = p.recent.PushFront(e)
 	p.byOrg[e.org] = e
 	return e, true, nil, nil
 }
 
-// evict closes the least recent one that nobody uses. The caller holds mu.
-func (p *pools) evict() bool {
+// note remembers that a database that was opened is up to date.
+func (p *pools) note(e *pooled) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if e.err == nil && !e.known && !e.drop {
+		if len(p.checked) >= maxRemembered {
+			clear(p.checked)
+		}
+		p.checked[e.org] = checked{e.place.Database, e.place.Region, p.clock.Now()}
+	}
+}
+
+// oldest gives the least recent one that nobody uses, and how many guests are in use. The caller holds mu.
+func (p *pools) oldest() (free *pooled, guests int) {
 	for el := p.recent.Back(); el != nil; el = el.Prev() {
-		if e := el.Value.(*pooled); e.users == 0 {
-			p.forget(e)
-			return true
+		e := el.Value.(*pooled)
+		if e.users == 0 && free == nil {
+			free = e
+		}
+		if e.users > 0 && e.guest {
+			guests++
 		}
 	}
-	return false
+	return free, guests
 }
 
 // forget takes an entry out; it is closed at once, or by its last user. The caller holds mu.
@@ -132,14 +204,14 @@ func (p *pools) end(e *pooled) {
 		e.at = nil
 	}
 	if e.store != nil {
-		_ = e.store.close() // nothing is under way in it
+		p.ended = append(p.ended, e.store)
 	}
 	p.wake()
 }
 
 func (p *pools) release(e *pooled) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	defer p.unlock()
 	if e.users--; e.users > 0 {
 		return
 	}
@@ -147,13 +219,16 @@ func (p *pools) release(e *pooled) {
 		p.end(e)
 		return
 	}
+	if e.cold || e.guest {
+		p.recent.MoveToBack(e.at)
+	}
 	p.wake()
 }
 
 // discard releases an entry that could not be opened: the next one tries again.
 func (p *pools) discard(e *pooled) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	defer p.unlock()
 	e.users--
 	p.forget(e)
 }
@@ -165,13 +240,43 @@ func (p *pools) wake() {
 	}
 }
 
-// drop closes an organisation's database once nobody uses it.
+// drop closes an organisation's database once nobody uses it. It may be another one the next time.
 func (p *pools) drop(org string) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	defer p.unlock()
+	delete(p.checked, org)
 	if e := p.byOrg[org]; e != nil {
 		p.forget(e)
 	}
+}
+
+// shed closes idle connections, and reports whether there were any: what a database has beyond one, else that of the
+// database that was used least recently.
+func (p *pools) shed() bool {
+	for _, keep := range []int{1, 0} {
+		if st := p.idle(keep); st != nil {
+			st.keepIdle(keep)
+			return true
+		}
+	}
+	return false
+}
+
+// idle gives a database with more idle connections than that, the least recent.
+func (p *pools) idle(more int) *store {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for at := p.recent.Back(); at != nil; at = at.Prev() {
+		e := at.Value.(*pooled)
+		select {
+		case <-e.ready:
+			if e.store != nil && e.store.idle() > more {
+				return e.store
+			}
+		default: // being opened
+		}
+	}
+	return nil
 }
 
 // count is how many are open.

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/uptrace/bun"
 )
 
@@ -60,7 +59,7 @@ func (tx *Tx) Pgx(fn func(c *pgx.Conn) error) error {
 	if tx.st.dialect != Postgres {
 		return errors.New("db: Pgx on " + tx.st.dialect)
 	}
-	return tx.conn.Raw(func(c any) error { return fn(c.(*stdlib.Conn).Conn()) })
+	return tx.conn.Raw(func(c any) error { return fn(c.(interface{ Conn() *pgx.Conn }).Conn()) })
 }
 
 // InTenant runs fn in a write transaction bound to an organisation.
