@@ -221,12 +221,12 @@ func TestOwnDatabasesTakeTurns(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := dbtest.Open(t, c, migrations()...)
-			orgs := makeOwn(t, d, 6)
+			orgs := makeOwn(t, d, 4)
 			var wg sync.WaitGroup
 			for _, o := range orgs {
-				for w := range 4 {
+				for w := range 3 {
 					wg.Go(func() {
-						for i := range 5 {
+						for i := range 3 {
 							if err := d.InTenant(t.Context(), o, insert(fmt.Sprintf("%s %d %d", o, w, i), o)); err != nil {
 								t.Error(err)
 							}
@@ -236,7 +236,7 @@ func TestOwnDatabasesTakeTurns(t *testing.T) {
 			}
 			wg.Wait()
 			for _, o := range orgs {
-				if n := count(t, d, o); n != 20 {
+				if n := count(t, d, o); n != 9 {
 					t.Errorf("%s has %d rows", o, n)
 				}
 			}
