@@ -265,7 +265,7 @@ func (d *DB) begin(ctx context.Context, orgID, placement, region string, force b
 func (m *mover) forget(ctx context.Context, problem error) (err error) {
 	from := m.d.master
 	if m.at.From.own() {
-		if from, err = m.d.openOwn(ctx, m.at.From); err != nil {
+		if from, err = m.d.openOwn(ctx, m.at.From, nil); err != nil {
 			return errors.Join(problem, err, m.letGo(ctx, problem))
 		}
 		defer func() { _ = from.close() }()
