@@ -28,7 +28,7 @@ func (a *App) buildForwarding() (err error) {
 		return nil
 	}
 	a.toMedia, err = a.fleet.Proxy(fleet.ProxyConfig{
-		Role: roleMedia, Authorize: a.vouch, TLS: a.pinned(roleMedia),
+		Role: roleMedia, Authorize: a.vouch, TLS: pinned(func() []fleet.State { return a.fleet.Instances(roleMedia) }),
 		Fail: func(w http.ResponseWriter, err error) {
 			w.Header().Set(gateway.Unanswered, "1")
 			gateway.WriteProblem(w, err)

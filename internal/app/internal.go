@@ -174,8 +174,8 @@ func (a *App) vouch(r *http.Request, to fleet.Instance) error {
 	return nil
 }
 
-// pinned makes the client's side of TLS: it knows a server by what the processes of a role announced.
-func (a *App) pinned(role string) *tls.Config {
+// pinned makes the client's side of TLS: it knows a server by what the processes announced.
+func pinned(announced func() []fleet.State) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13,
 		// Not by a name that some authority signed, but by the very certificate: VerifyConnection does more, not less.
@@ -185,7 +185,7 @@ func (a *App) pinned(role string) *tls.Config {
 				return errors.New("the internal server has no certificate")
 			}
 			pin := pinOf(cs.PeerCertificates[0].Raw)
-			for _, i := range a.fleet.Instances(role) {
+			for _, i := range announced() {
 				if i.Pin == pin {
 					return nil
 				}
