@@ -12,6 +12,7 @@ import (
 
 	"github.com/coder/quartz"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/parley-voice/parley/internal/agent"
 	"github.com/parley-voice/parley/internal/compliance"
@@ -86,6 +87,7 @@ type App struct {
 	keys     *gateway.Keys
 	requests atomic.Pointer[gateway.Limits] // nil where no API is served
 	metrics  *callMetrics
+	tracer   trace.Tracer
 	feed     *feed
 	local    *local.Engine
 
@@ -282,7 +284,7 @@ func (a *App) startMedia(context.Context) error {
 	v := newVendors(a.agents, a.local, rehearsal, a.outbound, a.log)
 	a.onStop("vendors", func(context.Context) error { v.close(); return nil })
 	a.calls = &calls{
-		agents: a.agents, phones: a.phones, organisations: a.identity, vendors: v, prompts: voice.NewPromptCache(promptCache), metrics: a.metrics, clock: a.clock, log: a.log,
+		agents: a.agents, phones: a.phones, organisations: a.identity, vendors: v, prompts: voice.NewPromptCache(promptCache), metrics: a.metrics, tracer: a.tracer, clock: a.clock, log: a.log,
 		max: a.cfg.MaxCalls, shared: a.cfg.split(), live: map[string]*liveCall{},
 		plan: &plan{settings: a.identity, clock: a.clock},
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/coder/quartz"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/parley-voice/parley/internal/agent"
 	"github.com/parley-voice/parley/internal/agent/flow"
@@ -45,6 +46,7 @@ type calls struct {
 	vendors *vendors
 	prompts *voice.PromptCache
 	metrics *callMetrics
+	tracer  trace.Tracer
 	plan    *plan
 	clock   quartz.Clock
 	log     *slog.Logger
@@ -128,6 +130,7 @@ func (c *calls) hold(ctx context.Context, leg media.Leg, rec *conversation.Call,
 func (c *calls) carry(leg media.Leg, rec *conversation.Call, call func() conversation.Ending) {
 	defer c.done(rec.ID())
 	end := conversation.Ending{By: "system", Reason: "error", Text: errorText}
+	span := c.span(rec)
 	defer func() {
 		if p := recover(); p != nil {
 			c.log.Error("a call panicked", "call", rec.ID(), "panic", p)
@@ -136,6 +139,7 @@ func (c *calls) carry(leg media.Leg, rec *conversation.Call, call func() convers
 		}
 		rec.LegEnded("", legCause(leg.End()), conversation.LegStats(leg.Stats()))
 		rec.End(end)
+		endCallSpan(span, end)
 	}()
 	end = call()
 }

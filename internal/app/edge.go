@@ -158,7 +158,7 @@ func (a *App) buildEdge(ctx context.Context) (*gateway.Server, error) {
 	a.mount(mux, gateway.NewAPI(mux, api))
 	return gateway.New(gateway.Config{
 		Addr: a.cfg.HTTPAddr, Handler: gateway.Strict(mux), Certs: source, RedirectAddr: a.cfg.HTTPRedirectAddr, PublicURL: public, Secure: a.cfg.secure(),
-		Proxies: proxies, Limits: limits, CORS: a.cors, Clock: a.clock, Log: a.log, Observe: a.metrics.request,
+		Proxies: proxies, Limits: limits, CORS: a.cors, Clock: a.clock, Log: a.log, Observe: a.metrics.request, Tracer: a.tracer,
 	}), nil
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/coder/quartz"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace/noop"
 	"go.uber.org/goleak"
 
 	"github.com/parley-voice/parley/internal/agent"
@@ -62,7 +63,7 @@ func newExchangeRig(t *testing.T) *exchangeRig {
 	r.blobs = must(blob.Open(t.Context(), blob.Config{DataDir: dir}))(t)
 	agents := agent.New(agent.Config{DB: d, Sealer: envelopetest.New(0xab), Clock: clock, Log: log})
 	v := newVendors(agents, must(local.New(local.Config{Clock: clock, Log: log}))(t), sim.Config{Clock: clock}, newOutbound(egress.Rules{}, privateAll, nil), log)
-	r.calls = &calls{agents: agents, vendors: v, prompts: voice.NewPromptCache(promptCache), metrics: newMetrics(r.reg),
+	r.calls = &calls{agents: agents, vendors: v, prompts: voice.NewPromptCache(promptCache), metrics: newMetrics(r.reg), tracer: noop.NewTracerProvider().Tracer(""),
 		phones: telephony.New(telephony.Config{DB: d, Sealer: envelopetest.New(0xab), Clock: clock, Log: log}),
 		clock:  clock, log: log, max: 10, live: map[string]*liveCall{}}
 	r.says = &planned{}

@@ -111,6 +111,8 @@ func (a *App) guard(next http.Handler) http.Handler {
 			w.Header().Set(fleet.DrainingHeader, "1") // of the answers 503 that follow
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, internalBody)
+		ctx, span := a.takeTrace(ctx, r)
+		defer span.End()
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
 }
@@ -171,6 +173,7 @@ func (a *App) vouch(r *http.Request, to fleet.Instance) error {
 	}
 	r.Header.Del("Cookie")
 	r.Header.Set("Authorization", "Bearer "+token)
+	passTrace(r)
 	return nil
 }
 

@@ -33,6 +33,7 @@ type step struct {
 // steps is the architecture, in order. What started is stopped in reverse.
 func (a *App) steps() []step {
 	return []step{
+		{"traces", "", a.startTracing},
 		{"storage", "", a.startStorage},
 		{"contexts", "", a.buildContexts},
 		{"media", roleMedia, a.startMedia},

@@ -182,12 +182,21 @@ func faultOf(err error) *fault.Error {
 func authorizer(api huma.API, cfg APIConfig) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		perm, _ := ctx.Operation().Metadata["permission"].(string)
+		r, _ := humago.Unwrap(ctx)
 		if perm == "public" {
+			// Another site must not sign a browser in either: as somebody else, who then reads what the person does.
+			if err := sameOrigin(r); err != nil {
+				f := faultOf(err)
+				_ = huma.WriteErr(api, ctx, f.Status, f.Message, f)
+				return
+			}
 			next(ctx)
 			return
 		}
-		r, _ := humago.Unwrap(ctx)
 		p, err := Authenticate(r, cfg.Auth)
+		if o := identity.OriginOf(ctx.Context()); err == nil && o.RequestID != "" {
+			o.OrgID, o.UserID, o.TokenID = p.OrgID, p.UserID, p.TokenID
+		}
 		if err == nil {
 			err = cfg.CORS.check(r, p.OrgID)
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
@@ -116,6 +117,7 @@ func things(api huma.API) {
 	}
 	fine := func(ctx context.Context, _ *struct{}) (*out, error) { return answer(ctx), nil }
 	huma.Register(api, op("open", http.MethodGet, "public"), fine)
+	huma.Register(api, op("enter", http.MethodPost, "public"), fine)
 	huma.Register(api, op("unmarked", http.MethodGet, ""), fine)
 	huma.Register(api, op("read", http.MethodGet, "thing:read"), fine)
 	huma.Register(api, op("write", http.MethodPost, "thing:write"), func(ctx context.Context, _ *thingInput) (*out, error) { return answer(ctx), nil })
@@ -215,6 +217,10 @@ func TestWhoMayDoWhat(t *testing.T) {
 	}{
 		{"public", "GET", "/api/v1/open", nil, 200, ""},
 		{"public, and a wrong token", "GET", "/api/v1/open", bearer("wrong"), 200, ""},
+		{"public, from our own page", "POST", "/api/v1/enter", http.Header{"Sec-Fetch-Site": {"same-origin"}}, 200, ""},
+		{"public, from another site", "POST", "/api/v1/enter", http.Header{"Sec-Fetch-Site": {"cross-site"}}, 403, "forbidden"},
+		{"public, from another origin", "POST", "/api/v1/enter", http.Header{"Origin": {"https://evil.example"}}, 403, "forbidden"},
+		{"public, read from another site", "GET", "/api/v1/open", http.Header{"Sec-Fetch-Site": {"cross-site"}}, 200, ""},
 		{"nobody", "GET", "/api/v1/read", nil, 401, "unauthorized"},
 		{"wrong token", "GET", "/api/v1/read", bearer("wrong"), 401, "unauthorized"},
 		{"other scheme", "GET", "/api/v1/read", http.Header{"Authorization": {"Basic b3duZXItYTo="}}, 401, "unauthorized"},
@@ -251,6 +257,37 @@ func TestWhoMayDoWhat(t *testing.T) {
 				t.Errorf("the answer tells of the inside: %s", text)
 			}
 		})
+	}
+}
+
+// TestRefusalsAreLogged looks for who tried what was refused: the access log is where wrong input and too many requests are kept.
+func TestRefusalsAreLogged(t *testing.T) {
+	url, logs := serve(t)
+	for _, c := range []struct {
+		header http.Header
+		body   string
+		status int
+		who    string
+	}{
+		{bearer("owner-a"), `{"nme":"lamp"}`, 422, " organisation=a "},
+		{bearer("reader"), `{"name":"lamp"}`, 403, " organisation=a "},
+		{bearer("wrong"), `{"name":"lamp"}`, 401, ""},
+	} {
+		if res, text := do(t, "POST", url+"/api/v1/write", c.body, c.header); res.StatusCode != c.status {
+			t.Fatalf("%d, want %d: %s", res.StatusCode, c.status, text)
+		}
+		line := ""
+		eventually(t, "the log", func() bool {
+			for l := range strings.Lines(logs.String()) {
+				if strings.Contains(l, fmt.Sprintf("status=%d", c.status)) {
+					line = l
+				}
+			}
+			return line != ""
+		})
+		if !strings.Contains(line, `route="POST /api/v1/write"`) || !strings.Contains(line, c.who) || c.who == "" && strings.Contains(line, "organisation=") {
+			t.Errorf("%s", line)
+		}
 	}
 }
 

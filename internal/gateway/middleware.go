@@ -56,6 +56,7 @@ func (s *Server) middleware(next http.Handler) http.Handler {
 		addr := s.cfg.Proxies.client(r)
 		ip := addr.String()
 		ctx := identity.WithOrigin(r.Context(), &identity.Origin{IP: ip, UserAgent: userAgent(r), RequestID: id, Held: identity.HeldBy(r)})
+		ctx, span := s.begin(ctx, r)
 		rec := &recorder{ResponseWriter: w, ctl: http.NewResponseController(w)}
 		if r.Body != nil && r.Body != http.NoBody {
 			b := &body{ReadCloser: r.Body, w: w, ctl: rec.ctl, most: maxBody}
@@ -75,6 +76,7 @@ func (s *Server) middleware(next http.Handler) http.Handler {
 			}
 			rec.finish()
 			s.account(r, rec, ip, id, s.cfg.Clock.Since(start))
+			endSpan(span, r, rec.code(), id)
 			if p == http.ErrAbortHandler {
 				panic(p) // else an answer that broke off would look whole
 			}
@@ -86,7 +88,8 @@ func (s *Server) middleware(next http.Handler) http.Handler {
 	})
 }
 
-// account counts a request and logs it: by the pattern of its route, because paths and queries may hold tokens.
+// account counts a request and logs it: by the pattern of its route, because paths and queries may hold tokens. Whoever asked
+// stands beside it, so that who tries what is refused (400, 403, 422, 429) is found.
 func (s *Server) account(r *http.Request, rec *recorder, ip, id string, took time.Duration) {
 	if s.cfg.Observe != nil {
 		s.cfg.Observe(r.Method, r.Pattern, rec.code(), took.Seconds())
@@ -95,8 +98,15 @@ func (s *Server) account(r *http.Request, rec *recorder, ip, id string, took tim
 	if !strings.Contains(r.Pattern, " /api/") && !strings.Contains(r.Pattern, " /carriers/") {
 		level = slog.LevelDebug // the UI's files, health, metrics
 	}
-	s.cfg.Log.LogAttrs(r.Context(), level, "request", slog.String("method", r.Method), slog.String("route", r.Pattern), slog.Int("status", rec.code()),
-		slog.Float64("ms", float64(took.Microseconds())/1000), slog.Int64("bytes", rec.bytes), slog.String("remote", ip), slog.String("request", id))
+	attrs := []slog.Attr{slog.String("method", r.Method), slog.String("route", r.Pattern), slog.Int("status", rec.code()),
+		slog.Float64("ms", float64(took.Microseconds())/1000), slog.Int64("bytes", rec.bytes), slog.String("remote", ip), slog.String("request", id)}
+	if o := identity.OriginOf(r.Context()); o.OrgID != "" {
+		attrs = append(attrs, slog.String("organisation", o.OrgID), slog.String("user", o.UserID))
+		if o.TokenID != "" {
+			attrs = append(attrs, slog.String("api-token", o.TokenID))
+		}
+	}
+	s.cfg.Log.LogAttrs(r.Context(), level, "request", attrs...)
 }
 
 // requestID keeps a caller's id when it is harmless, so that logs of several systems can be joined.

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/coder/quartz"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/parley-voice/parley/internal/gateway/certs"
 	"github.com/parley-voice/parley/internal/platform/fault"
@@ -38,6 +40,8 @@ type Config struct {
 	Log          *slog.Logger
 	// Observe is told of every request: method, route pattern, status, seconds.
 	Observe func(method, route string, status int, seconds float64)
+	// Tracer makes a span of each request. nil makes none.
+	Tracer trace.Tracer
 }
 
 // Server listens. Close is safe before Listen, and twice.
@@ -51,6 +55,9 @@ type Server struct {
 
 // New makes a server that does not listen yet.
 func New(c Config) *Server {
+	if c.Tracer == nil {
+		c.Tracer = noop.NewTracerProvider().Tracer("")
+	}
 	s := &Server{cfg: c}
 	s.srv = s.server(s.middleware(c.Handler))
 	if c.Certs != nil {

@@ -15,6 +15,8 @@ import (
 // Origin says where a request came from. The gateway puts one into every request's context.
 type Origin struct {
 	IP, UserAgent, RequestID, Operation string
+	// OrgID, UserID and TokenID are who asks, once that is known.
+	OrgID, UserID, TokenID string
 	// Held is the hash of the session secret that came along, whether or not it counts: a sign-in ends that session.
 	Held string
 

@@ -92,6 +92,9 @@ func (s *Service) mayHelp(ctx context.Context, tx *db.Tx, p Principal, userID st
 	if !opens {
 		return nil
 	}
+	if p.Impersonator != "" {
+		return fault.New(fault.Forbidden, "whoever acts for another person cannot open a member's account: that would outlast it")
+	}
 	if m.Super {
 		return fault.New(fault.Forbidden, "this person administers the installation; they can be helped on its command line only")
 	}

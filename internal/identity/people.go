@@ -138,6 +138,9 @@ func (s *Service) UpdateMember(ctx context.Context, p Principal, userID string, 
 			if err != nil {
 				return err
 			}
+			if role.ID == RoleOwner && row.ProviderOnly {
+				return fault.New(fault.NotPossible, "%s had an account before your identity provider brought them in, and has not shown that it is theirs; remove them and invite them, then they can be an owner", m.Email)
+			}
 			row.Role, after.Role, after.RoleName = role.ID, role.ID, role.Name
 		}
 		if c.Suspended != nil && *c.Suspended != (row.SuspendedAt != nil) {
@@ -211,6 +214,9 @@ func (s *Service) grantable(ctx context.Context, tx *db.Tx, p Principal, role st
 	}
 	if r.ID == RoleOwner && p.Role != RoleOwner {
 		return Role{}, fault.New(fault.Forbidden, "only an owner may make, change or remove owners")
+	}
+	if r.ID == RoleOwner && p.Impersonator != "" {
+		return Role{}, fault.New(fault.Forbidden, "whoever acts for an owner makes, changes and removes no owners: that would outlast it")
 	}
 	return r, s.mayGrant(p, r.Permissions)
 }

@@ -37,8 +37,8 @@ type membership struct {
 	mates []string // the other people of teams, where a permission reaches them
 }
 
-// membershipWhere finds the membership that fits: the oldest of those that are not suspended, else the oldest;
-// nil when there is none. It needs the system door.
+// membershipWhere finds the membership that fits: the oldest of those that are not suspended and that a password opens, else
+// the oldest; nil when there is none. It needs the system door.
 func membershipWhere(ctx context.Context, tx *db.Tx, where string, args ...any) (*membership, error) {
 	var m membership
 	err := tx.NewSelect().TableExpr("memberships AS m").
@@ -52,7 +52,7 @@ func membershipWhere(ctx context.Context, tx *db.Tx, where string, args ...any) 
 		Join("LEFT JOIN roles AS r ON r.organisation_id = m.organisation_id AND r.id = m.role").
 		Where(where, args...).
 		OrderExpr("CASE WHEN m.suspended_at IS NULL AND o.suspended_at IS NULL THEN 0 ELSE 1 END").
-		Order("m.created_at", "m.organisation_id").Limit(1).Scan(ctx, &m)
+		Order("m.provider_only", "m.created_at", "m.organisation_id").Limit(1).Scan(ctx, &m)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}

@@ -79,7 +79,8 @@ func personWhere(ctx context.Context, tx *db.Tx, orgID, where string, args ...an
 }
 
 // Enrol makes a person a member, and an account for them where they have none: without a password, so that only the
-// provider, or a link to their address, lets them in. It takes a seat.
+// provider, or a link to their address, lets them in. Where there is an account already, somebody else may have made it in
+// another organisation, and know its password: then only the provider lets the person in to this one. It takes a seat.
 func (s *Service) Enrol(ctx context.Context, tx *db.Tx, orgID string, e Enrolment) (*Provisioned, error) {
 	email, err := normalEmail(e.Email)
 	if err != nil {
@@ -99,14 +100,15 @@ func (s *Service) Enrol(ctx context.Context, tx *db.Tx, orgID string, e Enrolmen
 		return nil, err
 	}
 	user := &userRow{ID: newID(), Email: email, Name: providerName(e.Name, email), CreatedAt: s.cfg.Clock.Now().UnixMilli()}
-	if _, err := tx.NewInsert().Model(user).On("CONFLICT (email) DO NOTHING").Exec(ctx); err != nil {
+	made, err := affected(tx.NewInsert().Model(user).On("CONFLICT (email) DO NOTHING").Exec(ctx))
+	if err != nil {
 		return nil, fmt.Errorf("make an account: %w", err)
 	}
 	p, err := s.PersonByEmail(ctx, tx, orgID, email)
 	if err != nil {
 		return nil, err
 	}
-	row := &membershipRow{UserID: p.UserID, OrganisationID: orgID, Role: e.Role, CreatedAt: s.cfg.Clock.Now().UnixMilli()}
+	row := &membershipRow{UserID: p.UserID, OrganisationID: orgID, Role: e.Role, ProviderOnly: !made, CreatedAt: s.cfg.Clock.Now().UnixMilli()}
 	ok, err := affected(tx.NewInsert().Model(row).On("CONFLICT DO NOTHING").Exec(ctx))
 	if err != nil {
 		return nil, fmt.Errorf("make a member: %w", err)
@@ -260,9 +262,10 @@ func mayEnter(ctx context.Context, tx *db.Tx, userID, orgID, ssoOrgID string) er
 	if ssoOrgID != "" {
 		return fault.New(fault.Forbidden, "you came in through another organisation's identity provider; sign out, then sign in to this organisation")
 	}
-	n, err := tx.NewSelect().TableExpr("sso_policies AS p").
-		Join("JOIN memberships AS m ON m.organisation_id = p.organisation_id").
-		Where("p.organisation_id = ? AND p.sso_only = ? AND m.user_id = ? AND m.role <> ?", orgID, true, userID, RoleOwner).Count(ctx)
+	n, err := tx.NewSelect().TableExpr("memberships AS m").
+		Join("LEFT JOIN sso_policies AS p ON p.organisation_id = m.organisation_id").
+		Where("m.organisation_id = ? AND m.user_id = ?", orgID, userID).
+		Where("m.provider_only = ? OR (p.sso_only = ? AND m.role <> ?)", true, true, RoleOwner).Count(ctx)
 	if err != nil {
 		return fmt.Errorf("how does the organisation sign in: %w", err)
 	}

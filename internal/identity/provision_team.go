@@ -147,6 +147,9 @@ func (s *Service) Standing(ctx context.Context, orgID string) error {
 
 // MayChangeSignOn refuses whoever lacks a permission: who decides by whom people are let in could become any of them.
 func (p Principal) MayChangeSignOn() error {
+	if p.Impersonator != "" {
+		return fault.New(fault.Forbidden, "whoever acts for another person does not change how people sign in: that would outlast it")
+	}
 	if slices.Contains(p.Permissions, "*") {
 		return nil
 	}

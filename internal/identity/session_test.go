@@ -117,6 +117,14 @@ func TestListAndRevokeSessions(t *testing.T) {
 			t.Errorf("%d sessions are the current one", current)
 		}
 		wantCode(t, s.RevokeSession(ctx, identity.Principal{UserID: "somebody-else"}, q.SessionID), fault.NotFound)
+		// Whoever finds a page open ends nothing elsewhere.
+		s.clock.Advance(15 * time.Minute)
+		wantCode(t, s.RevokeSession(ctx, p, q.SessionID), fault.Reauthenticate)
+		_, err = s.RevokeOtherSessions(ctx, p)
+		wantCode(t, err, fault.Reauthenticate)
+		if here, err = s.Confirm(ctx, p, owner.Password, identity.Proof{Method: "password"}); err != nil {
+			t.Fatal(err)
+		}
 		if err := s.RevokeSession(ctx, p, q.SessionID); err != nil {
 			t.Fatal(err)
 		}

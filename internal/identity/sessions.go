@@ -7,6 +7,7 @@ import (
 	"github.com/uptrace/bun"
 
 	"github.com/parley-voice/parley/internal/platform/db"
+	"github.com/parley-voice/parley/internal/platform/fault"
 )
 
 // SessionView is a signed-in browser, as its person sees it.
@@ -79,12 +80,34 @@ func (r *sessionRow) view(org *organisationRow, idle time.Duration) SessionView 
 	}
 }
 
+// mayEnd asks who ends sessions of theirs for a proof that it is them: whoever found a page open must not end what its person
+// does elsewhere. It asks nothing of who only signs out of this one.
+func (s *Service) mayEnd(ctx context.Context, tx *db.Tx, p Principal) error {
+	err := s.fresh(ctx, tx, p)
+	if !fault.Is(err, fault.Reauthenticate) {
+		return err
+	}
+	var row sessionRow
+	if err2 := one(ctx, tx, &row, "session", "id = ? AND user_id = ?", p.SessionID, p.UserID); err2 != nil {
+		return err2
+	}
+	if row.SSOOrganisationID != "" {
+		return fault.New(fault.Forbidden, "sign in through your identity provider once more, then end your other sessions within %d minutes", int(freshFor.Minutes()))
+	}
+	return err
+}
+
 // RevokeSession ends one of p's person's sessions.
 func (s *Service) RevokeSession(ctx context.Context, p Principal, id string) error {
 	err := s.cfg.DB.InSystem(ctx, "end one of somebody's sessions", func(ctx context.Context, tx *db.Tx) error {
 		var row sessionRow
 		if err := one(ctx, tx, &row, "session", "id = ? AND user_id = ?", id, p.UserID); err != nil {
 			return err
+		}
+		if row.ID != p.SessionID {
+			if err := s.mayEnd(ctx, tx, p); err != nil {
+				return err
+			}
 		}
 		return s.endSession(ctx, tx, &row)
 	})
@@ -96,6 +119,9 @@ func (s *Service) RevokeSession(ctx context.Context, p Principal, id string) err
 func (s *Service) RevokeOtherSessions(ctx context.Context, p Principal) (int, error) {
 	var rows []sessionRow
 	err := s.cfg.DB.InSystem(ctx, "end somebody's other sessions", func(ctx context.Context, tx *db.Tx) error {
+		if err := s.mayEnd(ctx, tx, p); err != nil {
+			return err
+		}
 		if err := tx.NewSelect().Model(&rows).Where("user_id = ? AND id <> ?", p.UserID, p.SessionID).Scan(ctx); err != nil {
 			return err
 		}

@@ -38,6 +38,7 @@ type membershipRow struct {
 	OrganisationID string `bun:"organisation_id,pk"`
 	Role           string `bun:"role"`
 	SuspendedAt    *int64 `bun:"suspended_at"`
+	ProviderOnly   bool   `bun:"provider_only"` // only the organisation's identity provider lets the person in
 	CreatedAt      int64  `bun:"created_at"`
 }
 

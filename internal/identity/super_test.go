@@ -99,6 +99,7 @@ func TestSuspendedOrganisation(t *testing.T) {
 func TestImpersonation(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		path := "/api/v1/super/organisations/" + w.shop + "/impersonate"
+		clerk := w.join(w.bert, "clerk@example.com", identity.RoleAgent)
 		w.want(http.StatusUnprocessableEntity, w.anna, "POST", path, map[string]any{"userId": w.bert.id, "reason": ""})
 		w.want(http.StatusNotFound, w.anna, "POST", path, map[string]any{"userId": "nobody", "reason": "a call for help"})
 		begin := func() person {
@@ -118,6 +119,9 @@ func TestImpersonation(t *testing.T) {
 		// It is not the person: it makes no key that outlives it, changes nothing of how they sign in, and is not super.
 		w.want(http.StatusForbidden, as, "GET", "/api/v1/super/organisations", nil)
 		w.want(http.StatusForbidden, as, "POST", "/api/v1/tokens", map[string]any{"name": "back door"})
+		w.want(http.StatusForbidden, as, "POST", "/api/v1/invitations", map[string]any{"email": "door@back.example", "role": "owner"})
+		w.want(http.StatusForbidden, as, "POST", "/api/v1/members/"+clerk.id+"/password-reset", nil)
+		w.want(http.StatusForbidden, as, "DELETE", "/api/v1/members/"+clerk.id+"/second-factors", nil)
 		w.want(http.StatusConflict, as, "POST", "/api/v1/me/organisation", map[string]any{"organisationId": w.shop})
 		w.want(http.StatusConflict, w.anna, "POST", "/api/v1/me/impersonation/end", nil)
 

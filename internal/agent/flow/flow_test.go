@@ -78,7 +78,11 @@ func frontDesk(t testing.TB, cal flow.Calendar, caller string) *flow.Machine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := flow.New(def, flow.Deps{Now: func() time.Time { return monday(t) }, Calendar: cal, Caller: caller})
+	p, err := flow.Compile(def)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := p.New(flow.Deps{Now: func() time.Time { return monday(t) }, Calendar: cal, Caller: caller})
 	if err != nil {
 		t.Fatal(err)
 	}

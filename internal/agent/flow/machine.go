@@ -143,15 +143,6 @@ func (p *Program) New(d Deps) (*Machine, error) {
 	return &Machine{Program: p, deps: d, vars: map[string]string{}}, nil
 }
 
-// New compiles a definition and makes a machine for one conversation.
-func New(def *Graph, d Deps) (*Machine, error) {
-	p, err := Compile(def)
-	if err != nil {
-		return nil, err
-	}
-	return p.New(d)
-}
-
 func condition(c string) string {
 	if c == "" {
 		return "next"

@@ -138,6 +138,9 @@ func TestSessionsStayInTheirOrganisation(t *testing.T) {
 		wantCode(t, err, fault.Forbidden)
 		_, err = r.ident.BeginTOTP(r.as(ben), ben)
 		wantCode(t, err, fault.Forbidden)
+		r.clock.Advance(15 * time.Minute) // nor ends others long after the provider answered
+		_, err = r.ident.RevokeOtherSessions(r.as(ben), ben)
+		wantCode(t, err, fault.Forbidden)
 
 		if _, err := r.sso.SetPolicy(r.as(r.owner), r.owner.OrgID, sso.SSOPolicy{SSOOnly: true}); err != nil {
 			t.Fatal(err)
@@ -153,6 +156,45 @@ func TestSessionsStayInTheirOrganisation(t *testing.T) {
 		}
 		_, _, err = r.ident.SwitchOrganisation(r.as(otto), otto, r.owner.OrgID)
 		wantCode(t, err, fault.Forbidden)
+	})
+}
+
+// Somebody made an account for another's address before that organisation's provider brought the person in. What opens the account
+// does not open the organisation.
+func TestAccountThatSomebodyMadeBefore(t *testing.T) {
+	each(t, func(r *rig) {
+		p := newProvider(t)
+		r.connect(r.owner, p.connection(), "corp.example")
+		mallory := r.another("Evil", "ben@corp.example") // with a password that ben does not know
+		p.user("ben@corp.example", "Staff")
+		b := r.browser()
+		ben := b.wantIn(b.open(b.start("ben@corp.example")))
+		if ben.UserID != mallory.UserID || ben.OrgID != r.owner.OrgID {
+			t.Fatalf("signed in as %+v", ben)
+		}
+		_, cookie, err := r.ident.SignIn(t.Context(), "ben@corp.example", "slow yellow mountain road", "127.0.0.1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		local, err := r.ident.Session(t.Context(), cookie)
+		if err != nil || local.OrgID != mallory.OrgID {
+			t.Fatalf("%+v, %v", local, err)
+		}
+		_, _, err = r.ident.SwitchOrganisation(r.as(local), local, ben.OrgID)
+		wantCode(t, err, fault.Forbidden)
+		_, _, err = r.ident.Begin(t.Context(), identity.SignOn{UserID: ben.UserID, OrgID: ben.OrgID, Method: identity.MethodPassword, SecondFactor: true})
+		wantCode(t, err, fault.Forbidden)
+		// Nor by becoming an owner, whom a provider does not bind.
+		owner := identity.RoleOwner
+		_, err = r.ident.UpdateMember(r.as(r.owner), r.owner, ben.UserID, identity.MemberChange{Role: &owner})
+		wantCode(t, err, fault.NotPossible)
+		// An account that the provider made is its person's: a link to their address may give it a password.
+		p.user("new@corp.example", "Staff")
+		b = r.browser()
+		fresh := b.wantIn(b.open(b.start("x@corp.example")))
+		if _, _, err := r.ident.Begin(t.Context(), identity.SignOn{UserID: fresh.UserID, OrgID: fresh.OrgID, Method: identity.MethodPassword}); err != nil {
+			t.Error(err)
+		}
 	})
 }
 

@@ -208,9 +208,6 @@ func insertOpts(o Options) *river.InsertOpts {
 	return io
 }
 
-// GiveUp marks an error that no other try will mend.
-func GiveUp(err error) error { return river.JobCancel(err) }
-
 // Start does jobs until Stop. A second Start changes nothing.
 func (j *Jobs) Start(ctx context.Context) error {
 	j.mu.Lock()
