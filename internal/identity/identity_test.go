@@ -219,7 +219,7 @@ func TestPermissionsExpand(t *testing.T) {
 
 func TestPasswordRules(t *testing.T) {
 	for pw, ok := range map[string]bool{
-		"quiet green river": true, "short": false, "aaaaaaaaaaaaaaa": false, "anna.berg is great": false, "": false,
+		"quiet green river": true, "short": false, "zq4!xk9pt": false, "zq4!xk9ptw": true, "aaaaaaaaaaaaaaa": false, "anna.berg is great": false, "": false,
 		"1234567890": false, "Password123!": false, "p@ssw0rd2026": false, "qwertyqwerty": false, "i love you 2": false, "iloveyouiloveyou": false,
 		strings.Repeat("grün ", 20): true, strings.Repeat("x y", 100): false,
 	} {

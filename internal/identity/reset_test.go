@@ -61,6 +61,31 @@ func TestForgotPassword(t *testing.T) {
 	})
 }
 
+// A new password is one factor: who has another still needs it.
+func TestResetKeepsTheSecondFactor(t *testing.T) {
+	eachSignOn(t, func(t *testing.T, s *signOn) {
+		p, _ := s.signIn(t)
+		begun, err := s.BeginTOTP(from(t, annaIP), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.FinishTOTP(from(t, annaIP), p, begun.Challenge, s.code(t, begun.Secret)); err != nil {
+			t.Fatal(err)
+		}
+		link, err := s.ResetLinkFor(t.Context(), owner.Email)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Reset(from(t, annaIP), resetToken.FindStringSubmatch(link)[1], newPassword, annaIP); err != nil {
+			t.Fatal(err)
+		}
+		acc, cookie, err := s.SignIn(from(t, annaIP), owner.Email, newPassword, annaIP)
+		if err != nil || cookie != "" || acc.Step != identity.StepSecondFactor {
+			t.Errorf("after a reset: step %q, %v", acc.Step, err)
+		}
+	})
+}
+
 func TestChangePassword(t *testing.T) {
 	eachSignOn(t, func(t *testing.T, s *signOn) {
 		ctx := from(t, annaIP)
