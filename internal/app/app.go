@@ -239,7 +239,7 @@ func (a *App) buildContexts(ctx context.Context) (err error) {
 		return err
 	}
 	a.identity, err = identity.New(identity.Config{
-		DB: a.db, Clock: a.clock, Log: a.log, SessionIdle: a.cfg.SessionIdle,
+		DB: a.db, Clock: a.clock, Log: a.log, SessionIdle: a.cfg.SessionIdle, MFARequired: a.cfg.SecondFactor,
 		Secure: a.cfg.secure(), NewOrganisation: a.agents.Seed,
 		Sealer: a.keyring.Box(identity.SealPurpose), Outbox: outbox, PublicURL: a.publicURL, LeakedPasswords: a.cfg.LeakedPasswordsURL,
 		Use: a.use, EnqueueMove: a.enqueueMove, Regions: a.regionList, Residency: a.residency,

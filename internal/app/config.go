@@ -79,9 +79,10 @@ type Config struct {
 	TwilioAuthToken  string `name:"twilio-auth-token" help:"Twilio auth token: verifies that requests come from Twilio." env:"PARLEY_TWILIO_AUTH_TOKEN" group:"Carriers"`
 	TwilioAgent      string `name:"twilio-agent" help:"Agent that answers Twilio's calls." default:"front-desk" env:"PARLEY_TWILIO_AGENT" group:"Carriers"`
 
-	MaxCalls    int           `help:"Calls at once; more are refused as busy." default:"1000" env:"PARLEY_MAX_CALLS" group:"Limits"`
-	Drain       time.Duration `help:"How long running calls may go on after SIGTERM." default:"5m" env:"PARLEY_DRAIN" group:"Limits"`
-	SessionIdle time.Duration `help:"Web session ends after this long without use." default:"30m" env:"PARLEY_SESSION_IDLE" group:"Limits"`
+	MaxCalls     int           `help:"Calls at once; more are refused as busy." default:"1000" env:"PARLEY_MAX_CALLS" group:"Limits"`
+	Drain        time.Duration `help:"How long running calls may go on after SIGTERM." default:"5m" env:"PARLEY_DRAIN" group:"Limits"`
+	SecondFactor bool          `name:"require-second-factor" help:"Everybody needs a second factor, whatever their organisation asks; who has none may only add one. Identity providers' people are their provider's business." env:"PARLEY_REQUIRE_SECOND_FACTOR" group:"Limits"`
+	SessionIdle  time.Duration `help:"Web session ends after this long without use." default:"30m" env:"PARLEY_SESSION_IDLE" group:"Limits"`
 
 	SMTPURL            string `name:"smtp-url" help:"Mail server for invitations and reset links: smtp://user:password@host:587 (STARTTLS) or smtps://... Empty: administrators hand links out." env:"PARLEY_SMTP_URL" group:"Sign-on"`
 	MailFrom           string `name:"mail-from" help:"Sender of letters, such as 'Parley <parley@example.com>'." env:"PARLEY_MAIL_FROM" group:"Sign-on"`

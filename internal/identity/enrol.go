@@ -92,7 +92,7 @@ func (s *Service) unenrol(ctx context.Context, p Principal, c Change, remove fun
 		if err := s.freshOwn(ctx, tx, p); err != nil {
 			return err
 		}
-		if err := keepOne(ctx, tx, p.UserID); err != nil {
+		if err := s.keepOne(ctx, tx, p.UserID); err != nil {
 			return err
 		}
 		if err := remove(ctx, tx); err != nil {

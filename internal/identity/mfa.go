@@ -105,20 +105,23 @@ func (s *Service) MFA(ctx context.Context, p Principal) (MFA, error) {
 			return err
 		}
 		out.ConfirmBy = append(out.ConfirmBy, factors...)
-		out.Required, err = factorRequired(ctx, tx, p.UserID)
+		out.Required, err = s.factorRequired(ctx, tx, p.UserID)
 		return err
 	})
 	return out, err
 }
 
-// factorRequired reports whether an organisation of the person asks for a second factor.
-func factorRequired(ctx context.Context, tx *db.Tx, userID string) (bool, error) {
+// factorRequired reports whether the installation, or an organisation of the person, asks for a second factor.
+func (s *Service) factorRequired(ctx context.Context, tx *db.Tx, userID string) (bool, error) {
+	if s.cfg.MFARequired {
+		return true, nil
+	}
 	return tx.NewSelect().TableExpr("memberships AS m").ColumnExpr("1").Join("JOIN organisations AS o ON o.id = m.organisation_id").
 		Where("m.user_id = ? AND o.mfa_required = ?", userID, true).Exists(ctx)
 }
 
 // keepOne refuses to remove the last second factor where one is required.
-func keepOne(ctx context.Context, tx *db.Tx, userID string) error {
+func (s *Service) keepOne(ctx context.Context, tx *db.Tx, userID string) error {
 	var n int64
 	for _, model := range []any{(*totpRow)(nil), (*passkeyRow)(nil)} {
 		c, err := tx.NewSelect().Model(model).Where("user_id = ?", userID).Count(ctx)
@@ -127,7 +130,7 @@ func keepOne(ctx context.Context, tx *db.Tx, userID string) error {
 		}
 		n += c
 	}
-	required, err := factorRequired(ctx, tx, userID)
+	required, err := s.factorRequired(ctx, tx, userID)
 	if err == nil && required && n <= 1 {
 		return fault.New(fault.NotPossible, "your organisation asks for a second factor and this is the last one; add another first")
 	}

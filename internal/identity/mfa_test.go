@@ -243,3 +243,27 @@ func TestPolicyAsksForASecondFactor(t *testing.T) {
 		}
 	})
 }
+
+// TestInstallationAsksForASecondFactor is the same for everybody, whatever their organisation says.
+func TestInstallationAsksForASecondFactor(t *testing.T) {
+	eachSignOn(t, func(t *testing.T, s *signOn) {
+		ctx := from(t, annaIP)
+		s.cfg.MFARequired = true
+		s.Service = s.another(t)
+		p, _ := s.signIn(t)
+		if p.May("call:read") || !p.May("self:mfa") {
+			t.Errorf("without a factor: %v", p.Permissions)
+		}
+		no := false
+		_, err := s.UpdateSignOnPolicy(identity.With(ctx, p), p, &no)
+		wantCode(t, err, fault.NotPossible)
+		if policy, err := s.SignOnPolicy(ctx, p); err != nil || !policy.MFARequired {
+			t.Errorf("%+v, %v", policy, err)
+		}
+		_, _, cookie := s.enrolTOTP(t, p)
+		if p = s.session(t, cookie); !p.May("call:read") {
+			t.Errorf("after enrolment: %v", p.Permissions)
+		}
+		wantCode(t, s.RemoveTOTP(ctx, p), fault.NotPossible)
+	})
+}

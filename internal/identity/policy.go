@@ -13,12 +13,13 @@ type SignOnPolicy struct {
 	WithoutFactor int  `json:"withoutFactor" doc:"How many members have no second factor"`
 }
 
-func policyOf(ctx context.Context, tx *db.Tx, orgID string) (SignOnPolicy, error) {
+func (s *Service) policyOf(ctx context.Context, tx *db.Tx, orgID string) (SignOnPolicy, error) {
 	var out SignOnPolicy
 	err := tx.NewSelect().TableExpr("organisations").ColumnExpr("mfa_required").Where("id = ?", orgID).Scan(ctx, &out.MFARequired)
 	if err != nil {
 		return out, err
 	}
+	out.MFARequired = out.MFARequired || s.cfg.MFARequired
 	n, err := tx.NewSelect().TableExpr("memberships AS m").ColumnExpr("1").Where("m.organisation_id = ?", orgID).
 		Where("NOT EXISTS (SELECT 1 FROM totp_factors AS t WHERE t.user_id = m.user_id)").
 		Where("NOT EXISTS (SELECT 1 FROM passkeys AS k WHERE k.user_id = m.user_id)").Count(ctx)
@@ -30,7 +31,7 @@ func policyOf(ctx context.Context, tx *db.Tx, orgID string) (SignOnPolicy, error
 func (s *Service) SignOnPolicy(ctx context.Context, p Principal) (SignOnPolicy, error) {
 	var out SignOnPolicy
 	err := s.cfg.DB.ReadSystem(ctx, "read a sign-on policy", func(ctx context.Context, tx *db.Tx) (err error) {
-		out, err = policyOf(ctx, tx, p.OrgID)
+		out, err = s.policyOf(ctx, tx, p.OrgID)
 		return err
 	})
 	return out, err
@@ -38,9 +39,12 @@ func (s *Service) SignOnPolicy(ctx context.Context, p Principal) (SignOnPolicy, 
 
 // UpdateSignOnPolicy changes the organisation's policy. nil leaves a part as it is.
 func (s *Service) UpdateSignOnPolicy(ctx context.Context, p Principal, mfaRequired *bool) (SignOnPolicy, error) {
+	if mfaRequired != nil && !*mfaRequired && s.cfg.MFARequired {
+		return SignOnPolicy{}, fault.New(fault.NotPossible, "this installation asks everybody for a second factor (require-second-factor); ask whoever runs it")
+	}
 	var after SignOnPolicy
 	err := s.cfg.DB.InSystem(ctx, "change a sign-on policy", func(ctx context.Context, tx *db.Tx) error {
-		before, err := policyOf(ctx, tx, p.OrgID)
+		before, err := s.policyOf(ctx, tx, p.OrgID)
 		if err != nil {
 			return err
 		}
@@ -55,7 +59,7 @@ func (s *Service) UpdateSignOnPolicy(ctx context.Context, p Principal, mfaRequir
 		if !ok {
 			return fault.New(fault.NotFound, "there is no such organisation")
 		}
-		if after, err = policyOf(ctx, tx, p.OrgID); err != nil {
+		if after, err = s.policyOf(ctx, tx, p.OrgID); err != nil {
 			return err
 		}
 		return s.changed(ctx, tx, p.OrgID, "", Change{Action: "organisation.sign_on_policy", Kind: "organisation", ID: p.OrgID, Before: before, After: after})

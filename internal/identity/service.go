@@ -41,6 +41,7 @@ type Config struct {
 	Clock       quartz.Clock
 	Log         *slog.Logger
 	Random      io.Reader       // nil is crypto/rand
+	MFARequired bool            // every organisation asks for a second factor
 	SessionIdle time.Duration   // a session ends after this long without use
 	Secure      bool            // cookies only over https
 	Sealer      envelope.Sealer // for secrets that must be read again; nil: no authenticator apps and passkeys

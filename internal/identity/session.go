@@ -244,6 +244,7 @@ func (s *Service) sessionWhere(ctx context.Context, tx *db.Tx, where string, arg
 	if err != nil || m == nil {
 		return nil, nil, err
 	}
+	m.MFARequired = m.MFARequired || s.cfg.MFARequired
 	if now.Sub(time.UnixMilli(row.LastUsedAt)) >= s.idle(m.IdleMinutes) {
 		return nil, nil, nil
 	}
