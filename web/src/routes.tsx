@@ -181,6 +181,11 @@ const tokens = createRoute({
   path: "tokens",
   component: lazyRouteComponent(() => import("./features/identity/TokensPage"), "TokensPage"),
 });
+const secrets = createRoute({
+  getParentRoute: () => settings,
+  path: "secrets",
+  component: lazyRouteComponent(() => import("./features/identity/SecretsPage"), "SecretsPage"),
+});
 const limits = createRoute({
   getParentRoute: () => settings,
   path: "limits",
@@ -224,6 +229,11 @@ const superInstances = createRoute({
   path: "instances",
   component: lazyRouteComponent(() => import("./features/identity/InstancesPage"), "InstancesPage"),
 });
+const superAdmins = createRoute({
+  getParentRoute: () => installation,
+  path: "admins",
+  component: lazyRouteComponent(() => import("./features/identity/SuperAdminsPage"), "SuperAdminsPage"),
+});
 const superLog = createRoute({
   getParentRoute: () => installation,
   path: "log",
@@ -260,13 +270,14 @@ const tree = root.addChildren([
       security,
       sso,
       tokens,
+      secrets,
       limits,
       audit,
       retention,
       consents,
       projects,
     ]),
-    installation.addChildren([superStart, superPlans, superInstances, superLog, superOrganisation]),
+    installation.addChildren([superStart, superPlans, superInstances, superAdmins, superLog, superOrganisation]),
   ]),
 ]);
 

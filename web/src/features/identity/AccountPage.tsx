@@ -1,6 +1,5 @@
-import { Button, Group, PasswordInput, SimpleGrid, Stack, Text } from "@mantine/core";
+import { Button, Group, PasswordInput, Stack } from "@mantine/core";
 import { useForm } from "@mantine/form";
-import { words } from "../../ui/format";
 import { done, refuse } from "../../ui/notify";
 import { Page } from "../../ui/Page";
 import { Section } from "../../ui/Section";
@@ -8,6 +7,8 @@ import { Failed, Loaded } from "../../ui/states";
 import { useChangePassword } from "./accountApi";
 import { useMe } from "./api";
 import { NewPassword } from "./NewPassword";
+import { OwnLinks } from "./OwnLinks";
+import { Profile } from "./Profile";
 import { MIN_PASSWORD } from "./password";
 import { Sessions } from "./Sessions";
 import { TwoFactor } from "./TwoFactor";
@@ -29,33 +30,16 @@ export function AccountPage() {
           const restricted = account.step === "enrol";
           return (
             <Stack gap="lg">
-              <Section title="Profile">
-                <SimpleGrid cols={{ base: 1, sm: 2 }}>
-                  <Fact name="Name" value={account.user.name || "–"} />
-                  <Fact name="E-mail" value={account.user.email} />
-                  <Fact name="Organisation" value={account.organisation.name} />
-                  <Fact name="Role" value={words(account.roleName)} />
-                </SimpleGrid>
-              </Section>
+              <Profile account={account} />
               <TwoFactor />
               {!restricted && <Password email={account.user.email} name={account.user.name} />}
+              {!restricted && <OwnLinks />}
               {!restricted && <Sessions />}
             </Stack>
           );
         }}
       </Loaded>
     </Page>
-  );
-}
-
-function Fact({ name, value }: { name: string; value: string }) {
-  return (
-    <div>
-      <Text size="sm" c="dimmed">
-        {name}
-      </Text>
-      <Text style={{ overflowWrap: "anywhere" }}>{value}</Text>
-    </div>
   );
 }
 

@@ -1,5 +1,6 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { client, unwrap } from "../../api/client";
+import { client, ifMatch, type Tagged, unwrap, unwrapTagged } from "../../api/client";
+import type { Account } from "../../api/types";
 import { mfaQuery } from "./api";
 import { proving } from "./Prove";
 import { makePasskey } from "./passkeys";
@@ -12,7 +13,7 @@ function useOwnChange<In, Out>(change: (input: In) => Promise<Out>) {
   return useMutation({
     mutationFn: (input: In) => proving(() => change(input)),
     onSuccess: () =>
-      Promise.all(["mfa", "me", "sessions"].map((key) => queries.invalidateQueries({ queryKey: [key] }))),
+      Promise.all(["mfa", "me", "sessions", "own-links"].map((key) => queries.invalidateQueries({ queryKey: [key] }))),
   });
 }
 
@@ -42,6 +43,25 @@ export const useRenamePasskey = () =>
 
 export const useRemovePasskey = () =>
   useOwnChange((id: string) => unwrap(client.DELETE("/api/v1/me/passkeys/{id}", { params: { path: { id } } })));
+
+export const readMe = async (signal?: AbortSignal) =>
+  (await unwrapTagged(client.GET("/api/v1/me", { signal }))) as Tagged<Account>;
+
+export const useChangeName = () =>
+  useOwnChange(({ tag, name }: { tag: string; name: string }) =>
+    unwrap(client.PATCH("/api/v1/me", { params: { header: ifMatch(tag) }, body: { name } })),
+  );
+
+export const useOwnLinks = () =>
+  useQuery({
+    queryKey: ["own-links"],
+    queryFn: ({ signal }) => unwrap(client.GET("/api/v1/me/sso-links", { signal })),
+  });
+
+export const useForgetLink = () =>
+  useOwnChange((connectionId: string) =>
+    unwrap(client.DELETE("/api/v1/me/sso-links/{connectionId}", { params: { path: { connectionId } } })),
+  );
 
 export const useChangePassword = () =>
   useOwnChange((body: { currentPassword: string; password: string }) =>

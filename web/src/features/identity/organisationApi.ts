@@ -1,7 +1,11 @@
 import { useQuery } from "@tanstack/react-query";
 import { client, ifMatch, unwrap, unwrapTagged } from "../../api/client";
-import type { LimitsView } from "../../api/types";
+import { usePages } from "../../api/pages";
+import type { components } from "../../api/schema";
+import type { LimitsView, Solid } from "../../api/types";
 import { useChange } from "./peopleApi";
+
+type S = components["schemas"];
 
 export const readOrganisation = (signal?: AbortSignal) => unwrapTagged(client.GET("/api/v1/organisation", { signal }));
 
@@ -44,4 +48,16 @@ export const useLimits = () =>
     queryKey: ["limits"],
     queryFn: async ({ signal }) => (await unwrap(client.GET("/api/v1/limits", { signal }))) as LimitsView,
     refetchInterval: 30_000, // calls and minutes move without an event
+  });
+
+/** A reference to another schema cannot say that it may be null; the description does. */
+export type Secret = Omit<Solid<S["OrganisationSecret"]>, "key" | "setBy"> & {
+  key: S["SecretKey"] | null;
+  setBy: S["SecretSetter"] | null;
+};
+
+export const useSecrets = () =>
+  usePages(["secrets"], async (cursor, signal) => {
+    const page = await unwrap(client.GET("/api/v1/secrets", { params: { query: { cursor } }, signal }));
+    return { next: page.next, items: page.items as Secret[] };
   });

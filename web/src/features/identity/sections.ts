@@ -8,6 +8,7 @@ export const sections = [
   { to: "/settings/security", label: "Security", permission: "organisation:read" },
   { to: "/settings/sso", label: "Single sign-on", permission: "sso:read" },
   { to: "/settings/tokens", label: "API tokens", permission: "token:read" },
+  { to: "/settings/secrets", label: "Secrets", permission: "secret:read" },
   { to: "/settings/limits", label: "Limits and use", permission: "limit:read" },
   { to: "/settings/audit", label: "Audit trail", permission: "audit:read" },
   { to: "/settings/retention", label: "Retention", permission: "retention:read" },
@@ -19,5 +20,6 @@ export const superSections = [
   { to: "/super", label: "Organisations", exact: true },
   { to: "/super/plans", label: "Plans" },
   { to: "/super/instances", label: "Processes" },
+  { to: "/super/admins", label: "Super-admins" },
   { to: "/super/log", label: "Platform log" },
 ] as const;

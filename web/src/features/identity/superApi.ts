@@ -131,3 +131,19 @@ export const useRegions = () =>
     queryKey: ["regions"],
     queryFn: ({ signal }) => unwrap(client.GET("/api/v1/super/regions", { signal })),
   });
+
+export type SuperAdmin = components["schemas"]["SuperAdmin"];
+
+export const useSuperAdmins = () =>
+  useQuery({
+    queryKey: ["super", "admins"],
+    queryFn: ({ signal }) => unwrap(client.GET("/api/v1/super/admins", { signal })),
+  });
+
+export const useGrantSuper = () =>
+  useChange(keys, (email: string) => unwrap(client.POST("/api/v1/super/admins", { body: { email } })));
+
+export const useRevokeSuper = () =>
+  useChange([...keys, "me"], (userId: string) =>
+    unwrap(client.DELETE("/api/v1/super/admins/{userId}", { params: { path: { userId } } })),
+  );
