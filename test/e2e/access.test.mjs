@@ -84,6 +84,33 @@ test("a limit that is reached says so, and what to do", async () => {
   assert.equal((await r.json()).code, "limit_reached");
 });
 
+test("every secret is listed with who set it and where it is replaced, and no value", async () => {
+  const { page, session, base } = here;
+  const key = "sk-canary-of-the-secrets-page";
+  const model = await session.api("POST", "/models", { name: "Mistral", baseUrls: { llm: "http://127.0.0.1:9/v1" }, keys: { llm: key } });
+  assert.equal(model.status, 201, await model.clone().text());
+  await session.api("POST", "/tokens", { name: "Nightly export" });
+  await page.goto(`${base}/settings/secrets`);
+  const row = page.getByRole("row", { name: /^Mistral \(language model\)/ });
+  await row.getByText(owner.name).waitFor();
+  await page.getByRole("row", { name: /^Nightly export/ }).getByText("Hashed").waitFor();
+  assert.doesNotMatch(await page.content(), new RegExp(key));
+  await row.getByRole("link", { name: "Models" }).click();
+  await page.getByRole("heading", { name: "Models", exact: true }).waitFor();
+});
+
+test("a person changes their own name", async () => {
+  const { page, base } = here;
+  await page.goto(`${base}/account`);
+  const name = page.getByRole("textbox", { name: "Name" });
+  await name.fill("  ");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByText("What are you called?").waitFor();
+  await name.fill("Ada Byrne-Holt");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("button", { name: /^Account of Ada Byrne-Holt/ }).first().waitFor();
+});
+
 test("where the organisation asks for a second factor, nothing opens before there is one", async () => {
   const { page } = here;
   await page.goto(`${here.base}/settings/security`);

@@ -5,6 +5,8 @@ import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { open, signIn } from "./browser.mjs";
+import { member } from "./server.mjs";
 import { nothingWentWrong, site } from "./site.mjs";
 
 const disks = mkdtempSync(join(tmpdir(), "parley-e2e-regions-"));
@@ -82,4 +84,33 @@ test("the processes that serve the installation are listed", async () => {
   assert.equal(await page.getByRole("alert").count(), 0);
 });
 
-nothingWentWrong(here);
+test("a super-admin is added by who is one, sees the installation, and is revoked", async () => {
+  const { page, server, session, base, browser } = here;
+  const kim = { email: "kim@lakeside.example", name: "Kim Vale", password: "seven quiet herons wading", role: "viewer" };
+  await member(server, session, kim);
+  await page.goto(`${base}/super/admins`);
+  const row = (name) => page.getByRole("row", { name });
+  await row("Ada Byrne").waitFor();
+  assert.equal(await page.getByRole("button", { name: /^Revoke/ }).count(), 0, "the last one can be revoked");
+  await page.getByRole("button", { name: "Add a super-admin" }).click();
+  const dialog = page.getByRole("dialog", { name: "Add a super-admin" });
+  await dialog.getByLabel("E-mail").fill("nobody@lakeside.example");
+  await dialog.getByRole("button", { name: "Add" }).click();
+  await page.getByText(/no person with an account|not found/i).first().waitFor();
+  await dialog.getByLabel("E-mail").fill(kim.email);
+  await dialog.getByRole("button", { name: "Add" }).click();
+  await row("Kim Vale").waitFor();
+  const guest = await open(browser);
+  await signIn(guest.page, base, kim);
+  await guest.page.goto(`${base}/super`);
+  await guest.page.getByRole("link", { name: "Lakeside Clinic" }).waitFor();
+  await page.getByRole("button", { name: "Revoke Kim Vale" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();
+  await row("Kim Vale").waitFor({ state: "detached" });
+  await guest.page.goto(`${base}/super/admins`);
+  await guest.page.getByText("You may not see this").waitFor();
+  await guest.context.close();
+});
+
+// Somebody without an account is an answer of 404.
+nothingWentWrong(here, /status of 404/);

@@ -78,6 +78,14 @@ test("a colleague signs in with it, and their account there is known", async () 
   await guest.page.getByRole("button", { name: /^Account of Jane Doe/ }).first().waitFor();
   await guest.page.goto(`${here.base}/account`);
   await guest.page.getByText("through single sign-on").first().waitFor();
+  const own = guest.page.getByRole("region", { name: "Accounts at identity providers" });
+  await own.getByText("City directory", { exact: true }).waitFor();
+  await own.getByRole("button", { name: "Unlink City directory" }).click();
+  await guest.page.getByRole("dialog").getByRole("button", { name: "Unlink" }).click();
+  await own.waitFor({ state: "detached" });
+  await guest.page.goto(startUrl); // the address finds the person again
+  await guest.page.getByRole("link", { name: "Sign in" }).click();
+  await guest.page.getByRole("heading", { name: "Overview" }).waitFor();
   assert.deepEqual(guest.problems, []);
   await guest.context.close();
 

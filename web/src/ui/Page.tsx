@@ -16,8 +16,8 @@ export function Page(props: {
   return (
     <Stack gap="lg" maw={props.wide ? 1560 : 1180} mx="auto" w="100%">
       {props.above}
-      <Group justify="space-between" align="flex-end" gap="md">
-        <Box>
+      <Group justify="space-between" align="flex-start" gap="md">
+        <Box style={{ flex: "1 1 300px", minWidth: 0 }}>
           <Title order={1}>{props.title}</Title>
           {props.lead && (
             <Text component="div" c="dimmed" mt={4}>

@@ -126,7 +126,8 @@ function Expiry({ at }: { at: string }) {
 
 function Uses({ secret: s }: { secret: Secret }) {
   const may = useMay();
-  if (s.usedBy.length === 0) return "–";
+  if (s.kind === "apiToken") return "Whoever holds it";
+  if (s.usedBy.length === 0) return "Nothing yet";
   return s.usedBy.map((u) => {
     let shown: ReactNode = u.name;
     if (u.kind === "agent" && may.some("agent:read")) {
