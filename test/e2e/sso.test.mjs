@@ -4,11 +4,12 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { open } from "./browser.mjs";
+import { open, signIn } from "./browser.mjs";
 import { member } from "./server.mjs";
 import { nothingWentWrong, site } from "./site.mjs";
 
 const jane = "jane.doe@example.com"; // whom the provider signs in
+const password = "copper kettle morning train";
 let provider;
 let config;
 
@@ -67,7 +68,7 @@ test("a connection is made and tested before people use it", async () => {
 
 test("a colleague signs in with it, and their account there is known", async () => {
   const { page } = here;
-  await member(here.server, here.session, { email: jane, name: "Jane Doe", password: "copper kettle morning train", role: "viewer" });
+  await member(here.server, here.session, { email: jane, name: "Jane Doe", password, role: "viewer" });
   await page.getByRole("switch", { name: "People may use it" }).click();
   await page.getByText("in use", { exact: true }).waitFor();
   const { startUrl } = (await here.session.json("/sso/connections")).items[0].here;
@@ -80,12 +81,8 @@ test("a colleague signs in with it, and their account there is known", async () 
   await guest.page.getByText("through single sign-on").first().waitFor();
   const own = guest.page.getByRole("region", { name: "Accounts at identity providers" });
   await own.getByText("City directory", { exact: true }).waitFor();
-  await own.getByRole("button", { name: "Unlink City directory" }).click();
-  await guest.page.getByRole("dialog").getByRole("button", { name: "Unlink" }).click();
-  await own.waitFor({ state: "detached" });
-  await guest.page.goto(startUrl); // the address finds the person again
-  await guest.page.getByRole("link", { name: "Sign in" }).click();
-  await guest.page.getByRole("heading", { name: "Overview" }).waitFor();
+  await own.getByText(/sign in with your own password/).waitFor();
+  assert.equal(await own.getByRole("button", { name: "Unlink City directory" }).count(), 0);
   assert.deepEqual(guest.problems, []);
   await guest.context.close();
 
@@ -94,6 +91,23 @@ test("a colleague signs in with it, and their account there is known", async () 
   await accounts.getByRole("button", { name: "Forget the account of Jane Doe" }).click();
   await page.getByRole("button", { name: "Forget it" }).click();
   await accounts.waitFor({ state: "detached" });
+});
+
+test("who has a password unlinks their own account at the provider", async () => {
+  const { startUrl } = (await here.session.json("/sso/connections")).items[0].here;
+  const guest = await open(here.browser);
+  await guest.page.goto(startUrl);
+  await guest.page.getByRole("link", { name: "Sign in" }).click();
+  await guest.page.getByRole("heading", { name: "Overview" }).waitFor();
+  await guest.context.clearCookies();
+  await signIn(guest.page, here.base, { email: jane, password });
+  await guest.page.goto(`${here.base}/account`);
+  const own = guest.page.getByRole("region", { name: "Accounts at identity providers" });
+  await own.getByRole("button", { name: "Unlink City directory" }).click();
+  await guest.page.getByRole("dialog").getByRole("button", { name: "Unlink" }).click();
+  await own.waitFor({ state: "detached" });
+  assert.deepEqual(guest.problems, []);
+  await guest.context.close();
 });
 
 // What a form is refused for is an answer of 422.

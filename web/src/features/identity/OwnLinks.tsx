@@ -5,24 +5,30 @@ import { since } from "../../ui/format";
 import { confirm, done, failed } from "../../ui/notify";
 import { Section } from "../../ui/Section";
 import { Loaded } from "../../ui/states";
-import { useForgetLink, useOwnLinks } from "./accountApi";
+import { useForgetLink, useOwnLinks, useSessions } from "./accountApi";
 
 type Link = components["schemas"]["OwnSSOLink"];
 
 /** The person's accounts at identity providers, of all their organisations; nothing where there is none. */
 export function OwnLinks() {
   const links = useOwnLinks();
+  const sessions = useSessions();
+  const method = sessions.data?.items.find((s) => s.current)?.method;
+  // The server takes no change of how one signs in from who came in through a provider.
+  const through = method === "oidc" || method === "saml";
   if (links.data?.items.length === 0) return null;
   return (
     <Section
       title="Accounts at identity providers"
-      lead="With these you sign in without a password of ours. Give one up when it is no longer yours."
+      lead={`With these you sign in without a password of ours. ${
+        through ? "To unlink one, sign in with your own password or passkey." : "Unlink one when it is no longer yours."
+      }`}
     >
       <Loaded query={links} rows={1}>
         {({ items }) => (
           <Stack gap="md" component="ul" m={0} p={0} style={{ listStyle: "none" }}>
             {items.map((l) => (
-              <LinkRow key={l.connectionId} link={l} />
+              <LinkRow key={l.connectionId} link={l} fixed={through || !method} />
             ))}
           </Stack>
         )}
@@ -31,7 +37,7 @@ export function OwnLinks() {
   );
 }
 
-function LinkRow({ link: l }: { link: Link }) {
+function LinkRow({ link: l, fixed }: { link: Link; fixed: boolean }) {
   const forget = useForgetLink();
   const ask = () =>
     confirm({
@@ -57,16 +63,18 @@ function LinkRow({ link: l }: { link: Link }) {
           </Text>
         </div>
       </Group>
-      <Button
-        size="xs"
-        variant="subtle"
-        color="red"
-        loading={forget.isPending}
-        aria-label={`Unlink ${l.connectionName}`}
-        onClick={ask}
-      >
-        Unlink
-      </Button>
+      {!fixed && (
+        <Button
+          size="xs"
+          variant="subtle"
+          color="red"
+          loading={forget.isPending}
+          aria-label={`Unlink ${l.connectionName}`}
+          onClick={ask}
+        >
+          Unlink
+        </Button>
+      )}
     </Group>
   );
 }
