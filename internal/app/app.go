@@ -209,8 +209,10 @@ func (a *App) startStorage(ctx context.Context) (err error) {
 		return err
 	}
 	a.onStop("jobs", func(context.Context) error { return a.jobs.Close() })
-	if err := a.jobs.Migrate(ctx); err != nil {
-		return err
+	if a.cfg.is(roleWorker) { // whose database user owns the tables; the others wait for its streams on the bus
+		if err := a.jobs.Migrate(ctx); err != nil {
+			return err
+		}
 	}
 	if _, err = a.files.open(ctx); err != nil {
 		return err

@@ -29,7 +29,7 @@ func (a *App) joinFleet(ctx context.Context) (err error) {
 	if !a.cfg.split() {
 		return nil
 	}
-	self := fleet.Instance{ID: a.node, Role: a.cfg.Role, Version: a.version}
+	self := fleet.Instance{ID: a.node, Role: a.cfg.Role, Version: a.version, Region: a.cfg.MediaRegion, Zone: a.cfg.Zone}
 	calls := func() int { return 0 }
 	if a.cfg.is(roleMedia) {
 		self.URL, self.Pin, self.Capacity = a.internalURL(), a.inner.pin, a.cfg.MaxCalls

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -40,6 +41,29 @@ type installation struct {
 func newInstallation(t *testing.T) *installation {
 	t.Helper()
 	return &installation{t: t, nats: natstest.Run(t), database: dbtest.PostgresURL(t), blobs: "file://" + t.TempDir()}
+}
+
+// ownUsers makes the database users that are shipped, and gives the URL of each role's: a worker's owns the tables, the others'
+// own nothing.
+func (i *installation) ownUsers() map[string]string {
+	i.t.Helper()
+	script, err := os.ReadFile("../../deploy/postgres/roles.sql")
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	u, err := url.Parse(i.database)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	database := strings.TrimPrefix(u.Path, "/")
+	dbtest.AdminIn(i.t, database, string(script))
+	out := map[string]string{}
+	for _, role := range []string{"worker", "media", "gateway"} {
+		u.User = url.User("parley_" + role)
+		out[role] = u.String()
+	}
+	i.database = out["worker"] // who looks into the tables is who owns them
+	return out
 }
 
 // settings are those of a process of a role.
@@ -130,9 +154,17 @@ func (p *process) internal(t *testing.T) string {
 // its own calls with it and nothing else; one that drains lets its calls finish.
 func TestRoles(t *testing.T) {
 	in := newInstallation(t)
-	gatewaySettings := in.settings("gateway", "41200-41219")
-	worker, gateway := in.run(in.settings("worker", "41200-41219")), in.run(gatewaySettings)
-	one, two := in.run(in.settings("media", "41220-41279")), in.run(in.settings("media", "41280-41339"))
+	users := in.ownUsers()
+	settings := func(role, rtp string) app.Config {
+		c := in.settings(role, rtp)
+		c.DatabaseURL = users[role]
+		return c
+	}
+	gatewaySettings := settings("gateway", "41200-41219")
+	worker, gateway := in.run(settings("worker", "41200-41219")), in.run(gatewaySettings)
+	here := settings("media", "41220-41279")
+	here.Zone = "east"
+	one, two := in.run(here), in.run(settings("media", "41280-41339"))
 	for _, p := range []*process{worker, gateway, one, two} {
 		p.up(t)
 	}
@@ -150,9 +182,12 @@ func TestRoles(t *testing.T) {
 		t.Errorf("health: %+v", health)
 	}
 	var fleet struct {
-		Items []struct{ ID, Role, Address string }
+		Items []struct{ ID, Role, Address, Zone string }
 	}
 	asOwner(t, api.base).want(200, "GET", "/api/v1/super/instances", nil, &fleet)
+	if fleet.Items[1].Zone+fleet.Items[2].Zone != "east" {
+		t.Errorf("zones: %+v", fleet)
+	}
 	if len(fleet.Items) != 4 || fleet.Items[1].Role != "media" || fleet.Items[1].Address == "" || !strings.HasPrefix(fleet.Items[1].ID, "media.") {
 		t.Errorf("processes: %+v", fleet)
 	}
@@ -479,6 +514,10 @@ func TestRoleSettings(t *testing.T) {
 		if err := c.Check(); err != nil {
 			t.Errorf("%s: %v", role, err)
 		}
+		c.Key, c.KMS = "", "awskms://alias/parley?region=eu-central-1"
+		if err := c.Check(); err != nil {
+			t.Errorf("%s with a key service: %v", role, err)
+		}
 	}
 	for setting, c := range map[string]struct {
 		change func(*app.Config)
@@ -494,6 +533,8 @@ func TestRoleSettings(t *testing.T) {
 		"PARLEY_INTERNAL_URL":        {func(c *app.Config) { c.InternalAddr = "0.0.0.0:8443" }, "where gateways reach"},
 		"PARLEY_NATS_CA":             {func(c *app.Config) { c.NATSCA = "/nowhere" }, "file"},
 		"PARLEY_NATS_KEY":            {func(c *app.Config) { c.NATSCert = "cert.pem" }, "both"},
+		"PARLEY_MEDIA_REGION":        {func(c *app.Config) { c.MediaRegion = "mars" }, "setting regions"},
+		"PARLEY_ZONE":                {func(c *app.Config) { c.Zone = "here there" }, "eu-1a"},
 		"PARLEY_GONE_AFTER":          {func(c *app.Config) { c.GoneAfter = time.Millisecond }, "1m"},
 	} {
 		bad := good("media")

@@ -21,6 +21,8 @@ type Config struct {
 	Role         string        `help:"What this process does: all of it, or gateway, media or worker in an installation of several processes (docs/roles.md)." default:"all" env:"PARLEY_ROLE" group:"Roles"`
 	InternalAddr string        `name:"internal-addr" help:"Address (HTTPS) where a media process takes what gateways send it. Only processes of the installation get in." default:"127.0.0.1:8443" env:"PARLEY_INTERNAL_ADDR" group:"Roles"`
 	InternalURL  string        `name:"internal-url" help:"URL under which gateways reach the internal address. Empty: https:// and the internal address." env:"PARLEY_INTERNAL_URL" group:"Roles"`
+	MediaRegion  string        `name:"media-region" help:"Region (one of regions) whose organisations' calls this media process takes. Empty: those of all." env:"PARLEY_MEDIA_REGION" group:"Roles"`
+	Zone         string        `help:"Where this gateway or media process stands, such as a data centre. Gateways prefer media processes of their own zone." env:"PARLEY_ZONE" group:"Roles"`
 	NATSSeedFile string        `name:"nats-nkey-seed-file" help:"File with the seed of the nkey by which this process proves its role to NATS." env:"PARLEY_NATS_NKEY_SEED_FILE" group:"Roles"`
 	NATSCA       string        `name:"nats-ca" help:"File with the certificates (PEM) of who signs the NATS server's. Empty: the system's." env:"PARLEY_NATS_CA" group:"Roles"`
 	NATSCert     string        `name:"nats-cert" help:"File with this process's certificate (PEM), where the NATS server asks for one." env:"PARLEY_NATS_CERT" group:"Roles"`

@@ -35,9 +35,7 @@ func (a *App) buildForwarding() (err error) {
 		},
 		Want: func(r *http.Request, w *fleet.Want) error {
 			w.Holder, _ = r.Context().Value(holderKey{}).(string)
-			// A call that begins, or a carrier's stream, takes a place; what is asked of one that goes on does not.
-			w.Takes = w.Holder == ""
-			return nil
+			return wanted(r.Context(), a.identity, a.cfg.Zone, w)
 		},
 	})
 	if err != nil {
@@ -45,6 +43,22 @@ func (a *App) buildForwarding() (err error) {
 	}
 	a.onStop("requests to media processes", func(context.Context) error { a.toMedia.Close(); return nil })
 	return nil
+}
+
+// wanted says what a request asks of a media process. A call that begins, or a carrier's stream, takes a place, in the
+// organisation's region; what is asked of one that goes on does not. Whose stream it is, is said in it: it has no region yet.
+func wanted(ctx context.Context, of settingsSource, zone string, w *fleet.Want) error {
+	if w.Holder != "" {
+		return nil
+	}
+	w.Takes, w.Zone = true, zone
+	p, known := identity.From(ctx)
+	if !known {
+		return nil
+	}
+	s, err := of.SettingsOf(ctx, p.OrgID)
+	w.Region = s.Placement.Region
+	return err
 }
 
 // elsewhere sends operations on calls to the media process that has what they are about. What is in the database and the blob

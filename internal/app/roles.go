@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -70,6 +71,7 @@ func (c *Config) checkRole(bad complain) {
 	if c.GoneAfter != 0 && (c.GoneAfter < time.Second || c.GoneAfter > time.Hour) {
 		bad("gone-after", "give a time from 1s to 1h, such as 1m", "%s is out of range", c.GoneAfter)
 	}
+	c.checkPlace(bad)
 	if !c.split() {
 		return
 	}
@@ -88,13 +90,29 @@ func (c *Config) checkRole(bad complain) {
 	if c.BlobURL == "" {
 		bad("blob-url", "use s3://bucket?region=... or file:///folder that all processes see", "%s", shared)
 	}
-	if c.Key == "" {
-		bad("key", "make one with: openssl rand -hex 32, and give it to every process", "%s", shared)
+	if c.Key == "" && c.KMS == "" {
+		bad("key", "name a key service in kms, where each process has a login of its own; or make a key with: openssl rand -hex 32, and give it to every process", "%s", shared)
 	}
 	if c.Role == roleMedia {
 		c.checkInternal(bad)
 	}
 }
+
+// checkPlace judges where a process says that it stands.
+func (c *Config) checkPlace(bad complain) {
+	if c.MediaRegion != "" {
+		if c.Role != roleMedia {
+			bad("media-region", "set it on processes with the role media only", "this process does not take calls of one region")
+		} else if _, ok := c.regions()[c.MediaRegion]; !ok {
+			bad("media-region", "name one of the setting regions, which all processes share, or leave it empty", "there is no region %q", c.MediaRegion)
+		}
+	}
+	if c.Zone != "" && !zoneForm.MatchString(c.Zone) {
+		bad("zone", "use letters, digits, '-', '_' and '.', at most 64, such as eu-1a", "%q names no zone", c.Zone)
+	}
+}
+
+var zoneForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
 
 // checkInternal judges where gateways reach a media process.
 func (c *Config) checkInternal(bad complain) {

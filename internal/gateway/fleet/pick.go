@@ -15,7 +15,7 @@ const AllRoles = "all"
 // Want is what a request asks of the instance that it is sent to.
 type Want struct {
 	Role   string
-	Region string   // of the organisation: an instance of another region never gets it; "" is any
+	Region string   // of the organisation: an instance of another region never gets it, one of this region is preferred; "" is any
 	Zone   string   // an instance here is preferred; "" is any
 	Holder string   // the id of the one instance that can answer, such as the one that holds the call; "" is any
 	Key    string   // requests with one key go to one instance for as long as it is there and takes work; "" is any
@@ -135,6 +135,10 @@ func (f *Fleet) candidates(w Want, now time.Time) ([]*peer, error) {
 	// A request that must not fail goes to one that is known to work, where there is one.
 	if well := slices.DeleteFunc(slices.Clone(left), func(p *peer) bool { return p.breaker.state != Closed }); len(well) > 0 && !w.Probe {
 		left = well
+	}
+	// Who serves this region alone goes before who serves everybody; a request of no region leaves the regions' own to them.
+	if here := slices.DeleteFunc(slices.Clone(left), func(p *peer) bool { return p.Region != w.Region }); len(here) > 0 {
+		left = here
 	}
 	if near := slices.DeleteFunc(slices.Clone(left), func(p *peer) bool { return p.Zone != w.Zone }); len(near) > 0 && w.Zone != "" {
 		left = near

@@ -38,6 +38,29 @@ func (r *rig) picks(n int, w fleet.Want) map[string]int {
 	return got
 }
 
+// Calls of an organisation are balanced onto its region's processes; those that serve everybody help out.
+func TestRegionsTakeTheirOwn(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.known(
+		fleet.Instance{ID: "eu1", Role: "media", Region: "eu", Capacity: 1000},
+		fleet.Instance{ID: "eu2", Role: "media", Region: "eu", Capacity: 1000},
+		fleet.Instance{ID: "asia", Role: "media", Region: "asia", Capacity: 10, Calls: 10},
+		fleet.Instance{ID: "all", Role: "media", Capacity: 1000},
+	)
+	for region, want := range map[string][]string{"eu": {"eu1", "eu2"}, "us": {"all"}, "asia": {"all"}, "": {"all"}} {
+		got := r.picks(40, fleet.Want{Role: "media", Region: region, Takes: true})
+		for _, id := range want {
+			if got[id] == 0 {
+				t.Errorf("region %q: %s got nothing of %v", region, id, got)
+			}
+		}
+		if len(got) != len(want) {
+			t.Errorf("region %q: %v", region, got)
+		}
+	}
+}
+
 // Who has to take a request, who may, and which limit it was when nobody can.
 func TestWhoMayTakeIt(t *testing.T) {
 	t.Parallel()

@@ -49,6 +49,9 @@
 //	CREATE ROLE parley_app NOLOGIN;
 //	GRANT parley_app TO <user>;
 //
+// A user that is a member of parley_app and owns nothing does all but change the schema: [DB.Migrate] waits until a
+// process whose user may has done that.
+//
 // # SQLite
 //
 // One connection writes (BEGIN IMMEDIATE), behind a first-come first-served queue; a pool of read-only

@@ -99,18 +99,27 @@ func contexts(ms []Migrations) (names []string) {
 
 // migrateStore brings a database up to date, unless it is. all are the names of the contexts that this program has.
 func (s *state) migrateStore(ctx context.Context, st *store, ms []Migrations, all []string) error {
-	if done, err := st.upToDate(ctx, ms, all); done || err != nil {
+	done, err := st.upToDate(ctx, ms, all)
+	if done || err != nil && !denied(err) {
 		return err
 	}
-	conn, done, err := st.migrationDB(ctx)
+	if may, err := st.owned(ctx); err != nil {
+		return err
+	} else if !may {
+		return s.follow(ctx, st, ms, all)
+	}
+	conn, release, err := st.migrationDB(ctx)
 	if err != nil {
 		return err
 	}
-	defer done()
+	defer release()
 	for _, m := range ms {
 		if err := s.migrateOne(ctx, st.dialect, conn, m); err != nil {
 			return fmt.Errorf("migrate %s: %w", m.Context, err)
 		}
+	}
+	if st.dialect == Postgres {
+		return showVersions(ctx, conn, ms)
 	}
 	return nil
 }

@@ -131,6 +131,26 @@ func Admin(t testing.TB, sql string) {
 	}
 }
 
+// AdminIn is Admin in one database.
+func AdminIn(t testing.TB, database, sql string) {
+	t.Helper()
+	admin := os.Getenv(EnvPostgres)
+	if admin == "" {
+		var err error
+		if admin, err = cluster(); err != nil {
+			t.Fatalf("PostgreSQL for tests: %v", err)
+		}
+	}
+	u, err := url.Parse(admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Path = "/" + database
+	if err := execAdmin(u.String(), sql); err != nil {
+		t.Fatalf("in %s: %v", database, err)
+	}
+}
+
 func execAdmin(admin, sql string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
 	defer cancel()
