@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/parley-voice/parley/internal/app"
 	"github.com/parley-voice/parley/internal/identity"
+	"github.com/parley-voice/parley/internal/platform/blob"
 	"github.com/parley-voice/parley/internal/platform/fault"
 )
 
@@ -26,23 +28,27 @@ func admin(t *testing.T, c app.Config) *app.Admin {
 	return a
 }
 
-// A backup that is made while somebody writes holds all that was there before it, in a database of its own too, and the
-// restored installation goes on.
+// A backup that is made while somebody writes holds all that was there before it, in a database of its own and in a
+// region's folder too, and the restored installation goes on.
 func TestBackupAndRestore(t *testing.T) {
 	dir := t.TempDir()
 	c := settings(filepath.Join(dir, "data"), "24000-24100")
+	c.Regions = "eu=" + filepath.Join(dir, "eu")
 	from := admin(t, c)
 	defer from.Close()
 	const email = "anna@example.com"
-	if _, err := from.CreateOrganisation(t.Context(), identity.NewOrganisation{Name: "Own", OwnerEmail: email, Password: "a long pass phrase of hers", Placement: "own"}); err != nil {
-		t.Fatal(err)
+	for _, n := range []identity.NewOrganisation{{Name: "Own", Placement: "own"}, {Name: "Europe", Placement: "own", Region: "eu"}} {
+		n.OwnerEmail, n.Password = email, "a long pass phrase of hers"
+		if _, err := from.CreateOrganisation(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err := os.MkdirAll(filepath.Join(c.DataDir, "blobs", "calls"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	home, europe := openBlobs(t, c.DataDir), openBlobs(t, filepath.Join(dir, "eu"))
 	sound := bytes.Repeat([]byte("sound"), 10_000)
-	if err := os.WriteFile(filepath.Join(c.DataDir, "blobs", "calls", "x.rec"), sound, 0o600); err != nil {
-		t.Fatal(err)
+	for key, s := range map[string]*blob.Store{"calls/x.rec": home, "calls/europe.rec": europe} {
+		if err := s.Put(t.Context(), key, bytes.NewReader(sound)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	wrote := make(chan struct{}, 1)
@@ -50,6 +56,10 @@ func TestBackupAndRestore(t *testing.T) {
 	wg.Go(func() {
 		for i := 0; ctx.Err() == nil; i++ {
 			if _, err := from.CreateToken(t.Context(), "", email, fmt.Sprint("token ", i)); err != nil && !fault.Is(err, fault.Conflict) {
+				t.Error(err)
+				return
+			}
+			if err := europe.Put(t.Context(), fmt.Sprintf("calls/later-%d.rec", i), bytes.NewReader(sound)); err != nil {
 				t.Error(err)
 				return
 			}
@@ -70,28 +80,40 @@ func TestBackupAndRestore(t *testing.T) {
 	if st, err := os.Stat(file); err != nil || st.Mode().Perm() != 0o600 {
 		t.Errorf("%v %v, want a file for its owner only", st, err)
 	}
-	if len(m.Files) < 3 {
+	if len(m.Files) < 6 {
 		t.Errorf("manifest %+v", m)
 	}
 
 	to := settings(filepath.Join(dir, "restored"), "24000-24100")
-	if _, err := app.Restore(t.Context(), to, file); err == nil || !strings.Contains(err.Error(), "PARLEY_KEY") {
-		t.Errorf("without the key: %v", err)
+	restore := func(what string) {
+		t.Helper()
+		if _, err := app.Restore(t.Context(), to, file); err == nil || !strings.Contains(err.Error(), what) {
+			t.Errorf("%v, want it to say %q", err, what)
+		}
+		if left, err := filepath.Glob(filepath.Join(to.DataDir, "*")); err != nil || len(left) > 0 {
+			t.Errorf("%v %v was put in place", left, err)
+		}
 	}
+	restore("PARLEY_KEY")
 	to.Key = strings.Repeat("ab", 32)
-	if _, err := app.Restore(t.Context(), to, file); err == nil || !strings.Contains(err.Error(), "not the one") {
-		t.Errorf("with another key: %v", err)
-	}
+	restore("not the one")
 	key, err := os.ReadFile(filepath.Join(c.DataDir, "key"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	to.Key = strings.TrimSpace(string(key))
+	restore("PARLEY_REGIONS")
+	to.Regions = "eu=" + filepath.Join(dir, "eu")
+	restore("is there already")
+	to.Regions = "eu=" + filepath.Join(dir, "eu-again")
 	if _, err := app.Restore(t.Context(), to, file); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := os.ReadFile(filepath.Join(to.DataDir, "blobs", "calls", "x.rec")); err != nil || !bytes.Equal(got, sound) {
-		t.Errorf("the recording: %d bytes, %v", len(got), err)
+	back := openBlobs(t, filepath.Join(dir, "eu-again"))
+	for key, s := range map[string]*blob.Store{"calls/x.rec": openBlobs(t, to.DataDir), "calls/europe.rec": back, "calls/later-0.rec": back} {
+		if got, err := readBlob(t.Context(), s, key); err != nil || !bytes.Equal(got, sound) {
+			t.Errorf("%s: %d bytes, %v", key, len(got), err)
+		}
 	}
 	restored := admin(t, to)
 	defer restored.Close()
@@ -101,9 +123,32 @@ func TestBackupAndRestore(t *testing.T) {
 	if _, err := restored.MediaToken(t.Context(), "front-desk", time.Hour); err != nil {
 		t.Errorf("an agent in the organisation's own database: %v", err)
 	}
+	var trail bytes.Buffer
+	if err := restored.ExportAudit(t.Context(), "Europe", &trail); err != nil || trail.Len() == 0 {
+		t.Errorf("what the region's database has: %d bytes, %v", trail.Len(), err)
+	}
 	if _, err := app.Restore(t.Context(), to, file); !fault.Is(err, fault.Conflict) {
 		t.Errorf("over data that is there: %v", err)
 	}
+}
+
+func readBlob(ctx context.Context, s *blob.Store, key string) ([]byte, error) {
+	r, err := s.Get(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(r)
+	return b, errors.Join(err, r.Close())
+}
+
+func openBlobs(t *testing.T, folder string) *blob.Store {
+	t.Helper()
+	s, err := blob.Open(t.Context(), blob.Config{DataDir: folder})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
 }
 
 func TestRestoreNoticesDamage(t *testing.T) {
