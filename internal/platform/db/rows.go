@@ -124,8 +124,9 @@ func (t *Table) page(ctx context.Context, tx *Tx, orgID string, after row, limit
 	q += fmt.Sprintf(" ORDER BY %s LIMIT %d", t.keyList(), limit)
 	if tx.Dialect() == Postgres {
 		// It takes the conditions on the organisation, row level security's among them, for so rare that it would rather read
-		// and sort the whole table, for each page again.
-		if _, err := tx.ExecContext(ctx, "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off"); err != nil {
+		// and sort the whole table, for each page again, or start other processes, which takes longer than the page.
+		if _, err := tx.ExecContext(ctx, "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off; "+
+			"SET LOCAL max_parallel_workers_per_gather = 0"); err != nil {
 			return nil, fmt.Errorf("read %s: %w", t.Name, err)
 		}
 	}
