@@ -123,12 +123,8 @@ func (s *state) ddl(ctx context.Context, st *store, statements []string) error {
 		if err == nil || try >= captureTries || !isBusy(err) {
 			return err
 		}
-		t := s.clock.NewTimer(gateRetry, "db", "ddl")
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-			return context.Cause(ctx)
+		if err := s.pause(ctx, gateRetry, "ddl"); err != nil {
+			return err
 		}
 	}
 }

@@ -93,13 +93,21 @@ func (d *DB) tenant(ctx context.Context, orgID string, readOnly bool, fn func(co
 		default:
 			return err
 		}
-		t := d.clock.NewTimer(gatePoll, "db", "gate")
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
+		if d.pause(ctx, gatePoll, "gate") != nil {
 			return fault.Wrap(fault.Unavailable, err, "the organisation is just being moved; try again in a moment")
 		}
+	}
+}
+
+// pause waits for a while, or gives why not. The tag is for tests that hold the clock.
+func (s *state) pause(ctx context.Context, d time.Duration, tag string) error {
+	t := s.clock.NewTimer(d, "db", tag)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 

@@ -53,12 +53,8 @@ func (m *mover) catchUp(ctx context.Context) error {
 			return err
 		}
 		// Who waited looks now and then: without this, the gate would be closed again whenever they look.
-		t := m.d.clock.NewTimer(brakeFree, "db", "brake")
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-			return context.Cause(ctx)
+		if err := m.d.pause(ctx, brakeFree, "brake"); err != nil {
+			return err
 		}
 	}
 }
