@@ -6,6 +6,7 @@ import {
   PasswordInput,
   SegmentedControl,
   Select,
+  SimpleGrid,
   Stack,
   Switch,
   TagsInput,
@@ -90,7 +91,7 @@ function OpenID({ form, hasSecret }: { form: Form; hasSecret?: boolean }) {
     <Fieldset legend="The provider">
       <Stack>
         <TextInput label="Issuer" placeholder="https://login.example.org" required {...form.getInputProps("issuer")} />
-        <Group grow align="flex-start">
+        <SimpleGrid cols={{ base: 1, xs: 2 }}>
           <TextInput label="Client ID" required {...form.getInputProps("clientId")} />
           <PasswordInput
             label="Client secret"
@@ -98,8 +99,8 @@ function OpenID({ form, hasSecret }: { form: Form; hasSecret?: boolean }) {
             autoComplete="off"
             {...form.getInputProps("clientSecret")}
           />
-        </Group>
-        <Group grow align="flex-start">
+        </SimpleGrid>
+        <SimpleGrid cols={{ base: 1, xs: 2 }}>
           <TextInput label="Claim with the e-mail address" placeholder="email" {...form.getInputProps("emailClaim")} />
           <TagsInput
             label="Scopes asked for"
@@ -108,7 +109,7 @@ function OpenID({ form, hasSecret }: { form: Form; hasSecret?: boolean }) {
             maxTags={20}
             {...form.getInputProps("scopes")}
           />
-        </Group>
+        </SimpleGrid>
       </Stack>
     </Fieldset>
   );
