@@ -1,13 +1,27 @@
 package app_test
 
 import (
+	"bufio"
 	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
+
+	"github.com/parley-voice/parley/internal/app"
 )
 
 // Every secret that somebody gives is a canary here. None is heard of again: not in an answer or an error, not in the
@@ -22,6 +36,17 @@ func TestSecretsStaySecret(t *testing.T) {
 	c.LogLevel = "debug"
 	c.TwilioAccountSID, c.TwilioAuthToken = "AC0123456789abcdef0123456789abcdef", plant("carrier token")
 	c.MetricsToken = plant("metrics token")
+	c.PlatformLogURL = "mongodb://logger:" + plant("platform log password") + "@127.0.0.1:1/parley"
+	// What wraps data keys: Vault's own engine, with two that wrapped before. Who asks Vault sees the data keys pass.
+	c.VaultToken = plant("vault token")
+	vault, passed := vaultBetween(t, c.VaultToken)
+	c.KMS = "vault+http://" + vault + "/transit/parley"
+	c.KMSPrevious = "awskms://alias/parley?region=eu-central-1&endpoint=http://127.0.0.1:1"
+	t.Setenv("AWS_ACCESS_KEY_ID", "AKIA0123456789ABCDEF")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", plant("AWS secret key"))
+	t.Setenv("AWS_SESSION_TOKEN", plant("AWS session token"))
+	secrets["previous master key"] = strings.Repeat("7391abcd", 8)
+	c.KeyPrevious = secrets["previous master key"]
 	c.SMTPURL, c.MailFrom = "smtp://mailer:"+plant("mail password")+"@127.0.0.1:1", "Parley <parley@example.com>"
 	s, admin := openWith(t, c)
 	// What people give to sign in, and what is made for them.
@@ -44,6 +69,13 @@ func TestSecretsStaySecret(t *testing.T) {
 	admin.want(http.StatusCreated, "POST", "/api/v1/phones", map[string]string{"username": "desk", "password": plant("phone password")}, nil)
 	admin.want(http.StatusCreated, "POST", "/api/v1/sso/connections", map[string]any{"name": "Work", "protocol": "oidc", "clientSecret": plant("client secret"),
 		"oidc": map[string]any{"issuer": "https://id.example.com", "clientId": "parley", "emailClaim": "", "scopes": []string{"openid"}}}, nil)
+	var connection struct{ ID string }
+	admin.want(http.StatusCreated, "POST", "/api/v1/sso/connections", map[string]any{"name": "Directory", "protocol": "oidc", "clientSecret": plant("directory secret"),
+		"oidc": map[string]any{"issuer": "https://directory.example.com", "clientId": "parley", "emailClaim": "", "scopes": []string{"openid"}}}, &connection)
+	var scim struct{ Secret string }
+	admin.want(http.StatusCreated, "POST", "/api/v1/sso/connections/"+connection.ID+"/scim-tokens", map[string]string{"name": "directory"}, &scim)
+	secrets["SCIM token"] = scim.Secret
+	_, secrets["session"], _ = strings.Cut(admin.header.Get("Cookie"), "=")
 	// Refused, with the secret in the body.
 	admin.want(http.StatusUnprocessableEntity, "POST", "/api/v1/phones", map[string]string{"username": "no good!", "password": plant("refused phone password")}, nil)
 	admin.ask("POST", "/api/v1/me/password", map[string]string{"currentPassword": plant("wrong current password"), "password": plant("new password")})
@@ -57,6 +89,32 @@ func TestSecretsStaySecret(t *testing.T) {
 	heard["the log"] = []byte(s.logs.String())
 	heard["the terminal"] = []byte(s.screen.String())
 	files(t, c.DataDir, heard)
+	backup := filepath.Join(t.TempDir(), "backup")
+	a := commandLine(t, c)
+	if _, err := a.Backup(t.Context(), backup, false); err != nil {
+		t.Fatal(err)
+	}
+	a.Close()
+	restored := t.TempDir()
+	unpack(t, backup, restored)
+	files(t, restored, heard)
+	keys := passed()
+	if len(keys) < 2 {
+		t.Errorf("%d data keys passed", len(keys))
+	}
+	for i, key := range keys {
+		secrets[fmt.Sprint("data key ", i)] = string(key)
+		secrets[fmt.Sprint("data key in base64 ", i)] = base64.StdEncoding.EncodeToString(key)
+		secrets[fmt.Sprint("data key in hex ", i)] = hex.EncodeToString(key)
+	}
+	if raw, err := hex.DecodeString(secrets["previous master key"]); err == nil {
+		secrets["previous master key as bytes"] = string(raw)
+	}
+	for where, text := range heard {
+		if bytes.Contains(text, []byte("PRIVATE KEY-----")) {
+			t.Errorf("a private key is heard in %s", where)
+		}
+	}
 	if len(heard) < 40 || len(heard["the log"]) < 1000 {
 		t.Fatalf("only %d places were listened at, the log has %d bytes", len(heard), len(heard["the log"]))
 	}
@@ -115,4 +173,52 @@ func files(t *testing.T, dir string, heard map[string][]byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// commandLine is what the commands of the program use.
+func commandLine(t *testing.T, c app.Config) *app.Admin {
+	t.Helper()
+	return admin(t, c)
+}
+
+// vaultBetween runs Vault's transit engine (bin/vault, which make builds) with a key for Parley and gives its address, and
+// what was wrapped there: data keys.
+func vaultBetween(t *testing.T, token string) (addr string, passed func() [][]byte) {
+	t.Helper()
+	cmd := exec.Command("../../bin/vault", token) //nolint:noctx // it ends when the pipe does
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("Vault's transit engine is missing: run 'make bin/vault': %v", err)
+	}
+	t.Cleanup(func() { _ = in.Close(); _ = cmd.Wait() })
+	at, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	var keys [][]byte
+	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: strings.TrimSpace(at)})
+	way := &http.Transport{}
+	proxy.Transport = way
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b, err := io.ReadAll(r.Body)
+		var said struct{ Plaintext []byte }
+		if err == nil && json.Unmarshal(b, &said) == nil && len(said.Plaintext) > 0 {
+			mu.Lock()
+			keys = append(keys, said.Plaintext)
+			mu.Unlock()
+		}
+		r.Body = io.NopCloser(bytes.NewReader(b))
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(func() { srv.Close(); way.CloseIdleConnections() })
+	newClient(t, srv.URL).with("X-Vault-Token", token).want(http.StatusOK, "POST", "/v1/transit/keys/parley", map[string]string{}, nil)
+	return strings.TrimPrefix(srv.URL, "http://"), func() [][]byte { mu.Lock(); defer mu.Unlock(); return slices.Clone(keys) }
 }
