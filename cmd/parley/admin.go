@@ -33,19 +33,16 @@ func (c *userCreateCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	admin, err := app.OpenAdmin(e.ctx, c.Config, e.version, os.Stderr)
-	if err != nil {
-		return err
-	}
-	defer admin.Close()
-	acc, err := admin.CreateOwner(e.ctx, identity.NewOwner{
-		Email: c.Email, Name: c.Name, Organisation: c.Organisation, Password: password,
+	return e.withAdmin(c.Config, func(admin *app.Admin) error {
+		acc, err := admin.CreateOwner(e.ctx, identity.NewOwner{
+			Email: c.Email, Name: c.Name, Organisation: c.Organisation, Password: password,
+		})
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(os.Stderr, "created the owner %s of %q\n", acc.User.Email, acc.Organisation.Name)
+		return nil
 	})
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(os.Stderr, "created the owner %s of %q\n", acc.User.Email, acc.Organisation.Name)
-	return nil
 }
 
 // readPassword takes the first line of standard input.
@@ -65,17 +62,14 @@ type userResetLinkCmd struct {
 
 // Run prints a reset link.
 func (c *userResetLinkCmd) Run(e *env) error {
-	admin, err := app.OpenAdmin(e.ctx, c.Config, e.version, os.Stderr)
-	if err != nil {
-		return err
-	}
-	defer admin.Close()
-	link, err := admin.ResetLink(e.ctx, c.Email)
-	if err != nil {
-		return err
-	}
-	fmt.Println(link)
-	return nil
+	return e.withAdmin(c.Config, func(admin *app.Admin) error {
+		link, err := admin.ResetLink(e.ctx, c.Email)
+		if err != nil {
+			return err
+		}
+		fmt.Println(link)
+		return nil
+	})
 }
 
 type userSuperCmd struct {
@@ -87,21 +81,18 @@ type userSuperCmd struct {
 
 // Run makes a super-admin, or ends that somebody is one.
 func (c *userSuperCmd) Run(e *env) error {
-	admin, err := app.OpenAdmin(e.ctx, c.Config, e.version, os.Stderr)
-	if err != nil {
-		return err
-	}
-	defer admin.Close()
-	who, err := admin.SetSuper(e.ctx, c.Email, !c.Revoke)
-	if err != nil {
-		return err
-	}
-	what := "administers the installation"
-	if c.Revoke {
-		what = "no longer administers the installation"
-	}
-	fmt.Fprintf(os.Stderr, "%s %s\n", who.Email, what)
-	return nil
+	return e.withAdmin(c.Config, func(admin *app.Admin) error {
+		who, err := admin.SetSuper(e.ctx, c.Email, !c.Revoke)
+		if err != nil {
+			return err
+		}
+		what := "administers the installation"
+		if c.Revoke {
+			what = "no longer administers the installation"
+		}
+		fmt.Fprintf(os.Stderr, "%s %s\n", who.Email, what)
+		return nil
+	})
 }
 
 type tokenCmd struct {
@@ -119,17 +110,14 @@ type tokenCreateCmd struct {
 
 // Run creates and prints an API key.
 func (c *tokenCreateCmd) Run(e *env) error {
-	admin, err := app.OpenAdmin(e.ctx, c.Config, e.version, os.Stderr)
-	if err != nil {
-		return err
-	}
-	defer admin.Close()
-	secret, err := admin.CreateToken(e.ctx, c.Org, c.Email, c.Name)
-	if err != nil {
-		return err
-	}
-	fmt.Println(secret)
-	return nil
+	return e.withAdmin(c.Config, func(admin *app.Admin) error {
+		secret, err := admin.CreateToken(e.ctx, c.Org, c.Email, c.Name)
+		if err != nil {
+			return err
+		}
+		fmt.Println(secret)
+		return nil
+	})
 }
 
 type tokenMediaCmd struct {
@@ -141,17 +129,14 @@ type tokenMediaCmd struct {
 
 // Run prints a media token.
 func (c *tokenMediaCmd) Run(e *env) error {
-	admin, err := app.OpenAdmin(e.ctx, c.Config, e.version, os.Stderr)
-	if err != nil {
-		return err
-	}
-	defer admin.Close()
-	token, err := admin.MediaToken(e.ctx, c.Agent, c.Valid)
-	if err != nil {
-		return err
-	}
-	fmt.Println(token)
-	return nil
+	return e.withAdmin(c.Config, func(admin *app.Admin) error {
+		token, err := admin.MediaToken(e.ctx, c.Agent, c.Valid)
+		if err != nil {
+			return err
+		}
+		fmt.Println(token)
+		return nil
+	})
 }
 
 type openAPICmd struct{}

@@ -25,12 +25,9 @@ type auditExportCmd struct {
 
 // Run writes the file.
 func (c *auditExportCmd) Run(e *env) error {
-	admin, err := app.OpenAdmin(e.ctx, c.Config, e.version, os.Stderr)
-	if err != nil {
-		return err
-	}
-	defer admin.Close()
-	return admin.ExportAudit(e.ctx, c.Org, os.Stdout)
+	return e.withAdmin(c.Config, func(admin *app.Admin) error {
+		return admin.ExportAudit(e.ctx, c.Org, os.Stdout)
+	})
 }
 
 type auditKeysCmd struct {
@@ -41,18 +38,15 @@ type auditKeysCmd struct {
 
 // Run prints the key set.
 func (c *auditKeysCmd) Run(e *env) error {
-	admin, err := app.OpenAdmin(e.ctx, c.Config, e.version, os.Stderr)
-	if err != nil {
-		return err
-	}
-	defer admin.Close()
-	keys, err := admin.AuditKeys(e.ctx, c.Org)
-	if err != nil {
-		return err
-	}
-	enc := json.NewEncoder(os.Stdout)
-	enc.SetIndent("", "  ")
-	return enc.Encode(keys)
+	return e.withAdmin(c.Config, func(admin *app.Admin) error {
+		keys, err := admin.AuditKeys(e.ctx, c.Org)
+		if err != nil {
+			return err
+		}
+		enc := json.NewEncoder(os.Stdout)
+		enc.SetIndent("", "  ")
+		return enc.Encode(keys)
+	})
 }
 
 type auditVerifyCmd struct {

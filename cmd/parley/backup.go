@@ -17,20 +17,17 @@ type backupCmd struct {
 
 // Run writes a backup while the server runs.
 func (c *backupCmd) Run(e *env) error {
-	admin, err := app.OpenAdmin(e.ctx, c.Config, e.version, os.Stderr)
-	if err != nil {
-		return err
-	}
-	defer admin.Close()
-	m, err := admin.Backup(e.ctx, c.File, c.WithKey)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(os.Stderr, "wrote %d files to %s\n", len(m.Files), c.File)
-	if !c.WithKey {
-		fmt.Fprintln(os.Stderr, "the key is not in it: keep it elsewhere, nothing can be read without it")
-	}
-	return nil
+	return e.withAdmin(c.Config, func(admin *app.Admin) error {
+		m, err := admin.Backup(e.ctx, c.File, c.WithKey)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(os.Stderr, "wrote %d files to %s\n", len(m.Files), c.File)
+		if !c.WithKey {
+			fmt.Fprintln(os.Stderr, "the key is not in it: keep it elsewhere, nothing can be read without it")
+		}
+		return nil
+	})
 }
 
 type restoreCmd struct {
@@ -63,23 +60,20 @@ func (c *orgMoveCmd) Run(e *env) error {
 	if (c.Placement == "") != c.Abort {
 		return errors.New("say where to with --placement shared or own, or take the move back with --abort")
 	}
-	admin, err := app.OpenAdmin(e.ctx, c.Config, e.version, os.Stderr)
-	if err != nil {
-		return err
-	}
-	defer admin.Close()
-	if c.Abort {
-		return admin.AbortMove(e.ctx, c.Organisation)
-	}
-	r, err := admin.MoveOrganisation(e.ctx, c.Organisation, c.Placement, c.Region)
-	if err != nil {
-		return err
-	}
-	rows := int64(0)
-	for _, n := range r.Tables {
-		rows += n
-	}
-	fmt.Fprintf(os.Stderr, "moved %d rows of %d tables from %s to %s in %s; %d changes were followed, writers waited %s\n",
-		rows, len(r.Tables), r.From.Placement, r.To.Placement, r.Took.Round(1e6), r.Caught, r.Held.Round(1e6))
-	return nil
+	return e.withAdmin(c.Config, func(admin *app.Admin) error {
+		if c.Abort {
+			return admin.AbortMove(e.ctx, c.Organisation)
+		}
+		r, err := admin.MoveOrganisation(e.ctx, c.Organisation, c.Placement, c.Region)
+		if err != nil {
+			return err
+		}
+		rows := int64(0)
+		for _, n := range r.Tables {
+			rows += n
+		}
+		fmt.Fprintf(os.Stderr, "moved %d rows of %d tables from %s to %s in %s; %d changes were followed, writers waited %s\n",
+			rows, len(r.Tables), r.From.Placement, r.To.Placement, r.Took.Round(1e6), r.Caught, r.Held.Round(1e6))
+		return nil
+	})
 }

@@ -21,24 +21,21 @@ type keyRotateCmd struct {
 
 // Run rotates.
 func (c *keyRotateCmd) Run(e *env) error {
-	admin, err := app.OpenAdmin(e.ctx, c.Config, e.version, os.Stderr)
-	if err != nil {
-		return err
-	}
-	defer admin.Close()
-	if c.Org != "" {
-		version, n, err := admin.RotateOrganisationKey(e.ctx, c.Org)
-		if version > 0 {
-			fmt.Printf("version %d seals now; %d values were sealed anew\n", version, n)
+	return e.withAdmin(c.Config, func(admin *app.Admin) error {
+		if c.Org != "" {
+			version, n, err := admin.RotateOrganisationKey(e.ctx, c.Org)
+			if version > 0 {
+				fmt.Printf("version %d seals now; %d values were sealed anew\n", version, n)
+			}
+			return err
 		}
-		return err
-	}
-	wrapper, n, err := admin.RotateKey(e.ctx, func(done int) { fmt.Fprintf(os.Stderr, "%d data keys wrapped\n", done) })
-	if err != nil {
-		return fmt.Errorf("after %d data keys: %w; run it again to go on", n, err)
-	}
-	fmt.Printf("%s wraps all data keys; %d were wrapped now\n", wrapper, n)
-	return nil
+		wrapper, n, err := admin.RotateKey(e.ctx, func(done int) { fmt.Fprintf(os.Stderr, "%d data keys wrapped\n", done) })
+		if err != nil {
+			return fmt.Errorf("after %d data keys: %w; run it again to go on", n, err)
+		}
+		fmt.Printf("%s wraps all data keys; %d were wrapped now\n", wrapper, n)
+		return nil
+	})
 }
 
 type keyStatusCmd struct {
@@ -47,16 +44,13 @@ type keyStatusCmd struct {
 
 // Run prints the status.
 func (c *keyStatusCmd) Run(e *env) error {
-	admin, err := app.OpenAdmin(e.ctx, c.Config, e.version, os.Stderr)
-	if err != nil {
-		return err
-	}
-	defer admin.Close()
-	s, err := admin.KeyStatus(e.ctx)
-	if err != nil {
-		return err
-	}
-	enc := json.NewEncoder(os.Stdout)
-	enc.SetIndent("", "  ")
-	return enc.Encode(s)
+	return e.withAdmin(c.Config, func(admin *app.Admin) error {
+		s, err := admin.KeyStatus(e.ctx)
+		if err != nil {
+			return err
+		}
+		enc := json.NewEncoder(os.Stdout)
+		enc.SetIndent("", "  ")
+		return enc.Encode(s)
+	})
 }

@@ -42,6 +42,16 @@ type env struct {
 	version string
 }
 
+// withAdmin opens the data for one command and closes it again.
+func (e *env) withAdmin(c app.Config, do func(*app.Admin) error) error {
+	admin, err := app.OpenAdmin(e.ctx, c, e.version, os.Stderr)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	return do(admin)
+}
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -36,35 +36,32 @@ func (c *orgCreateCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	admin, err := app.OpenAdmin(e.ctx, c.Config, e.version, os.Stderr)
-	if err != nil {
-		return err
-	}
-	defer admin.Close()
-	for i := range max(c.Count, 1) {
-		n := identity.NewOrganisation{Name: c.Name, OwnerEmail: c.OwnerEmail, Password: password, Placement: c.Placement, Region: c.Region}
-		if c.Count > 0 {
-			n.Name = fmt.Sprintf("%s %d", c.Name, i+1)
-			if i > 0 {
-				n.Password = "" // its owner has an account by now
+	return e.withAdmin(c.Config, func(admin *app.Admin) error {
+		for i := range max(c.Count, 1) {
+			n := identity.NewOrganisation{Name: c.Name, OwnerEmail: c.OwnerEmail, Password: password, Placement: c.Placement, Region: c.Region}
+			if c.Count > 0 {
+				n.Name = fmt.Sprintf("%s %d", c.Name, i+1)
+				if i > 0 {
+					n.Password = "" // its owner has an account by now
+				}
 			}
-		}
-		acc, err := admin.CreateOrganisation(e.ctx, n)
-		if err != nil {
-			return err
-		}
-		line := acc.Organisation.ID
-		if c.WithToken {
-			token, err := admin.CreateToken(e.ctx, acc.Organisation.ID, c.OwnerEmail, "command line")
+			acc, err := admin.CreateOrganisation(e.ctx, n)
 			if err != nil {
 				return err
 			}
-			line += " " + token
+			line := acc.Organisation.ID
+			if c.WithToken {
+				token, err := admin.CreateToken(e.ctx, acc.Organisation.ID, c.OwnerEmail, "command line")
+				if err != nil {
+					return err
+				}
+				line += " " + token
+			}
+			if c.Count == 0 {
+				fmt.Fprintf(os.Stderr, "created %q, owned by %s\n", acc.Organisation.Name, acc.User.Email)
+			}
+			fmt.Println(line)
 		}
-		if c.Count == 0 {
-			fmt.Fprintf(os.Stderr, "created %q, owned by %s\n", acc.Organisation.Name, acc.User.Email)
-		}
-		fmt.Println(line)
-	}
-	return nil
+		return nil
+	})
 }

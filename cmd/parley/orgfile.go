@@ -60,17 +60,14 @@ func (c *orgExportCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	admin, err := app.OpenAdmin(e.ctx, c.Config, e.version, os.Stderr)
-	if err != nil {
-		return err
-	}
-	defer admin.Close()
-	f, err := admin.ExportOrganisation(e.ctx, c.Organisation, c.Out, pass)
-	if err != nil {
-		return err
-	}
-	describeOrgFile(os.Stderr, &f)
-	return nil
+	return e.withAdmin(c.Config, func(admin *app.Admin) error {
+		f, err := admin.ExportOrganisation(e.ctx, c.Organisation, c.Out, pass)
+		if err != nil {
+			return err
+		}
+		describeOrgFile(os.Stderr, &f)
+		return nil
+	})
 }
 
 type orgInspectCmd struct {
@@ -134,35 +131,32 @@ func (c *orgImportCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	admin, err := app.OpenAdmin(e.ctx, c.Config, e.version, os.Stderr)
-	if err != nil {
-		return err
-	}
-	defer admin.Close()
-	r, err := admin.ImportOrganisation(e.ctx, c.File, pass, app.OrgImport{Name: c.Name, Into: c.Into, Placement: c.Placement, Region: c.Region})
-	if err != nil {
-		return err
-	}
-	rows := int64(0)
-	for _, t := range r.Tables {
-		rows += t.Count
-	}
-	fmt.Fprintf(os.Stderr, "imported %d rows of %d tables, which were read again and compared; the audit trail of before is archive %s\n", rows, len(r.Tables), r.ArchiveID)
-	if r.OtherIDs {
-		fmt.Fprintln(os.Stderr, "ids of the file were taken here, so everything has other ones")
-	}
-	fmt.Fprintf(os.Stderr, "%d people, %d of them new\n", r.People, len(r.NewPeople))
-	for _, email := range slices.Sorted(maps.Keys(r.OwnerLinks)) {
-		fmt.Fprintf(os.Stderr, "owner %s chooses a password at %s\n", email, r.OwnerLinks[email])
-	}
-	for _, was := range slices.Sorted(maps.Keys(r.Renamed)) {
-		fmt.Fprintf(os.Stderr, "phone %s is %s here\n", was, r.Renamed[was])
-	}
-	for _, n := range r.Notes {
-		fmt.Fprintln(os.Stderr, n)
-	}
-	fmt.Println(r.OrganisationID)
-	return nil
+	return e.withAdmin(c.Config, func(admin *app.Admin) error {
+		r, err := admin.ImportOrganisation(e.ctx, c.File, pass, app.OrgImport{Name: c.Name, Into: c.Into, Placement: c.Placement, Region: c.Region})
+		if err != nil {
+			return err
+		}
+		rows := int64(0)
+		for _, t := range r.Tables {
+			rows += t.Count
+		}
+		fmt.Fprintf(os.Stderr, "imported %d rows of %d tables, which were read again and compared; the audit trail of before is archive %s\n", rows, len(r.Tables), r.ArchiveID)
+		if r.OtherIDs {
+			fmt.Fprintln(os.Stderr, "ids of the file were taken here, so everything has other ones")
+		}
+		fmt.Fprintf(os.Stderr, "%d people, %d of them new\n", r.People, len(r.NewPeople))
+		for _, email := range slices.Sorted(maps.Keys(r.OwnerLinks)) {
+			fmt.Fprintf(os.Stderr, "owner %s chooses a password at %s\n", email, r.OwnerLinks[email])
+		}
+		for _, was := range slices.Sorted(maps.Keys(r.Renamed)) {
+			fmt.Fprintf(os.Stderr, "phone %s is %s here\n", was, r.Renamed[was])
+		}
+		for _, n := range r.Notes {
+			fmt.Fprintln(os.Stderr, n)
+		}
+		fmt.Println(r.OrganisationID)
+		return nil
+	})
 }
 
 type orgEraseCmd struct {
@@ -184,28 +178,25 @@ func (c *orgEraseCmd) Run(e *env) error {
 	if c.Organisation == "" || c.Confirm == "" {
 		return errors.New("name the organisation, and confirm it with --confirm and its name; or prove a certificate with --verify FILE")
 	}
-	admin, err := app.OpenAdmin(e.ctx, c.Config, e.version, os.Stderr)
-	if err != nil {
-		return err
-	}
-	defer admin.Close()
-	cert, err := admin.EraseOrganisation(e.ctx, c.Organisation, app.EraseRequest{Confirm: c.Confirm, Reason: c.Reason, RequestedBy: "command line"})
-	if err != nil {
-		return err
-	}
-	text, err := json.MarshalIndent(cert, "", "  ")
-	if err != nil {
-		return err
-	}
-	if c.Out != "" {
-		err = os.WriteFile(c.Out, append(text, '\n'), 0o600)
-	} else {
-		_, err = os.Stdout.Write(append(text, '\n'))
-	}
-	if err != nil {
-		return err
-	}
-	return describeErasure(os.Stderr, cert)
+	return e.withAdmin(c.Config, func(admin *app.Admin) error {
+		cert, err := admin.EraseOrganisation(e.ctx, c.Organisation, app.EraseRequest{Confirm: c.Confirm, Reason: c.Reason, RequestedBy: "command line"})
+		if err != nil {
+			return err
+		}
+		text, err := json.MarshalIndent(cert, "", "  ")
+		if err != nil {
+			return err
+		}
+		if c.Out != "" {
+			err = os.WriteFile(c.Out, append(text, '\n'), 0o600)
+		} else {
+			_, err = os.Stdout.Write(append(text, '\n'))
+		}
+		if err != nil {
+			return err
+		}
+		return describeErasure(os.Stderr, cert)
+	})
 }
 
 func (c *orgEraseCmd) prove() error {
@@ -260,10 +251,7 @@ type orgArchiveCmd struct {
 
 // Run writes the audit trail that came with an organisation, for parley audit verify.
 func (c *orgArchiveCmd) Run(e *env) error {
-	admin, err := app.OpenAdmin(e.ctx, c.Config, e.version, os.Stderr)
-	if err != nil {
-		return err
-	}
-	defer admin.Close()
-	return admin.AuditArchive(e.ctx, c.Organisation, c.Archive, os.Stdout)
+	return e.withAdmin(c.Config, func(admin *app.Admin) error {
+		return admin.AuditArchive(e.ctx, c.Organisation, c.Archive, os.Stdout)
+	})
 }

@@ -355,7 +355,7 @@ func (a *App) startWorkers(ctx context.Context) error {
 	if err := a.followMoves(ctx); err != nil {
 		return err
 	}
-	if err := a.registerErasures(); err != nil {
+	if err := errors.Join(a.registerErasures(), a.registerExports()); err != nil {
 		return err
 	}
 	if err := a.jobs.Start(ctx); err != nil {

@@ -48,6 +48,10 @@ func (a *App) buildTrails(ctx context.Context) (err error) {
 		Enqueue: func(ctx context.Context, tx *db.Tx, id string) error {
 			return jobs.Insert(ctx, a.jobs, tx, erasePerson{id}, jobs.Options{})
 		},
+		Files: orgFiles{a}, Sealer: a.keyring, Fresh: a.identity.Fresh,
+		EnqueueExport: func(ctx context.Context, tx *db.Tx, id string) error {
+			return jobs.Insert(ctx, a.jobs, tx, exportOrg{id}, jobs.Options{})
+		},
 	})
 	return err
 }

@@ -33,10 +33,11 @@ func (a *Admin) ExportOrganisation(ctx context.Context, organisation, file, pass
 	if err := a.app.openStores(ctx); err != nil {
 		return OrgFile{}, err
 	}
-	return a.app.exportOrganisation(ctx, orgID, file, passphrase, "command line")
+	return a.app.exportOrganisation(ctx, orgID, file, passphrase, "command line", func(string, int64) {})
 }
 
-func (a *App) exportOrganisation(ctx context.Context, orgID, file, passphrase, reason string) (out OrgFile, err error) {
+// exportOrganisation writes an organisation's file; told hears how far it is.
+func (a *App) exportOrganisation(ctx context.Context, orgID, file, passphrase, reason string, told func(stage string, bytes int64)) (out OrgFile, err error) {
 	ctx, cancel := context.WithTimeout(ctx, orgFileTimeout)
 	defer cancel()
 	if err := a.keyring.Ready(ctx, orgID); err != nil { // secrets are read inside of transactions
@@ -60,8 +61,8 @@ func (a *App) exportOrganisation(ctx context.Context, orgID, file, passphrase, r
 		return out, err
 	}
 	defer f.Close() //nolint:errcheck // closed and checked below; this is for errors
-	e := &orgExport{App: a, orgID: orgID, tmp: tmp, sealed: a.sealedColumns(), skip: map[string]bool{}}
-	if out, err = e.write(ctx, f, passphrase); err != nil {
+	e := &orgExport{App: a, orgID: orgID, tmp: tmp, sealed: a.sealedColumns(), skip: map[string]bool{}, to: &toldWriter{w: f, told: told}}
+	if out, err = e.write(ctx, passphrase); err != nil {
 		return out, err
 	}
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
@@ -75,6 +76,7 @@ type orgExport struct {
 	*App
 	orgID  string
 	tmp    string
+	to     *toldWriter
 	w      *archive.Writer
 	sealed map[string]sealed
 	skip   map[string]bool // calls that are left out
@@ -82,12 +84,34 @@ type orgExport struct {
 	notes  OrgFileNotes
 }
 
-func (e *orgExport) write(ctx context.Context, to io.Writer, passphrase string) (OrgFile, error) {
+// toldWriter tells how much was written.
+type toldWriter struct {
+	w     io.Writer
+	stage string
+	n     int64
+	told  func(stage string, bytes int64)
+}
+
+// Write implements io.Writer.
+func (t *toldWriter) Write(p []byte) (int, error) {
+	n, err := t.w.Write(p)
+	t.n += int64(n)
+	t.told(t.stage, t.n)
+	return n, err
+}
+
+// at tells what is written from now on.
+func (t *toldWriter) at(stage string) {
+	t.stage = stage
+	t.told(stage, t.n)
+}
+
+func (e *orgExport) write(ctx context.Context, passphrase string) (OrgFile, error) {
 	head, err := e.head(ctx)
 	if err != nil {
 		return OrgFile{}, err
 	}
-	if e.w, err = archive.Create(to, passphrase, head); err != nil {
+	if e.w, err = archive.Create(e.to, passphrase, head); err != nil {
 		return OrgFile{}, err
 	}
 	list, err := os.OpenFile(filepath.Join(e.tmp, "files"), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
@@ -96,6 +120,7 @@ func (e *orgExport) write(ctx context.Context, to io.Writer, passphrase string) 
 	}
 	defer list.Close() //nolint:errcheck // a list of names that is removed
 	e.files = bufio.NewWriter(list)
+	e.to.at("rows")
 	// Two snapshots: of the master, and of where the organisation is. Each is one instant.
 	instant := db.OneInstant(ctx)
 	if err := e.db.ReadSystem(instant, "export an organisation", e.master); err != nil {
@@ -110,9 +135,11 @@ func (e *orgExport) write(ctx context.Context, to io.Writer, passphrase string) 
 	if _, err := list.Seek(0, io.SeekStart); err != nil {
 		return OrgFile{}, err
 	}
+	e.to.at("recordings")
 	if err := e.callFiles(ctx, list); err != nil {
 		return OrgFile{}, err
 	}
+	e.to.at("audit trail")
 	if err := e.audit(ctx); err != nil {
 		return OrgFile{}, err
 	}

@@ -22,8 +22,9 @@ import (
 // is for who uses it, decision 15 says why.
 //
 //	orgfile.go     what is in the file, and what becomes of each table
-//	orgexport.go   writes it
-//	orgimport.go   reads it: into a staging database, then to its place; orgplace.go writes there
+//	orgexport.go   writes it; orgdownload.go keeps it for an owner who asked for it
+//	orgimport.go   reads it: into a staging database, then to its place; orgplace.go writes there, orgmake.go makes the organisation
+//	orgundo.go     takes back what an import left that failed or was killed
 //	orgids.go      other ids for what was known by others
 //	orgerase.go    erases an organisation; orgproof.go looks for what is left of it
 
@@ -70,10 +71,11 @@ const fileAudit = "audit"
 
 // leftOut are the tables with an organisation's rows that are not carried, and why.
 var leftOut = map[string]string{
-	"idempotency_keys": "answers to requests of the old place",
-	"phone_contacts":   "where phones are registered just now",
-	"call_files":       "carried as files",
-	"audit_chains":     "carried as a file", "audit_entries": "carried as a file", "audit_heads": "carried as a file",
+	"organisation_exports": "files of the old place",
+	"idempotency_keys":     "answers to requests of the old place",
+	"phone_contacts":       "where phones are registered just now",
+	"call_files":           "carried as files",
+	"audit_chains":         "carried as a file", "audit_entries": "carried as a file", "audit_heads": "carried as a file",
 	"platform_chains": "the installation's", "platform_log": "the installation's", "platform_heads": "the installation's",
 }
 

@@ -249,6 +249,10 @@ func (m *orgImport) decide(ctx context.Context) (err error) {
 	}
 	m.ids.few = map[string]string{}
 	if m.target == "" {
+		// Of an import that is interrupted the rows are there and the organisation is not: it is no other one with these ids.
+		if tasks, err := m.db.Tasks(ctx, db.TaskImport, m.head.OrganisationID); err != nil || len(tasks) > 0 {
+			return errors.Join(err, fault.New(fault.Conflict, "the organisation is just being imported; wait until that is over, or for five minutes when it was interrupted"))
+		}
 		m.target = m.head.OrganisationID
 		taken, err := m.taken(ctx)
 		if err != nil {

@@ -16,6 +16,7 @@
 //	query.go       the explorer's lists, the state of a chain, and exports of a part
 //	retention.go   how long each class of data is kept, and the daily job that deletes; holds.go what stops it
 //	person.go      one person's data: export, erasure and its certificate; consent.go
+//	orgexport.go   files of the whole organisation that its owners ask for
 //	subject.go     the forms of one number or address
 //	http*.go       operations
 //

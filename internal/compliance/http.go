@@ -51,6 +51,7 @@ func (s *Service) Routes(api huma.API) {
 	huma.Register(api, op("verify-platform-log", http.MethodGet, "/super/audit/verify", "super:read", "Is the installation's own log whole and unchanged?"), s.platformStateOp)
 	s.retentionRoutes(api)
 	s.personRoutes(api)
+	s.exportRoutes(api)
 }
 
 type body[T any] struct{ Body T }

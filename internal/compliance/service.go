@@ -15,6 +15,7 @@ import (
 	"github.com/parley-voice/parley/internal/platform/bus"
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/fault"
+	"github.com/parley-voice/parley/internal/platform/secret/envelope"
 )
 
 //go:embed migrations
@@ -41,9 +42,15 @@ type Config struct {
 	// Enqueue adds the job that carries out an erasure to the transaction that asks for it.
 	Enqueue func(ctx context.Context, tx *db.Tx, erasureID string) error
 	// Sink gets a copy of the platform log while the service runs; nil: nobody does.
-	Sink  Sink
-	Clock quartz.Clock // nil is the real one
-	Log   *slog.Logger // nil discards
+	Sink Sink
+	// Files makes files of whole organisations, EnqueueExport adds the job that does it, Sealer keeps the passphrase until
+	// then, and Fresh refuses a session whose person did not prove lately who they are.
+	Files         OrganisationFiles
+	EnqueueExport func(ctx context.Context, tx *db.Tx, exportID string) error
+	Sealer        envelope.Sealer
+	Fresh         func(ctx context.Context, p identity.Principal) error
+	Clock         quartz.Clock // nil is the real one
+	Log           *slog.Logger // nil discards
 }
 
 // Service is the context's behaviour. It is safe for concurrent use.

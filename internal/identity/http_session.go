@@ -6,6 +6,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/parley-voice/parley/internal/platform/etag"
 )
 
 func (s *Service) sessionRoutes(api huma.API) {
@@ -25,8 +27,8 @@ func (s *Service) sessionRoutes(api huma.API) {
 	huma.Register(api, op(http.StatusOK, "end-member-sessions", "POST", "/api/v1/members/{userId}/sessions/revoke", "member:update",
 		"End every session that a member has in the organisation; they may sign in again"), s.postEndMemberSessions)
 	huma.Register(api, op(http.StatusOK, "get-sign-on-policy", "GET", "/api/v1/organisation/sign-on-policy", "organisation:read", "What the organisation asks of those who sign in"), s.getPolicy)
-	huma.Register(api, op(http.StatusOK, "update-sign-on-policy", "PATCH", "/api/v1/organisation/sign-on-policy", "organisation:update",
-		"Change what the organisation asks of those who sign in; it counts at once"), s.patchPolicy)
+	huma.Register(api, matching(policyKind, op(http.StatusOK, "update-sign-on-policy", "PATCH", "/api/v1/organisation/sign-on-policy", "organisation:update",
+		"Change what the organisation asks of those who sign in; it counts at once")), s.patchPolicy)
 }
 
 // renewer replaces a session's secret when it is time.
@@ -154,15 +156,26 @@ func (s *Service) postEndMemberSessions(ctx context.Context, in *memberInput) (*
 	return out, err
 }
 
-type policyOutput struct{ Body SignOnPolicy }
+// policyOutput has the tag of what was decided: how many members have no second factor is no change that If-Match should meet.
+type policyOutput struct {
+	Tag  string `header:"ETag"`
+	Body SignOnPolicy
+}
+
+func tellPolicy(policy SignOnPolicy, err error) (*policyOutput, error) {
+	if err != nil {
+		return nil, err
+	}
+	tag, err := etag.Of(policy.decided())
+	return &policyOutput{Tag: tag, Body: policy}, err
+}
 
 func (s *Service) getPolicy(ctx context.Context, _ *struct{}) (*policyOutput, error) {
 	p, err := principal(ctx)
 	if err != nil {
 		return nil, err
 	}
-	policy, err := s.SignOnPolicy(ctx, p)
-	return &policyOutput{Body: policy}, err
+	return tellPolicy(s.SignOnPolicy(ctx, p))
 }
 
 type policyInput struct {
@@ -176,6 +189,5 @@ func (s *Service) patchPolicy(ctx context.Context, in *policyInput) (*policyOutp
 	if err != nil {
 		return nil, err
 	}
-	policy, err := s.UpdateSignOnPolicy(ctx, p, in.Body.MFARequired)
-	return &policyOutput{Body: policy}, err
+	return tellPolicy(s.UpdateSignOnPolicy(ctx, p, in.Body.MFARequired))
 }

@@ -5,6 +5,8 @@ import (
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/parley-voice/parley/internal/platform/etag"
 )
 
 func (s *Service) superRoutes(api huma.API) {
@@ -16,8 +18,8 @@ func (s *Service) superRoutes(api huma.API) {
 	huma.Register(api, op(http.StatusCreated, "super-create-organisation", "POST", "/api/v1/super/organisations", "super:create",
 		"Make an organisation and invite its owner"), s.superPost)
 	huma.Register(api, op(http.StatusOK, "super-get-organisation", "GET", "/api/v1/super/organisations/{id}", "super:read", "An organisation"), s.superGet)
-	huma.Register(api, op(http.StatusOK, "super-update-organisation", "PATCH", "/api/v1/super/organisations/{id}", "super:update",
-		"Change an organisation's name, plan and limits"), s.superPatch)
+	huma.Register(api, matching(superKind, op(http.StatusOK, "super-update-organisation", "PATCH", "/api/v1/super/organisations/{id}", "super:update",
+		"Change an organisation's name, plan and limits")), s.superPatch)
 	huma.Register(api, op(http.StatusOK, "super-suspend-organisation", "POST", "/api/v1/super/organisations/{id}/suspend", "super:update",
 		"Keep an organisation's people, tokens, phones and calls out"), s.superSuspend)
 	huma.Register(api, op(http.StatusOK, "super-resume-organisation", "POST", "/api/v1/super/organisations/{id}/resume", "super:update", "End a suspension"), s.superResume)
@@ -29,8 +31,9 @@ func (s *Service) superRoutes(api huma.API) {
 
 	huma.Register(api, op(http.StatusOK, "super-list-plans", "GET", "/api/v1/super/plans", "super:read", "Plans"), s.superPlans)
 	huma.Register(api, op(http.StatusCreated, "super-create-plan", "POST", "/api/v1/super/plans", "super:create", "Add a plan"), s.superPostPlan)
-	huma.Register(api, op(http.StatusOK, "super-update-plan", "PATCH", "/api/v1/super/plans/{id}", "super:update", "Change a plan, for every organisation that has it"), s.superPatchPlan)
-	huma.Register(api, op(http.StatusNoContent, "super-delete-plan", "DELETE", "/api/v1/super/plans/{id}", "super:delete", "Delete a plan that no organisation has"), s.superDeletePlan)
+	huma.Register(api, op(http.StatusOK, "super-get-plan", "GET", "/api/v1/super/plans/{id}", "super:read", "A plan"), s.superGetPlan)
+	huma.Register(api, matching("plan", op(http.StatusOK, "super-update-plan", "PATCH", "/api/v1/super/plans/{id}", "super:update", "Change a plan, for every organisation that has it")), s.superPatchPlan)
+	huma.Register(api, matching("plan", op(http.StatusNoContent, "super-delete-plan", "DELETE", "/api/v1/super/plans/{id}", "super:delete", "Delete a plan that no organisation has")), s.superDeletePlan)
 }
 
 type superListInput struct {
@@ -72,8 +75,22 @@ func (s *Service) superPost(ctx context.Context, in *superPostInput) (*superPost
 	return out, nil
 }
 
-func (s *Service) superGet(ctx context.Context, in *idPath) (*replyOf[SuperOrganisation], error) {
-	return reply(s.SuperOrganisation(ctx, in.ID))
+// superTagged has the tag of what is decided about an organisation: what it uses is no change that If-Match should meet.
+type superTagged struct {
+	Tag  string `header:"ETag"`
+	Body SuperOrganisation
+}
+
+func tellSuper(o SuperOrganisation, err error) (*superTagged, error) {
+	if err != nil {
+		return nil, err
+	}
+	tag, err := etag.Of(o.decided())
+	return &superTagged{Tag: tag, Body: o}, err
+}
+
+func (s *Service) superGet(ctx context.Context, in *idPath) (*superTagged, error) {
+	return tellSuper(s.SuperOrganisation(ctx, in.ID))
 }
 
 type superPatchInput struct {
@@ -85,8 +102,8 @@ type superPatchInput struct {
 	}
 }
 
-func (s *Service) superPatch(ctx context.Context, in *superPatchInput) (*replyOf[SuperOrganisation], error) {
-	return reply(s.SuperUpdateOrganisation(ctx, in.ID, SuperChange{Name: in.Body.Name, PlanID: in.Body.PlanID, Limits: in.Body.Limits}))
+func (s *Service) superPatch(ctx context.Context, in *superPatchInput) (*superTagged, error) {
+	return tellSuper(s.SuperUpdateOrganisation(ctx, in.ID, SuperChange{Name: in.Body.Name, PlanID: in.Body.PlanID, Limits: in.Body.Limits}))
 }
 
 type superReasonInput struct {
@@ -176,6 +193,10 @@ type superPlanPost struct {
 
 func (s *Service) superPostPlan(ctx context.Context, in *superPlanPost) (*replyOf[Plan], error) {
 	return reply(s.CreatePlan(ctx, PlanChange{Name: &in.Body.Name, Limits: &in.Body.Limits}))
+}
+
+func (s *Service) superGetPlan(ctx context.Context, in *idPath) (*replyOf[Plan], error) {
+	return reply(s.Plan(ctx, in.ID))
 }
 
 type superPlanPatch struct {

@@ -6,6 +6,13 @@ import (
 	"github.com/parley-voice/parley/internal/platform/db"
 )
 
+// Fresh refuses a session whose person did not prove lately who they are.
+func (s *Service) Fresh(ctx context.Context, p Principal) error {
+	return s.cfg.DB.ReadSystem(ctx, "did somebody prove lately who they are", func(ctx context.Context, tx *db.Tx) error {
+		return s.fresh(ctx, tx, p)
+	})
+}
+
 // UpdateMe changes a person's own name, which is the same in all their organisations; nil leaves it. An identity provider that
 // provisions the person may change it again.
 func (s *Service) UpdateMe(ctx context.Context, p Principal, name *string) (Account, error) {

@@ -85,6 +85,18 @@ func (s *Service) CreatePlan(ctx context.Context, c PlanChange) (Plan, error) {
 	return row.plan(), err
 }
 
+// Plan gives a plan.
+func (s *Service) Plan(ctx context.Context, id string) (Plan, error) {
+	var row planRow
+	err := s.cfg.DB.ReadSystem(ctx, "show a plan", func(ctx context.Context, tx *db.Tx) error {
+		return one(ctx, tx, &row, "plan", "id = ?", id)
+	})
+	if err != nil {
+		return Plan{}, err
+	}
+	return row.plan(), nil
+}
+
 // UpdatePlan changes a plan, for every organisation that has it.
 func (s *Service) UpdatePlan(ctx context.Context, id string, c PlanChange) (Plan, error) {
 	var after Plan

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/parley-voice/parley/internal/platform/db"
+	"github.com/parley-voice/parley/internal/platform/etag"
 	"github.com/parley-voice/parley/internal/platform/fault"
 )
 
@@ -12,6 +13,14 @@ type SignOnPolicy struct {
 	MFARequired   bool `json:"mfaRequired" doc:"A member without a second factor may do nothing but add one"`
 	WithoutFactor int  `json:"withoutFactor" doc:"How many members have no second factor"`
 }
+
+// policyKind is what If-Match compares: not the "organisation" of the audit trail.
+const policyKind = "sign-on policy"
+
+// policyDecided is the part of a policy that somebody decided.
+type policyDecided struct{ MFARequired bool }
+
+func (p SignOnPolicy) decided() policyDecided { return policyDecided{p.MFARequired} }
 
 func (s *Service) policyOf(ctx context.Context, tx *db.Tx, orgID string) (SignOnPolicy, error) {
 	var out SignOnPolicy
@@ -46,6 +55,9 @@ func (s *Service) UpdateSignOnPolicy(ctx context.Context, p Principal, mfaRequir
 	err := s.cfg.DB.InSystem(ctx, "change a sign-on policy", func(ctx context.Context, tx *db.Tx) error {
 		before, err := s.policyOf(ctx, tx, p.OrgID)
 		if err != nil {
+			return err
+		}
+		if err := etag.Check(ctx, policyKind, before.decided()); err != nil {
 			return err
 		}
 		if mfaRequired == nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/parley-voice/parley/internal/platform/db"
+	"github.com/parley-voice/parley/internal/platform/etag"
 	"github.com/parley-voice/parley/internal/platform/fault"
 )
 
@@ -24,6 +25,22 @@ type SuperOrganisation struct {
 	SuspendedAt     *time.Time `json:"suspendedAt"`
 	SuspendedReason string     `json:"suspendedReason"`
 	Use             Use        `json:"use"`
+}
+
+// superKind is what If-Match compares of an organisation: not the "organisation" of the audit trail, whose entries have what it uses.
+const superKind = "super organisation"
+
+// superDecided is what whoever runs the installation decided about an organisation.
+type superDecided struct {
+	Name            string
+	Plan            *PlanRef
+	OwnLimits       PlanLimits
+	SuspendedAt     *time.Time
+	SuspendedReason string
+}
+
+func (o SuperOrganisation) decided() superDecided {
+	return superDecided{o.Name, o.Plan, o.OwnLimits, o.SuspendedAt, o.SuspendedReason}
 }
 
 func superView(ctx context.Context, tx *db.Tx, row *organisationRow, at db.Placement) (SuperOrganisation, error) {
@@ -225,6 +242,9 @@ func (s *Service) superChange(ctx context.Context, id, action, reason string, fn
 		}
 		before, err := superView(ctx, tx, row, at)
 		if err != nil {
+			return err
+		}
+		if err := etag.Check(ctx, superKind, before.decided()); err != nil {
 			return err
 		}
 		if err := fn(ctx, tx, row); err != nil {
