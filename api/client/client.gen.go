@@ -566,6 +566,33 @@ func (e OrganisationErasureState) Valid() bool {
 	}
 }
 
+// Defines values for OrganisationExportState.
+const (
+	OrganisationExportStateFailed  OrganisationExportState = "failed"
+	OrganisationExportStateReady   OrganisationExportState = "ready"
+	OrganisationExportStateRemoved OrganisationExportState = "removed"
+	OrganisationExportStateRunning OrganisationExportState = "running"
+	OrganisationExportStateWaiting OrganisationExportState = "waiting"
+)
+
+// Valid indicates whether the value is a known member of the OrganisationExportState enum.
+func (e OrganisationExportState) Valid() bool {
+	switch e {
+	case OrganisationExportStateFailed:
+		return true
+	case OrganisationExportStateReady:
+		return true
+	case OrganisationExportStateRemoved:
+		return true
+	case OrganisationExportStateRunning:
+		return true
+	case OrganisationExportStateWaiting:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for OrganisationMoveState.
 const (
 	OrganisationMoveStateCleaning   OrganisationMoveState = "cleaning"
@@ -1958,6 +1985,12 @@ type EventPage struct {
 	Next  *string     `json:"next"`
 }
 
+// ExportInputBody defines model for ExportInputBody.
+type ExportInputBody struct {
+	// Passphrase Encrypts the file; whoever imports it needs it, and nobody here keeps it once the file is made
+	Passphrase *string `json:"passphrase,omitempty"`
+}
+
 // ForgotInputBody defines model for ForgotInputBody.
 type ForgotInputBody struct {
 	Email string `json:"email"`
@@ -2293,6 +2326,12 @@ type ListOfMemberBody struct {
 
 	// Next Cursor of the next page, null at the end
 	Next *string `json:"next"`
+}
+
+// ListOfOrganisationExport defines model for ListOfOrganisationExport.
+type ListOfOrganisationExport struct {
+	Items []OrganisationExport `json:"items"`
+	Next  *string              `json:"next"`
 }
 
 // ListOfOrganisationMoveBody defines model for ListOfOrganisationMoveBody.
@@ -2713,6 +2752,59 @@ type OrganisationErasure struct {
 
 // OrganisationErasureState defines model for OrganisationErasure.State.
 type OrganisationErasureState string
+
+// OrganisationExport defines model for OrganisationExport.
+type OrganisationExport struct {
+	// Bytes Written so far, then the file's size
+	Bytes  int64      `json:"bytes"`
+	DoneAt *time.Time `json:"doneAt"`
+
+	// Downloads How often it was downloaded
+	Downloads int64 `json:"downloads"`
+
+	// Error Why it failed
+	Error string `json:"error"`
+
+	// ExpiresAt When the file is removed
+	ExpiresAt *time.Time `json:"expiresAt"`
+
+	// File What is in it; null until it is made
+	File        OrganisationFile `json:"file"`
+	Id          string           `json:"id"`
+	RequestedAt time.Time        `json:"requestedAt"`
+
+	// RequestedBy A user's id
+	RequestedBy string `json:"requestedBy"`
+
+	// Stage What is done just now
+	Stage string `json:"stage"`
+
+	// State ready: it can be downloaded until expiresAt
+	State OrganisationExportState `json:"state"`
+}
+
+// OrganisationExportState ready: it can be downloaded until expiresAt
+type OrganisationExportState string
+
+// OrganisationFile defines model for OrganisationFile.
+type OrganisationFile struct {
+	Bytes int64 `json:"bytes"`
+
+	// CallsLeftOut Calls that went on, or whose files were not stored yet
+	CallsLeftOut int64 `json:"callsLeftOut"`
+
+	// Damaged What could not be read; the file says what
+	Damaged int64 `json:"damaged"`
+
+	// Files Recordings, event logs and the audit trail, by kind
+	Files map[string]int64 `json:"files"`
+
+	// FilesGone Deleted while the file was written
+	FilesGone int64 `json:"filesGone"`
+
+	// Rows By table
+	Rows map[string]int64 `json:"rows"`
+}
 
 // OrganisationMove defines model for OrganisationMove.
 type OrganisationMove struct {
@@ -4693,6 +4785,24 @@ type UpdateOrganisationParams struct {
 	IfMatch *string `json:"If-Match,omitempty"`
 }
 
+// ListOrganisationExportsParams defines parameters for ListOrganisationExports.
+type ListOrganisationExportsParams struct {
+	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
+// CreateOrganisationExportParams defines parameters for CreateOrganisationExport.
+type CreateOrganisationExportParams struct {
+	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// GetOrganisationExportParams defines parameters for GetOrganisationExport.
+type GetOrganisationExportParams struct {
+	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
 // GetAllowedOriginsParams defines parameters for GetAllowedOrigins.
 type GetAllowedOriginsParams struct {
 	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
@@ -4709,6 +4819,12 @@ type SetAllowedOriginsParams struct {
 type GetSignOnPolicyParams struct {
 	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
+// UpdateSignOnPolicyParams defines parameters for UpdateSignOnPolicy.
+type UpdateSignOnPolicyParams struct {
+	// IfMatch Entity tag of what you read: answered 412 when it was changed since
+	IfMatch *string `json:"If-Match,omitempty"`
 }
 
 // GetOverviewParams defines parameters for GetOverview.
@@ -4970,6 +5086,12 @@ type GetSsoPolicyParams struct {
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
+// SetSsoPolicyParams defines parameters for SetSsoPolicy.
+type SetSsoPolicyParams struct {
+	// IfMatch Entity tag of what you read: answered 412 when it was changed since
+	IfMatch *string `json:"If-Match,omitempty"`
+}
+
 // SuperListAdminsParams defines parameters for SuperListAdmins.
 type SuperListAdminsParams struct {
 	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
@@ -5050,6 +5172,12 @@ type SuperGetOrganisationParams struct {
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
+// SuperUpdateOrganisationParams defines parameters for SuperUpdateOrganisation.
+type SuperUpdateOrganisationParams struct {
+	// IfMatch Entity tag of what you read: answered 412 when it was changed since
+	IfMatch *string `json:"If-Match,omitempty"`
+}
+
 // SuperEraseOrganisationParams defines parameters for SuperEraseOrganisation.
 type SuperEraseOrganisationParams struct {
 	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
@@ -5122,6 +5250,24 @@ type SuperListPlansParams struct {
 type SuperCreatePlanParams struct {
 	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// SuperDeletePlanParams defines parameters for SuperDeletePlan.
+type SuperDeletePlanParams struct {
+	// IfMatch Entity tag of what you read: answered 412 when it was changed since
+	IfMatch *string `json:"If-Match,omitempty"`
+}
+
+// SuperGetPlanParams defines parameters for SuperGetPlan.
+type SuperGetPlanParams struct {
+	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
+// SuperUpdatePlanParams defines parameters for SuperUpdatePlan.
+type SuperUpdatePlanParams struct {
+	// IfMatch Entity tag of what you read: answered 412 when it was changed since
+	IfMatch *string `json:"If-Match,omitempty"`
 }
 
 // SuperListRegionsParams defines parameters for SuperListRegions.
@@ -5283,6 +5429,9 @@ type UpdateModelJSONRequestBody = ModelInput
 
 // UpdateOrganisationJSONRequestBody defines body for UpdateOrganisation for application/json ContentType.
 type UpdateOrganisationJSONRequestBody = OrganisationPatchBody
+
+// CreateOrganisationExportJSONRequestBody defines body for CreateOrganisationExport for application/json ContentType.
+type CreateOrganisationExportJSONRequestBody = ExportInputBody
 
 // SetAllowedOriginsJSONRequestBody defines body for SetAllowedOrigins for application/json ContentType.
 type SetAllowedOriginsJSONRequestBody = OriginsView
@@ -6169,6 +6318,40 @@ type ClientInterface interface {
 	// Corresponds with PATCH /api/v1/organisation (the `UpdateOrganisation` operationId).
 	UpdateOrganisation(ctx context.Context, params *UpdateOrganisationParams, body UpdateOrganisationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListOrganisationExports Files of the whole organisation, newest first
+	//
+	// Corresponds with GET /api/v1/organisation/exports (the `ListOrganisationExports` operationId).
+	ListOrganisationExports(ctx context.Context, params *ListOrganisationExportsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateOrganisationExportWithBody Ask for a file of the whole organisation, as parley org export writes it; a job makes it. For an owner who has just proved who they are
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/organisation/exports (the `CreateOrganisationExport` operationId).
+	CreateOrganisationExportWithBody(ctx context.Context, params *CreateOrganisationExportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateOrganisationExport Ask for a file of the whole organisation, as parley org export writes it; a job makes it. For an owner who has just proved who they are
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/organisation/exports (the `CreateOrganisationExport` operationId).
+	CreateOrganisationExport(ctx context.Context, params *CreateOrganisationExportParams, body CreateOrganisationExportJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteOrganisationExport Remove the file, or stop making it
+	//
+	// Corresponds with DELETE /api/v1/organisation/exports/{id} (the `DeleteOrganisationExport` operationId).
+	DeleteOrganisationExport(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetOrganisationExport How far a file of the whole organisation is
+	//
+	// Corresponds with GET /api/v1/organisation/exports/{id} (the `GetOrganisationExport` operationId).
+	GetOrganisationExport(ctx context.Context, id string, params *GetOrganisationExportParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DownloadOrganisationExport Download the file, for a day after it was made. For an owner who has just proved who they are
+	//
+	// Corresponds with GET /api/v1/organisation/exports/{id}/file (the `DownloadOrganisationExport` operationId).
+	DownloadOrganisationExport(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetAllowedOrigins Sites whose pages may call the API
 	//
 	// Corresponds with GET /api/v1/organisation/origins (the `GetAllowedOrigins` operationId).
@@ -6198,14 +6381,14 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /api/v1/organisation/sign-on-policy (the `UpdateSignOnPolicy` operationId).
-	UpdateSignOnPolicyWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	UpdateSignOnPolicyWithBody(ctx context.Context, params *UpdateSignOnPolicyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// UpdateSignOnPolicy Change what the organisation asks of those who sign in; it counts at once
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PATCH /api/v1/organisation/sign-on-policy (the `UpdateSignOnPolicy` operationId).
-	UpdateSignOnPolicy(ctx context.Context, body UpdateSignOnPolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	UpdateSignOnPolicy(ctx context.Context, params *UpdateSignOnPolicyParams, body UpdateSignOnPolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetOverview Sum up today
 	//
@@ -6546,14 +6729,14 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /api/v1/sso/policy (the `SetSsoPolicy` operationId).
-	SetSsoPolicyWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	SetSsoPolicyWithBody(ctx context.Context, params *SetSsoPolicyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// SetSsoPolicy Let people sign in through the identity provider only
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /api/v1/sso/policy (the `SetSsoPolicy` operationId).
-	SetSsoPolicy(ctx context.Context, body SetSsoPolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	SetSsoPolicy(ctx context.Context, params *SetSsoPolicyParams, body SetSsoPolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// SuperListAdmins Who administers the installation
 	//
@@ -6623,14 +6806,14 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /api/v1/super/organisations/{id} (the `SuperUpdateOrganisation` operationId).
-	SuperUpdateOrganisationWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	SuperUpdateOrganisationWithBody(ctx context.Context, id string, params *SuperUpdateOrganisationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// SuperUpdateOrganisation Change an organisation's name, plan and limits
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PATCH /api/v1/super/organisations/{id} (the `SuperUpdateOrganisation` operationId).
-	SuperUpdateOrganisation(ctx context.Context, id string, body SuperUpdateOrganisationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	SuperUpdateOrganisation(ctx context.Context, id string, params *SuperUpdateOrganisationParams, body SuperUpdateOrganisationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// SuperEraseOrganisationWithBody Erase an organisation, with everything of it, for ever; a job does it
 	//
@@ -6735,21 +6918,26 @@ type ClientInterface interface {
 	// SuperDeletePlan Delete a plan that no organisation has
 	//
 	// Corresponds with DELETE /api/v1/super/plans/{id} (the `SuperDeletePlan` operationId).
-	SuperDeletePlan(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
+	SuperDeletePlan(ctx context.Context, id string, params *SuperDeletePlanParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SuperGetPlan A plan
+	//
+	// Corresponds with GET /api/v1/super/plans/{id} (the `SuperGetPlan` operationId).
+	SuperGetPlan(ctx context.Context, id string, params *SuperGetPlanParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// SuperUpdatePlanWithBody Change a plan, for every organisation that has it
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /api/v1/super/plans/{id} (the `SuperUpdatePlan` operationId).
-	SuperUpdatePlanWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	SuperUpdatePlanWithBody(ctx context.Context, id string, params *SuperUpdatePlanParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// SuperUpdatePlan Change a plan, for every organisation that has it
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PATCH /api/v1/super/plans/{id} (the `SuperUpdatePlan` operationId).
-	SuperUpdatePlan(ctx context.Context, id string, body SuperUpdatePlanJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	SuperUpdatePlan(ctx context.Context, id string, params *SuperUpdatePlanParams, body SuperUpdatePlanJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// SuperListRegions Where organisations may have databases of their own
 	//
@@ -8751,6 +8939,100 @@ func (c *Client) UpdateOrganisation(ctx context.Context, params *UpdateOrganisat
 	return c.Client.Do(req)
 }
 
+// ListOrganisationExports Files of the whole organisation, newest first
+//
+// Corresponds with GET /api/v1/organisation/exports (the `ListOrganisationExports` operationId).
+func (c *Client) ListOrganisationExports(ctx context.Context, params *ListOrganisationExportsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListOrganisationExportsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateOrganisationExportWithBody Ask for a file of the whole organisation, as parley org export writes it; a job makes it. For an owner who has just proved who they are
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/organisation/exports (the `CreateOrganisationExport` operationId).
+func (c *Client) CreateOrganisationExportWithBody(ctx context.Context, params *CreateOrganisationExportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateOrganisationExportRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateOrganisationExport Ask for a file of the whole organisation, as parley org export writes it; a job makes it. For an owner who has just proved who they are
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/organisation/exports (the `CreateOrganisationExport` operationId).
+func (c *Client) CreateOrganisationExport(ctx context.Context, params *CreateOrganisationExportParams, body CreateOrganisationExportJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateOrganisationExportRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteOrganisationExport Remove the file, or stop making it
+//
+// Corresponds with DELETE /api/v1/organisation/exports/{id} (the `DeleteOrganisationExport` operationId).
+func (c *Client) DeleteOrganisationExport(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteOrganisationExportRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetOrganisationExport How far a file of the whole organisation is
+//
+// Corresponds with GET /api/v1/organisation/exports/{id} (the `GetOrganisationExport` operationId).
+func (c *Client) GetOrganisationExport(ctx context.Context, id string, params *GetOrganisationExportParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetOrganisationExportRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DownloadOrganisationExport Download the file, for a day after it was made. For an owner who has just proved who they are
+//
+// Corresponds with GET /api/v1/organisation/exports/{id}/file (the `DownloadOrganisationExport` operationId).
+func (c *Client) DownloadOrganisationExport(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDownloadOrganisationExportRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetAllowedOrigins Sites whose pages may call the API
 //
 // Corresponds with GET /api/v1/organisation/origins (the `GetAllowedOrigins` operationId).
@@ -8820,8 +9102,8 @@ func (c *Client) GetSignOnPolicy(ctx context.Context, params *GetSignOnPolicyPar
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PATCH /api/v1/organisation/sign-on-policy (the `UpdateSignOnPolicy` operationId).
-func (c *Client) UpdateSignOnPolicyWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewUpdateSignOnPolicyRequestWithBody(c.Server, contentType, body)
+func (c *Client) UpdateSignOnPolicyWithBody(ctx context.Context, params *UpdateSignOnPolicyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateSignOnPolicyRequestWithBody(c.Server, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -8837,8 +9119,8 @@ func (c *Client) UpdateSignOnPolicyWithBody(ctx context.Context, contentType str
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PATCH /api/v1/organisation/sign-on-policy (the `UpdateSignOnPolicy` operationId).
-func (c *Client) UpdateSignOnPolicy(ctx context.Context, body UpdateSignOnPolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewUpdateSignOnPolicyRequest(c.Server, body)
+func (c *Client) UpdateSignOnPolicy(ctx context.Context, params *UpdateSignOnPolicyParams, body UpdateSignOnPolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateSignOnPolicyRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -9748,8 +10030,8 @@ func (c *Client) GetSsoPolicy(ctx context.Context, params *GetSsoPolicyParams, r
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PUT /api/v1/sso/policy (the `SetSsoPolicy` operationId).
-func (c *Client) SetSsoPolicyWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewSetSsoPolicyRequestWithBody(c.Server, contentType, body)
+func (c *Client) SetSsoPolicyWithBody(ctx context.Context, params *SetSsoPolicyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetSsoPolicyRequestWithBody(c.Server, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -9765,8 +10047,8 @@ func (c *Client) SetSsoPolicyWithBody(ctx context.Context, contentType string, b
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PUT /api/v1/sso/policy (the `SetSsoPolicy` operationId).
-func (c *Client) SetSsoPolicy(ctx context.Context, body SetSsoPolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewSetSsoPolicyRequest(c.Server, body)
+func (c *Client) SetSsoPolicy(ctx context.Context, params *SetSsoPolicyParams, body SetSsoPolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetSsoPolicyRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -9955,8 +10237,8 @@ func (c *Client) SuperGetOrganisation(ctx context.Context, id string, params *Su
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PATCH /api/v1/super/organisations/{id} (the `SuperUpdateOrganisation` operationId).
-func (c *Client) SuperUpdateOrganisationWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewSuperUpdateOrganisationRequestWithBody(c.Server, id, contentType, body)
+func (c *Client) SuperUpdateOrganisationWithBody(ctx context.Context, id string, params *SuperUpdateOrganisationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSuperUpdateOrganisationRequestWithBody(c.Server, id, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -9972,8 +10254,8 @@ func (c *Client) SuperUpdateOrganisationWithBody(ctx context.Context, id string,
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PATCH /api/v1/super/organisations/{id} (the `SuperUpdateOrganisation` operationId).
-func (c *Client) SuperUpdateOrganisation(ctx context.Context, id string, body SuperUpdateOrganisationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewSuperUpdateOrganisationRequest(c.Server, id, body)
+func (c *Client) SuperUpdateOrganisation(ctx context.Context, id string, params *SuperUpdateOrganisationParams, body SuperUpdateOrganisationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSuperUpdateOrganisationRequest(c.Server, id, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -10247,8 +10529,23 @@ func (c *Client) SuperCreatePlan(ctx context.Context, params *SuperCreatePlanPar
 // SuperDeletePlan Delete a plan that no organisation has
 //
 // Corresponds with DELETE /api/v1/super/plans/{id} (the `SuperDeletePlan` operationId).
-func (c *Client) SuperDeletePlan(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewSuperDeletePlanRequest(c.Server, id)
+func (c *Client) SuperDeletePlan(ctx context.Context, id string, params *SuperDeletePlanParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSuperDeletePlanRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SuperGetPlan A plan
+//
+// Corresponds with GET /api/v1/super/plans/{id} (the `SuperGetPlan` operationId).
+func (c *Client) SuperGetPlan(ctx context.Context, id string, params *SuperGetPlanParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSuperGetPlanRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -10264,8 +10561,8 @@ func (c *Client) SuperDeletePlan(ctx context.Context, id string, reqEditors ...R
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PATCH /api/v1/super/plans/{id} (the `SuperUpdatePlan` operationId).
-func (c *Client) SuperUpdatePlanWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewSuperUpdatePlanRequestWithBody(c.Server, id, contentType, body)
+func (c *Client) SuperUpdatePlanWithBody(ctx context.Context, id string, params *SuperUpdatePlanParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSuperUpdatePlanRequestWithBody(c.Server, id, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -10281,8 +10578,8 @@ func (c *Client) SuperUpdatePlanWithBody(ctx context.Context, id string, content
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PATCH /api/v1/super/plans/{id} (the `SuperUpdatePlan` operationId).
-func (c *Client) SuperUpdatePlan(ctx context.Context, id string, body SuperUpdatePlanJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewSuperUpdatePlanRequest(c.Server, id, body)
+func (c *Client) SuperUpdatePlan(ctx context.Context, id string, params *SuperUpdatePlanParams, body SuperUpdatePlanJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSuperUpdatePlanRequest(c.Server, id, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -15556,6 +15853,220 @@ func NewUpdateOrganisationRequestWithBody(server string, params *UpdateOrganisat
 	return req, nil
 }
 
+// NewListOrganisationExportsRequest constructs an http.Request for the ListOrganisationExports method
+func NewListOrganisationExportsRequest(server string, params *ListOrganisationExportsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/organisation/exports")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCreateOrganisationExportRequest calls the generic CreateOrganisationExport builder with application/json body
+func NewCreateOrganisationExportRequest(server string, params *CreateOrganisationExportParams, body CreateOrganisationExportJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateOrganisationExportRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateOrganisationExportRequestWithBody constructs an http.Request for the CreateOrganisationExport method, with any body, and a specified content type
+func NewCreateOrganisationExportRequestWithBody(server string, params *CreateOrganisationExportParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/organisation/exports")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteOrganisationExportRequest constructs an http.Request for the DeleteOrganisationExport method
+func NewDeleteOrganisationExportRequest(server string, id string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/organisation/exports/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetOrganisationExportRequest constructs an http.Request for the GetOrganisationExport method
+func NewGetOrganisationExportRequest(server string, id string, params *GetOrganisationExportParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/organisation/exports/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDownloadOrganisationExportRequest constructs an http.Request for the DownloadOrganisationExport method
+func NewDownloadOrganisationExportRequest(server string, id string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/organisation/exports/%s/file", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetAllowedOriginsRequest constructs an http.Request for the GetAllowedOrigins method
 func NewGetAllowedOriginsRequest(server string, params *GetAllowedOriginsParams) (*http.Request, error) {
 	var err error
@@ -15696,18 +16207,18 @@ func NewGetSignOnPolicyRequest(server string, params *GetSignOnPolicyParams) (*h
 }
 
 // NewUpdateSignOnPolicyRequest calls the generic UpdateSignOnPolicy builder with application/json body
-func NewUpdateSignOnPolicyRequest(server string, body UpdateSignOnPolicyJSONRequestBody) (*http.Request, error) {
+func NewUpdateSignOnPolicyRequest(server string, params *UpdateSignOnPolicyParams, body UpdateSignOnPolicyJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewUpdateSignOnPolicyRequestWithBody(server, "application/json", bodyReader)
+	return NewUpdateSignOnPolicyRequestWithBody(server, params, "application/json", bodyReader)
 }
 
 // NewUpdateSignOnPolicyRequestWithBody constructs an http.Request for the UpdateSignOnPolicy method, with any body, and a specified content type
-func NewUpdateSignOnPolicyRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+func NewUpdateSignOnPolicyRequestWithBody(server string, params *UpdateSignOnPolicyParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	serverURL, err := url.Parse(server)
@@ -15731,6 +16242,21 @@ func NewUpdateSignOnPolicyRequestWithBody(server string, contentType string, bod
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -18081,18 +18607,18 @@ func NewGetSsoPolicyRequest(server string, params *GetSsoPolicyParams) (*http.Re
 }
 
 // NewSetSsoPolicyRequest calls the generic SetSsoPolicy builder with application/json body
-func NewSetSsoPolicyRequest(server string, body SetSsoPolicyJSONRequestBody) (*http.Request, error) {
+func NewSetSsoPolicyRequest(server string, params *SetSsoPolicyParams, body SetSsoPolicyJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewSetSsoPolicyRequestWithBody(server, "application/json", bodyReader)
+	return NewSetSsoPolicyRequestWithBody(server, params, "application/json", bodyReader)
 }
 
 // NewSetSsoPolicyRequestWithBody constructs an http.Request for the SetSsoPolicy method, with any body, and a specified content type
-func NewSetSsoPolicyRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+func NewSetSsoPolicyRequestWithBody(server string, params *SetSsoPolicyParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	serverURL, err := url.Parse(server)
@@ -18116,6 +18642,21 @@ func NewSetSsoPolicyRequestWithBody(server string, contentType string, body io.R
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -18710,18 +19251,18 @@ func NewSuperGetOrganisationRequest(server string, id string, params *SuperGetOr
 }
 
 // NewSuperUpdateOrganisationRequest calls the generic SuperUpdateOrganisation builder with application/json body
-func NewSuperUpdateOrganisationRequest(server string, id string, body SuperUpdateOrganisationJSONRequestBody) (*http.Request, error) {
+func NewSuperUpdateOrganisationRequest(server string, id string, params *SuperUpdateOrganisationParams, body SuperUpdateOrganisationJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewSuperUpdateOrganisationRequestWithBody(server, id, "application/json", bodyReader)
+	return NewSuperUpdateOrganisationRequestWithBody(server, id, params, "application/json", bodyReader)
 }
 
 // NewSuperUpdateOrganisationRequestWithBody constructs an http.Request for the SuperUpdateOrganisation method, with any body, and a specified content type
-func NewSuperUpdateOrganisationRequestWithBody(server string, id string, contentType string, body io.Reader) (*http.Request, error) {
+func NewSuperUpdateOrganisationRequestWithBody(server string, id string, params *SuperUpdateOrganisationParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -18752,6 +19293,21 @@ func NewSuperUpdateOrganisationRequestWithBody(server string, id string, content
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -19425,7 +19981,7 @@ func NewSuperCreatePlanRequestWithBody(server string, params *SuperCreatePlanPar
 }
 
 // NewSuperDeletePlanRequest constructs an http.Request for the SuperDeletePlan method
-func NewSuperDeletePlanRequest(server string, id string) (*http.Request, error) {
+func NewSuperDeletePlanRequest(server string, id string, params *SuperDeletePlanParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -19455,22 +20011,86 @@ func NewSuperDeletePlanRequest(server string, id string) (*http.Request, error) 
 		return nil, err
 	}
 
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewSuperGetPlanRequest constructs an http.Request for the SuperGetPlan method
+func NewSuperGetPlanRequest(server string, id string, params *SuperGetPlanParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/super/plans/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
 	return req, nil
 }
 
 // NewSuperUpdatePlanRequest calls the generic SuperUpdatePlan builder with application/json body
-func NewSuperUpdatePlanRequest(server string, id string, body SuperUpdatePlanJSONRequestBody) (*http.Request, error) {
+func NewSuperUpdatePlanRequest(server string, id string, params *SuperUpdatePlanParams, body SuperUpdatePlanJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewSuperUpdatePlanRequestWithBody(server, id, "application/json", bodyReader)
+	return NewSuperUpdatePlanRequestWithBody(server, id, params, "application/json", bodyReader)
 }
 
 // NewSuperUpdatePlanRequestWithBody constructs an http.Request for the SuperUpdatePlan method, with any body, and a specified content type
-func NewSuperUpdatePlanRequestWithBody(server string, id string, contentType string, body io.Reader) (*http.Request, error) {
+func NewSuperUpdatePlanRequestWithBody(server string, id string, params *SuperUpdatePlanParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -19501,6 +20121,21 @@ func NewSuperUpdatePlanRequestWithBody(server string, id string, contentType str
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -20967,6 +21602,48 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PATCH /api/v1/organisation (the `UpdateOrganisation` operationId).
 	UpdateOrganisationWithResponse(ctx context.Context, params *UpdateOrganisationParams, body UpdateOrganisationJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateOrganisationResponse, error)
 
+	// ListOrganisationExportsWithResponse Files of the whole organisation, newest first
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/organisation/exports (the `ListOrganisationExports` operationId).
+	ListOrganisationExportsWithResponse(ctx context.Context, params *ListOrganisationExportsParams, reqEditors ...RequestEditorFn) (*ListOrganisationExportsResponse, error)
+
+	// CreateOrganisationExportWithBodyWithResponse Ask for a file of the whole organisation, as parley org export writes it; a job makes it. For an owner who has just proved who they are
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/organisation/exports (the `CreateOrganisationExport` operationId).
+	CreateOrganisationExportWithBodyWithResponse(ctx context.Context, params *CreateOrganisationExportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateOrganisationExportResponse, error)
+
+	// CreateOrganisationExportWithResponse Ask for a file of the whole organisation, as parley org export writes it; a job makes it. For an owner who has just proved who they are
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/organisation/exports (the `CreateOrganisationExport` operationId).
+	CreateOrganisationExportWithResponse(ctx context.Context, params *CreateOrganisationExportParams, body CreateOrganisationExportJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateOrganisationExportResponse, error)
+
+	// DeleteOrganisationExportWithResponse Remove the file, or stop making it
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /api/v1/organisation/exports/{id} (the `DeleteOrganisationExport` operationId).
+	DeleteOrganisationExportWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*DeleteOrganisationExportResponse, error)
+
+	// GetOrganisationExportWithResponse How far a file of the whole organisation is
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/organisation/exports/{id} (the `GetOrganisationExport` operationId).
+	GetOrganisationExportWithResponse(ctx context.Context, id string, params *GetOrganisationExportParams, reqEditors ...RequestEditorFn) (*GetOrganisationExportResponse, error)
+
+	// DownloadOrganisationExportWithResponse Download the file, for a day after it was made. For an owner who has just proved who they are
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/organisation/exports/{id}/file (the `DownloadOrganisationExport` operationId).
+	DownloadOrganisationExportWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*DownloadOrganisationExportResponse, error)
+
 	// GetAllowedOriginsWithResponse Sites whose pages may call the API
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -21000,14 +21677,14 @@ type ClientWithResponsesInterface interface {
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/organisation/sign-on-policy (the `UpdateSignOnPolicy` operationId).
-	UpdateSignOnPolicyWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateSignOnPolicyResponse, error)
+	UpdateSignOnPolicyWithBodyWithResponse(ctx context.Context, params *UpdateSignOnPolicyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateSignOnPolicyResponse, error)
 
 	// UpdateSignOnPolicyWithResponse Change what the organisation asks of those who sign in; it counts at once
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/organisation/sign-on-policy (the `UpdateSignOnPolicy` operationId).
-	UpdateSignOnPolicyWithResponse(ctx context.Context, body UpdateSignOnPolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateSignOnPolicyResponse, error)
+	UpdateSignOnPolicyWithResponse(ctx context.Context, params *UpdateSignOnPolicyParams, body UpdateSignOnPolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateSignOnPolicyResponse, error)
 
 	// GetOverviewWithResponse Sum up today
 	//
@@ -21408,14 +22085,14 @@ type ClientWithResponsesInterface interface {
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /api/v1/sso/policy (the `SetSsoPolicy` operationId).
-	SetSsoPolicyWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetSsoPolicyResponse, error)
+	SetSsoPolicyWithBodyWithResponse(ctx context.Context, params *SetSsoPolicyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetSsoPolicyResponse, error)
 
 	// SetSsoPolicyWithResponse Let people sign in through the identity provider only
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /api/v1/sso/policy (the `SetSsoPolicy` operationId).
-	SetSsoPolicyWithResponse(ctx context.Context, body SetSsoPolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*SetSsoPolicyResponse, error)
+	SetSsoPolicyWithResponse(ctx context.Context, params *SetSsoPolicyParams, body SetSsoPolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*SetSsoPolicyResponse, error)
 
 	// SuperListAdminsWithResponse Who administers the installation
 	//
@@ -21499,14 +22176,14 @@ type ClientWithResponsesInterface interface {
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/super/organisations/{id} (the `SuperUpdateOrganisation` operationId).
-	SuperUpdateOrganisationWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SuperUpdateOrganisationResponse, error)
+	SuperUpdateOrganisationWithBodyWithResponse(ctx context.Context, id string, params *SuperUpdateOrganisationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SuperUpdateOrganisationResponse, error)
 
 	// SuperUpdateOrganisationWithResponse Change an organisation's name, plan and limits
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/super/organisations/{id} (the `SuperUpdateOrganisation` operationId).
-	SuperUpdateOrganisationWithResponse(ctx context.Context, id string, body SuperUpdateOrganisationJSONRequestBody, reqEditors ...RequestEditorFn) (*SuperUpdateOrganisationResponse, error)
+	SuperUpdateOrganisationWithResponse(ctx context.Context, id string, params *SuperUpdateOrganisationParams, body SuperUpdateOrganisationJSONRequestBody, reqEditors ...RequestEditorFn) (*SuperUpdateOrganisationResponse, error)
 
 	// SuperEraseOrganisationWithBodyWithResponse Erase an organisation, with everything of it, for ever; a job does it
 	//
@@ -21625,21 +22302,28 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /api/v1/super/plans/{id} (the `SuperDeletePlan` operationId).
-	SuperDeletePlanWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*SuperDeletePlanResponse, error)
+	SuperDeletePlanWithResponse(ctx context.Context, id string, params *SuperDeletePlanParams, reqEditors ...RequestEditorFn) (*SuperDeletePlanResponse, error)
+
+	// SuperGetPlanWithResponse A plan
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/super/plans/{id} (the `SuperGetPlan` operationId).
+	SuperGetPlanWithResponse(ctx context.Context, id string, params *SuperGetPlanParams, reqEditors ...RequestEditorFn) (*SuperGetPlanResponse, error)
 
 	// SuperUpdatePlanWithBodyWithResponse Change a plan, for every organisation that has it
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/super/plans/{id} (the `SuperUpdatePlan` operationId).
-	SuperUpdatePlanWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SuperUpdatePlanResponse, error)
+	SuperUpdatePlanWithBodyWithResponse(ctx context.Context, id string, params *SuperUpdatePlanParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SuperUpdatePlanResponse, error)
 
 	// SuperUpdatePlanWithResponse Change a plan, for every organisation that has it
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /api/v1/super/plans/{id} (the `SuperUpdatePlan` operationId).
-	SuperUpdatePlanWithResponse(ctx context.Context, id string, body SuperUpdatePlanJSONRequestBody, reqEditors ...RequestEditorFn) (*SuperUpdatePlanResponse, error)
+	SuperUpdatePlanWithResponse(ctx context.Context, id string, params *SuperUpdatePlanParams, body SuperUpdatePlanJSONRequestBody, reqEditors ...RequestEditorFn) (*SuperUpdatePlanResponse, error)
 
 	// SuperListRegionsWithResponse Where organisations may have databases of their own
 	//
@@ -26092,6 +26776,246 @@ func (r UpdateOrganisationResponse) ContentType() string {
 	return ""
 }
 
+// ListOrganisationExportsResponse200Headers the declared response headers of an HTTP 200 response for ListOrganisationExports
+type ListOrganisationExportsResponse200Headers struct {
+	ETag *string
+}
+
+type ListOrganisationExportsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ListOfOrganisationExport
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListOrganisationExportsResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListOrganisationExportsResponse) GetJSON200() *ListOfOrganisationExport {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListOrganisationExportsResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListOrganisationExportsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListOrganisationExportsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListOrganisationExportsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListOrganisationExportsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CreateOrganisationExportResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *OrganisationExport
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r CreateOrganisationExportResponse) GetJSON202() *OrganisationExport {
+	return r.JSON202
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateOrganisationExportResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateOrganisationExportResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateOrganisationExportResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateOrganisationExportResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateOrganisationExportResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeleteOrganisationExportResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteOrganisationExportResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteOrganisationExportResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteOrganisationExportResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteOrganisationExportResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteOrganisationExportResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetOrganisationExportResponse200Headers the declared response headers of an HTTP 200 response for GetOrganisationExport
+type GetOrganisationExportResponse200Headers struct {
+	ETag *string
+}
+
+type GetOrganisationExportResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OrganisationExport
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetOrganisationExportResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetOrganisationExportResponse) GetJSON200() *OrganisationExport {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetOrganisationExportResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetOrganisationExportResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetOrganisationExportResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetOrganisationExportResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetOrganisationExportResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DownloadOrganisationExportResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DownloadOrganisationExportResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DownloadOrganisationExportResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DownloadOrganisationExportResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DownloadOrganisationExportResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DownloadOrganisationExportResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetAllowedOriginsResponse200Headers the declared response headers of an HTTP 200 response for GetAllowedOrigins
 type GetAllowedOriginsResponse200Headers struct {
 	ETag *string
@@ -26250,6 +27174,11 @@ func (r GetSignOnPolicyResponse) ContentType() string {
 	return ""
 }
 
+// UpdateSignOnPolicyResponse200Headers the declared response headers of an HTTP 200 response for UpdateSignOnPolicy
+type UpdateSignOnPolicyResponse200Headers struct {
+	ETag *string
+}
+
 type UpdateSignOnPolicyResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -26257,6 +27186,8 @@ type UpdateSignOnPolicyResponse struct {
 	JSON200 *SignOnPolicy
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateSignOnPolicyResponse200Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -28968,6 +29899,11 @@ func (r SuperGetOrganisationResponse) ContentType() string {
 	return ""
 }
 
+// SuperUpdateOrganisationResponse200Headers the declared response headers of an HTTP 200 response for SuperUpdateOrganisation
+type SuperUpdateOrganisationResponse200Headers struct {
+	ETag *string
+}
+
 type SuperUpdateOrganisationResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -28975,6 +29911,8 @@ type SuperUpdateOrganisationResponse struct {
 	JSON200 *SuperOrganisation
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *SuperUpdateOrganisationResponse200Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -29607,6 +30545,61 @@ func (r SuperDeletePlanResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r SuperDeletePlanResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SuperGetPlanResponse200Headers the declared response headers of an HTTP 200 response for SuperGetPlan
+type SuperGetPlanResponse200Headers struct {
+	ETag *string
+}
+
+type SuperGetPlanResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Plan
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *SuperGetPlanResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SuperGetPlanResponse) GetJSON200() *Plan {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SuperGetPlanResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SuperGetPlanResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SuperGetPlanResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SuperGetPlanResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SuperGetPlanResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -31754,6 +32747,84 @@ func (c *ClientWithResponses) UpdateOrganisationWithResponse(ctx context.Context
 	return ParseUpdateOrganisationResponse(rsp)
 }
 
+// ListOrganisationExportsWithResponse Files of the whole organisation, newest first
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/organisation/exports (the `ListOrganisationExports` operationId).
+func (c *ClientWithResponses) ListOrganisationExportsWithResponse(ctx context.Context, params *ListOrganisationExportsParams, reqEditors ...RequestEditorFn) (*ListOrganisationExportsResponse, error) {
+	rsp, err := c.ListOrganisationExports(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListOrganisationExportsResponse(rsp)
+}
+
+// CreateOrganisationExportWithBodyWithResponse Ask for a file of the whole organisation, as parley org export writes it; a job makes it. For an owner who has just proved who they are
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/organisation/exports (the `CreateOrganisationExport` operationId).
+func (c *ClientWithResponses) CreateOrganisationExportWithBodyWithResponse(ctx context.Context, params *CreateOrganisationExportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateOrganisationExportResponse, error) {
+	rsp, err := c.CreateOrganisationExportWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateOrganisationExportResponse(rsp)
+}
+
+// CreateOrganisationExportWithResponse Ask for a file of the whole organisation, as parley org export writes it; a job makes it. For an owner who has just proved who they are
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/organisation/exports (the `CreateOrganisationExport` operationId).
+func (c *ClientWithResponses) CreateOrganisationExportWithResponse(ctx context.Context, params *CreateOrganisationExportParams, body CreateOrganisationExportJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateOrganisationExportResponse, error) {
+	rsp, err := c.CreateOrganisationExport(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateOrganisationExportResponse(rsp)
+}
+
+// DeleteOrganisationExportWithResponse Remove the file, or stop making it
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/v1/organisation/exports/{id} (the `DeleteOrganisationExport` operationId).
+func (c *ClientWithResponses) DeleteOrganisationExportWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*DeleteOrganisationExportResponse, error) {
+	rsp, err := c.DeleteOrganisationExport(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteOrganisationExportResponse(rsp)
+}
+
+// GetOrganisationExportWithResponse How far a file of the whole organisation is
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/organisation/exports/{id} (the `GetOrganisationExport` operationId).
+func (c *ClientWithResponses) GetOrganisationExportWithResponse(ctx context.Context, id string, params *GetOrganisationExportParams, reqEditors ...RequestEditorFn) (*GetOrganisationExportResponse, error) {
+	rsp, err := c.GetOrganisationExport(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetOrganisationExportResponse(rsp)
+}
+
+// DownloadOrganisationExportWithResponse Download the file, for a day after it was made. For an owner who has just proved who they are
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/organisation/exports/{id}/file (the `DownloadOrganisationExport` operationId).
+func (c *ClientWithResponses) DownloadOrganisationExportWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*DownloadOrganisationExportResponse, error) {
+	rsp, err := c.DownloadOrganisationExport(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDownloadOrganisationExportResponse(rsp)
+}
+
 // GetAllowedOriginsWithResponse Sites whose pages may call the API
 //
 // Returns a wrapper object for the known response body format(s).
@@ -31811,8 +32882,8 @@ func (c *ClientWithResponses) GetSignOnPolicyWithResponse(ctx context.Context, p
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PATCH /api/v1/organisation/sign-on-policy (the `UpdateSignOnPolicy` operationId).
-func (c *ClientWithResponses) UpdateSignOnPolicyWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateSignOnPolicyResponse, error) {
-	rsp, err := c.UpdateSignOnPolicyWithBody(ctx, contentType, body, reqEditors...)
+func (c *ClientWithResponses) UpdateSignOnPolicyWithBodyWithResponse(ctx context.Context, params *UpdateSignOnPolicyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateSignOnPolicyResponse, error) {
+	rsp, err := c.UpdateSignOnPolicyWithBody(ctx, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -31824,8 +32895,8 @@ func (c *ClientWithResponses) UpdateSignOnPolicyWithBodyWithResponse(ctx context
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PATCH /api/v1/organisation/sign-on-policy (the `UpdateSignOnPolicy` operationId).
-func (c *ClientWithResponses) UpdateSignOnPolicyWithResponse(ctx context.Context, body UpdateSignOnPolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateSignOnPolicyResponse, error) {
-	rsp, err := c.UpdateSignOnPolicy(ctx, body, reqEditors...)
+func (c *ClientWithResponses) UpdateSignOnPolicyWithResponse(ctx context.Context, params *UpdateSignOnPolicyParams, body UpdateSignOnPolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateSignOnPolicyResponse, error) {
+	rsp, err := c.UpdateSignOnPolicy(ctx, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -32567,8 +33638,8 @@ func (c *ClientWithResponses) GetSsoPolicyWithResponse(ctx context.Context, para
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /api/v1/sso/policy (the `SetSsoPolicy` operationId).
-func (c *ClientWithResponses) SetSsoPolicyWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetSsoPolicyResponse, error) {
-	rsp, err := c.SetSsoPolicyWithBody(ctx, contentType, body, reqEditors...)
+func (c *ClientWithResponses) SetSsoPolicyWithBodyWithResponse(ctx context.Context, params *SetSsoPolicyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetSsoPolicyResponse, error) {
+	rsp, err := c.SetSsoPolicyWithBody(ctx, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -32580,8 +33651,8 @@ func (c *ClientWithResponses) SetSsoPolicyWithBodyWithResponse(ctx context.Conte
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /api/v1/sso/policy (the `SetSsoPolicy` operationId).
-func (c *ClientWithResponses) SetSsoPolicyWithResponse(ctx context.Context, body SetSsoPolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*SetSsoPolicyResponse, error) {
-	rsp, err := c.SetSsoPolicy(ctx, body, reqEditors...)
+func (c *ClientWithResponses) SetSsoPolicyWithResponse(ctx context.Context, params *SetSsoPolicyParams, body SetSsoPolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*SetSsoPolicyResponse, error) {
+	rsp, err := c.SetSsoPolicy(ctx, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -32736,8 +33807,8 @@ func (c *ClientWithResponses) SuperGetOrganisationWithResponse(ctx context.Conte
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PATCH /api/v1/super/organisations/{id} (the `SuperUpdateOrganisation` operationId).
-func (c *ClientWithResponses) SuperUpdateOrganisationWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SuperUpdateOrganisationResponse, error) {
-	rsp, err := c.SuperUpdateOrganisationWithBody(ctx, id, contentType, body, reqEditors...)
+func (c *ClientWithResponses) SuperUpdateOrganisationWithBodyWithResponse(ctx context.Context, id string, params *SuperUpdateOrganisationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SuperUpdateOrganisationResponse, error) {
+	rsp, err := c.SuperUpdateOrganisationWithBody(ctx, id, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -32749,8 +33820,8 @@ func (c *ClientWithResponses) SuperUpdateOrganisationWithBodyWithResponse(ctx co
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PATCH /api/v1/super/organisations/{id} (the `SuperUpdateOrganisation` operationId).
-func (c *ClientWithResponses) SuperUpdateOrganisationWithResponse(ctx context.Context, id string, body SuperUpdateOrganisationJSONRequestBody, reqEditors ...RequestEditorFn) (*SuperUpdateOrganisationResponse, error) {
-	rsp, err := c.SuperUpdateOrganisation(ctx, id, body, reqEditors...)
+func (c *ClientWithResponses) SuperUpdateOrganisationWithResponse(ctx context.Context, id string, params *SuperUpdateOrganisationParams, body SuperUpdateOrganisationJSONRequestBody, reqEditors ...RequestEditorFn) (*SuperUpdateOrganisationResponse, error) {
+	rsp, err := c.SuperUpdateOrganisation(ctx, id, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -32970,12 +34041,25 @@ func (c *ClientWithResponses) SuperCreatePlanWithResponse(ctx context.Context, p
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with DELETE /api/v1/super/plans/{id} (the `SuperDeletePlan` operationId).
-func (c *ClientWithResponses) SuperDeletePlanWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*SuperDeletePlanResponse, error) {
-	rsp, err := c.SuperDeletePlan(ctx, id, reqEditors...)
+func (c *ClientWithResponses) SuperDeletePlanWithResponse(ctx context.Context, id string, params *SuperDeletePlanParams, reqEditors ...RequestEditorFn) (*SuperDeletePlanResponse, error) {
+	rsp, err := c.SuperDeletePlan(ctx, id, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
 	return ParseSuperDeletePlanResponse(rsp)
+}
+
+// SuperGetPlanWithResponse A plan
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/super/plans/{id} (the `SuperGetPlan` operationId).
+func (c *ClientWithResponses) SuperGetPlanWithResponse(ctx context.Context, id string, params *SuperGetPlanParams, reqEditors ...RequestEditorFn) (*SuperGetPlanResponse, error) {
+	rsp, err := c.SuperGetPlan(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSuperGetPlanResponse(rsp)
 }
 
 // SuperUpdatePlanWithBodyWithResponse Change a plan, for every organisation that has it
@@ -32983,8 +34067,8 @@ func (c *ClientWithResponses) SuperDeletePlanWithResponse(ctx context.Context, i
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PATCH /api/v1/super/plans/{id} (the `SuperUpdatePlan` operationId).
-func (c *ClientWithResponses) SuperUpdatePlanWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SuperUpdatePlanResponse, error) {
-	rsp, err := c.SuperUpdatePlanWithBody(ctx, id, contentType, body, reqEditors...)
+func (c *ClientWithResponses) SuperUpdatePlanWithBodyWithResponse(ctx context.Context, id string, params *SuperUpdatePlanParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SuperUpdatePlanResponse, error) {
+	rsp, err := c.SuperUpdatePlanWithBody(ctx, id, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -32996,8 +34080,8 @@ func (c *ClientWithResponses) SuperUpdatePlanWithBodyWithResponse(ctx context.Co
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PATCH /api/v1/super/plans/{id} (the `SuperUpdatePlan` operationId).
-func (c *ClientWithResponses) SuperUpdatePlanWithResponse(ctx context.Context, id string, body SuperUpdatePlanJSONRequestBody, reqEditors ...RequestEditorFn) (*SuperUpdatePlanResponse, error) {
-	rsp, err := c.SuperUpdatePlan(ctx, id, body, reqEditors...)
+func (c *ClientWithResponses) SuperUpdatePlanWithResponse(ctx context.Context, id string, params *SuperUpdatePlanParams, body SuperUpdatePlanJSONRequestBody, reqEditors ...RequestEditorFn) (*SuperUpdatePlanResponse, error) {
+	rsp, err := c.SuperUpdatePlan(ctx, id, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -36533,6 +37617,186 @@ func ParseUpdateOrganisationResponse(rsp *http.Response) (*UpdateOrganisationRes
 	return response, nil
 }
 
+// ParseListOrganisationExportsResponse parses an HTTP response from a ListOrganisationExportsWithResponse call
+func ParseListOrganisationExportsResponse(rsp *http.Response) (*ListOrganisationExportsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListOrganisationExportsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ListOfOrganisationExport
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListOrganisationExportsResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateOrganisationExportResponse parses an HTTP response from a CreateOrganisationExportWithResponse call
+func ParseCreateOrganisationExportResponse(rsp *http.Response) (*CreateOrganisationExportResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateOrganisationExportResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest OrganisationExport
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDeleteOrganisationExportResponse parses an HTTP response from a DeleteOrganisationExportWithResponse call
+func ParseDeleteOrganisationExportResponse(rsp *http.Response) (*DeleteOrganisationExportResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteOrganisationExportResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetOrganisationExportResponse parses an HTTP response from a GetOrganisationExportWithResponse call
+func ParseGetOrganisationExportResponse(rsp *http.Response) (*GetOrganisationExportResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetOrganisationExportResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OrganisationExport
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetOrganisationExportResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDownloadOrganisationExportResponse parses an HTTP response from a DownloadOrganisationExportWithResponse call
+func ParseDownloadOrganisationExportResponse(rsp *http.Response) (*DownloadOrganisationExportResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DownloadOrganisationExportResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseGetAllowedOriginsResponse parses an HTTP response from a GetAllowedOriginsWithResponse call
 func ParseGetAllowedOriginsResponse(rsp *http.Response) (*GetAllowedOriginsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -36686,6 +37950,19 @@ func ParseUpdateSignOnPolicyResponse(rsp *http.Response) (*UpdateSignOnPolicyRes
 		}
 		response.ApplicationproblemJSONDefault = &dest
 
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateSignOnPolicyResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil
@@ -38782,6 +40059,19 @@ func ParseSuperUpdateOrganisationResponse(rsp *http.Response) (*SuperUpdateOrgan
 
 	}
 
+	switch {
+	case rsp.StatusCode == 200:
+		var headers SuperUpdateOrganisationResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
 	return response, nil
 }
 
@@ -39233,6 +40523,52 @@ func ParseSuperDeletePlanResponse(rsp *http.Response) (*SuperDeletePlanResponse,
 		}
 		response.ApplicationproblemJSONDefault = &dest
 
+	}
+
+	return response, nil
+}
+
+// ParseSuperGetPlanResponse parses an HTTP response from a SuperGetPlanWithResponse call
+func ParseSuperGetPlanResponse(rsp *http.Response) (*SuperGetPlanResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SuperGetPlanResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Plan
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers SuperGetPlanResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil

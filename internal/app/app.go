@@ -343,7 +343,7 @@ func (a *App) startWorkers(ctx context.Context) error {
 	if err := a.startKeys(); err != nil {
 		return err
 	}
-	if err := a.followProjects(ctx); err != nil {
+	if err := errors.Join(a.followProjects(ctx), a.followWanted(ctx)); err != nil {
 		return err
 	}
 	if err := a.startTrails(ctx); err != nil {

@@ -46,11 +46,11 @@ func (a *App) buildTrails(ctx context.Context) (err error) {
 		Sink:    sink,
 		Purgers: []compliance.Purger{a.records}, Persons: []compliance.PersonData{a.records, a.agents, a.identity},
 		Enqueue: func(ctx context.Context, tx *db.Tx, id string) error {
-			return jobs.Insert(ctx, a.jobs, tx, erasePerson{id}, jobs.Options{})
+			return a.want(ctx, tx, erasePerson{}.Kind(), id)
 		},
 		Files: orgFiles{a}, Sealer: a.keyring, Fresh: a.identity.Fresh,
 		EnqueueExport: func(ctx context.Context, tx *db.Tx, id string) error {
-			return jobs.Insert(ctx, a.jobs, tx, exportOrg{id}, jobs.Options{})
+			return a.want(ctx, tx, exportOrg{}.Kind(), id)
 		},
 	})
 	return err

@@ -305,9 +305,9 @@ func TestFilesOfOtherVersions(t *testing.T) {
 			file, says string
 			code       fault.Code
 		}{
-			"newer tables":    {newer, "newer Parley", fault.NotPossible},
-			"unknown tables":  {stranger, "newer Parley", fault.NotPossible},
-			"another format":  {format, "use the Parley that made it", fault.Invalid},
+			"newer tables":     {newer, "newer Parley", fault.NotPossible},
+			"unknown tables":   {stranger, "newer Parley", fault.NotPossible},
+			"another format":   {format, "use the Parley that made it", fault.Invalid},
 			"not a file of it": {os.Args[0], "", fault.Invalid},
 		} {
 			_, err := a.ImportOrganisation(t.Context(), c.file, orgPass, OrgImport{})
@@ -380,17 +380,18 @@ func peak(fn func()) uint64 {
 	go func() {
 		var most uint64
 		var m runtime.MemStats
+		look := time.NewTicker(20 * time.Millisecond) // a collection each time: only what lives is counted
+		defer look.Stop()
 		for {
+			runtime.GC()
+			runtime.ReadMemStats(&m)
+			most = max(most, m.HeapAlloc)
 			select {
 			case <-done:
 				over <- most
 				return
-			default:
+			case <-look.C:
 			}
-			runtime.GC()
-			runtime.ReadMemStats(&m)
-			most = max(most, m.HeapAlloc)
-			runtime.Gosched()
 		}
 	}()
 	fn()

@@ -55,6 +55,13 @@ func TestOwnerTakesTheOrganisationOut(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(c.DataDir, "blobs", "exports", org, made.ID)); !os.IsNotExist(err) {
 			t.Errorf("the file is kept: %v", err)
 		}
+		// A person's erasure takes the same way to its job.
+		var erasure struct{ ID, State string }
+		owner.want(http.StatusAccepted, "POST", "/api/v1/persons/erasures", map[string]string{"subject": "+4930123456", "reason": "asked"}, &erasure)
+		eventually(t, "the erasure", func() bool {
+			owner.want(http.StatusOK, "GET", "/api/v1/persons/erasures/"+erasure.ID, nil, &erasure)
+			return erasure.State == "done"
+		})
 		for _, action := range []string{"request", "ready", "download", "remove"} {
 			owner.audited("organisation.export."+action, made.ID)
 		}

@@ -324,4 +324,3 @@ func (m *orgImport) forgetFile(ctx context.Context, kind conversation.FileKind, 
 	}
 	return m.records.FileGone(ctx, m.target, call, kind)
 }
-

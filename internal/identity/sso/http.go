@@ -34,7 +34,9 @@ func (s *Service) Routes(api huma.API) {
 	get, post, patch, put, del := http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodPut, http.MethodDelete
 	huma.Register(api, operation("start-sso", post, "/api/v1/auth/sso/start", "public", "How does the person with this address sign in?", ok), s.postStart)
 	huma.Register(api, operation("get-sso-policy", get, "/api/v1/sso/policy", "sso:read", "How an organisation's people may sign in", ok), s.getPolicy)
-	huma.Register(api, operation("set-sso-policy", put, "/api/v1/sso/policy", "sso:update", "Let people sign in through the identity provider only", ok), s.putPolicy)
+	policy := operation("set-sso-policy", put, "/api/v1/sso/policy", "sso:update", "Let people sign in through the identity provider only", ok)
+	policy.Metadata["ifMatch"] = policyKind
+	huma.Register(api, policy, s.putPolicy)
 	huma.Register(api, operation("list-sso-connections", get, base, "sso:read", "Connections to identity providers", ok), s.listConnections)
 	huma.Register(api, operation("create-sso-connection", post, base, "sso:create", "Connect an identity provider", made), s.postConnection)
 	huma.Register(api, operation("get-sso-connection", get, each, "sso:read", "A connection", ok), s.getConnection)

@@ -27,8 +27,7 @@ type ownLinkRow struct {
 	Protocol     string `bun:"protocol"`
 	Enabled      bool   `bun:"enabled"`
 	Organisation string `bun:"organisation"`
-	SSOOnly      bool   `bun:"sso_only"`
-	Role         string `bun:"role"` // "": no member any more
+	Only         bool   `bun:"only"` // the organisation lets the person in through its provider only
 }
 
 // ownLinks reads a person's links, of all organisations.
@@ -36,7 +35,7 @@ func ownLinks(ctx context.Context, tx *db.Tx, userID string) (rows []ownLinkRow,
 	err = tx.NewSelect().TableExpr("sso_links AS l").
 		ColumnExpr("l.organisation_id, l.connection_id, l.user_id, l.subject, l.created_at, l.last_used_at").
 		ColumnExpr("c.name AS connection_name, c.protocol, c.enabled, o.name AS organisation").
-		ColumnExpr("COALESCE(p.sso_only, ?) AS sso_only, COALESCE(m.role, '') AS role", false).
+		ColumnExpr("COALESCE(m.provider_only, ?) OR (m.role <> ? AND COALESCE(p.sso_only, ?)) AS only", false, identity.RoleOwner, false).
 		Join("JOIN sso_connections AS c ON c.id = l.connection_id").
 		Join("JOIN organisations AS o ON o.id = l.organisation_id").
 		Join("LEFT JOIN sso_policies AS p ON p.organisation_id = l.organisation_id").
@@ -96,11 +95,10 @@ func (s *Service) UnlinkOwn(ctx context.Context, p identity.Principal, connectio
 }
 
 // wayInStays refuses to take the link at i away where nothing else would let the person into its organisation. own says that
-// they have a password or a passkey, which does not count where everybody but the owner signs in through the provider.
+// they have a password or a passkey, which does not count where the organisation lets them in through its provider only.
 func wayInStays(rows []ownLinkRow, i int, own bool) error {
 	gone := rows[i]
-	only := gone.SSOOnly && gone.Role != identity.RoleOwner && gone.Role != ""
-	if own && !only {
+	if own && !gone.Only {
 		return nil
 	}
 	for j, r := range rows {
@@ -108,8 +106,8 @@ func wayInStays(rows []ownLinkRow, i int, own bool) error {
 			return nil
 		}
 	}
-	if only {
-		return fault.New(fault.NotPossible, "%s lets its people in through the identity provider only, and this is your one account there; ask an administrator", gone.Organisation)
+	if gone.Only {
+		return fault.New(fault.NotPossible, "%s lets you in through the identity provider only, and this is your one account there; ask an administrator", gone.Organisation)
 	}
 	return fault.New(fault.NotPossible, "this is the one way you can sign in; choose a password or add a passkey first")
 }

@@ -42,7 +42,7 @@ func TestOwnLinks(t *testing.T) {
 			t.Fatal(err)
 		}
 		// Where passwords count for nobody but the owner, his does not, though it opens another organisation.
-		there := r.ownSession(r.joins("ben@corp.example", r.another("Practice", "other@example.com")))
+		there := r.ownSession(r.another("Practice", "ben@corp.example"))
 		wantCode(t, r.sso.UnlinkOwn(r.as(there), there, c.ID), fault.NotPossible)
 		if _, err := r.sso.SetPolicy(r.as(r.owner), r.owner.OrgID, sso.SSOPolicy{}); err != nil {
 			t.Fatal(err)
@@ -92,20 +92,6 @@ func (r *rig) choosePassword(email string) {
 	if err := r.ident.Reset(r.t.Context(), token, "seven wooden boats sail", "127.0.0.1"); err != nil {
 		r.t.Fatal(err)
 	}
-}
-
-// joins makes somebody a member of a second organisation.
-func (r *rig) joins(email string, owner identity.Principal) identity.Principal {
-	r.t.Helper()
-	var p *identity.Provisioned
-	err := r.db.InSystem(r.t.Context(), "test", func(ctx context.Context, tx *db.Tx) (err error) {
-		p, err = r.ident.Enrol(ctx, tx, owner.OrgID, identity.Enrolment{Email: email, Role: identity.RoleViewer})
-		return err
-	})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return identity.Principal{UserID: p.UserID, OrgID: owner.OrgID}
 }
 
 // audited reports whether an audit entry of an action names a thing.

@@ -8,6 +8,9 @@ import (
 	"github.com/parley-voice/parley/internal/platform/fault"
 )
 
+// policyKind is what the audit trail calls the policy, and what If-Match compares.
+const policyKind = "ssoPolicy"
+
 // SSOPolicy says how an organisation's people may sign in.
 type SSOPolicy struct {
 	SSOOnly bool `json:"ssoOnly" doc:"Everybody but the owner signs in through the identity provider; passwords and passkeys are refused"`
@@ -49,7 +52,7 @@ func (s *Service) SetPolicy(ctx context.Context, orgID string, p SSOPolicy) (SSO
 				return err
 			}
 		}
-		return identity.Audit(ctx, tx, orgID, identity.Change{Action: "sso.policy.update", Kind: "ssoPolicy", ID: orgID, Before: before, After: p})
+		return identity.Audit(ctx, tx, orgID, identity.Change{Action: "sso.policy.update", Kind: policyKind, ID: orgID, Before: before, After: p})
 	})
 	if err == nil {
 		s.cfg.Directory.ProvisionChanged(orgID, "")

@@ -177,10 +177,15 @@ func Every[A Args](j *Jobs, interval time.Duration, a A) error {
 // Insert adds a job with the transaction's change. The queue is in the master's database: a transaction in an
 // organisation's own database cannot insert jobs, and says so; publish a fact instead and insert when it arrives.
 func Insert[A Args](ctx context.Context, j *Jobs, tx *db.Tx, a A, o Options) error {
+	return InsertFor(ctx, j, tx, tx.OrgID(), a, o)
+}
+
+// InsertFor is Insert of an organisation's job in a transaction of the installation: where such a fact arrives.
+func InsertFor[A Args](ctx context.Context, j *Jobs, tx *db.Tx, orgID string, a A, o Options) error {
 	if !tx.InMaster() {
 		return fmt.Errorf("jobs: insert %s: the transaction is in an organisation's own database, the queue is in the master's", a.Kind())
 	}
-	e := envelope[A]{OrgID: tx.OrgID(), Args: a}
+	e := envelope[A]{OrgID: orgID, Args: a}
 	b, err := json.Marshal(e)
 	if err != nil {
 		return fmt.Errorf("jobs: insert %s: %w", a.Kind(), err)

@@ -1214,6 +1214,59 @@ export interface paths {
         patch: operations["update-organisation"];
         trace?: never;
     };
+    "/api/v1/organisation/exports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Files of the whole organisation, newest first */
+        get: operations["list-organisation-exports"];
+        put?: never;
+        /** Ask for a file of the whole organisation, as parley org export writes it; a job makes it. For an owner who has just proved who they are */
+        post: operations["create-organisation-export"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/organisation/exports/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How far a file of the whole organisation is */
+        get: operations["get-organisation-export"];
+        put?: never;
+        post?: never;
+        /** Remove the file, or stop making it */
+        delete: operations["delete-organisation-export"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/organisation/exports/{id}/file": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Download the file, for a day after it was made. For an owner who has just proved who they are */
+        get: operations["download-organisation-export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/organisation/origins": {
         parameters: {
             query?: never;
@@ -2029,7 +2082,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** A plan */
+        get: operations["super-get-plan"];
         put?: never;
         post?: never;
         /** Delete a plan that no organisation has */
@@ -2747,6 +2801,10 @@ export interface components {
             items: components["schemas"]["CallEntry"][];
             next: string | null;
         };
+        ExportInputBody: {
+            /** @description Encrypts the file; whoever imports it needs it, and nobody here keeps it once the file is made */
+            passphrase?: string;
+        };
         ForgotInputBody: {
             email: string;
         };
@@ -3028,6 +3086,10 @@ export interface components {
         ListOfMemberBody: {
             items: components["schemas"]["Member"][] | null;
             /** @description Cursor of the next page, null at the end */
+            next: string | null;
+        };
+        ListOfOrganisationExport: {
+            items: components["schemas"]["OrganisationExport"][];
             next: string | null;
         };
         ListOfOrganisationMoveBody: {
@@ -3340,6 +3402,68 @@ export interface components {
             startedAt: string;
             /** @enum {string} */
             state: "running" | "done";
+        };
+        OrganisationExport: {
+            /**
+             * Format: int64
+             * @description Written so far, then the file's size
+             */
+            bytes: number;
+            /** Format: date-time */
+            doneAt: string | null;
+            /**
+             * Format: int64
+             * @description How often it was downloaded
+             */
+            downloads: number;
+            /** @description Why it failed */
+            error: string;
+            /**
+             * Format: date-time
+             * @description When the file is removed
+             */
+            expiresAt: string | null;
+            /** @description What is in it; null until it is made */
+            file: components["schemas"]["OrganisationFile"];
+            id: string;
+            /** Format: date-time */
+            requestedAt: string;
+            /** @description A user's id */
+            requestedBy: string;
+            /** @description What is done just now */
+            stage: string;
+            /**
+             * @description ready: it can be downloaded until expiresAt
+             * @enum {string}
+             */
+            state: "waiting" | "running" | "ready" | "failed" | "removed";
+        };
+        OrganisationFile: {
+            /** Format: int64 */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description Calls that went on, or whose files were not stored yet
+             */
+            callsLeftOut: number;
+            /**
+             * Format: int64
+             * @description What could not be read; the file says what
+             */
+            damaged: number;
+            /** @description Recordings, event logs and the audit trail, by kind */
+            files: {
+                [key: string]: number;
+            };
+            /**
+             * Format: int64
+             * @description Deleted while the file was written
+             */
+            filesGone: number;
+            /** @description By table */
+            rows: {
+                [key: string]: number;
+            };
         };
         OrganisationMove: {
             /** @description It is being taken back */
@@ -7629,6 +7753,172 @@ export interface operations {
             };
         };
     };
+    "list-organisation-exports": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListOfOrganisationExport"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "create-organisation-export": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ExportInputBody"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrganisationExport"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "get-organisation-export": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrganisationExport"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "delete-organisation-export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "download-organisation-export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     "get-allowed-origins": {
         parameters: {
             query?: never;
@@ -7736,7 +8026,10 @@ export interface operations {
     "update-sign-on-policy": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tag of what you read: answered 412 when it was changed since */
+                "If-Match"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -7749,6 +8042,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9290,7 +9584,10 @@ export interface operations {
     "set-sso-policy": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tag of what you read: answered 412 when it was changed since */
+                "If-Match"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -9653,7 +9950,10 @@ export interface operations {
     "super-update-organisation": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tag of what you read: answered 412 when it was changed since */
+                "If-Match"?: string;
+            };
             path: {
                 id: string;
             };
@@ -9668,6 +9968,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10090,10 +10391,49 @@ export interface operations {
             };
         };
     };
+    "super-get-plan": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     "super-delete-plan": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tag of what you read: answered 412 when it was changed since */
+                "If-Match"?: string;
+            };
             path: {
                 id: string;
             };
@@ -10122,7 +10462,10 @@ export interface operations {
     "super-update-plan": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tag of what you read: answered 412 when it was changed since */
+                "If-Match"?: string;
+            };
             path: {
                 id: string;
             };
