@@ -27,7 +27,7 @@ type ownLinkRow struct {
 	Protocol     string `bun:"protocol"`
 	Enabled      bool   `bun:"enabled"`
 	Organisation string `bun:"organisation"`
-	Only         bool   `bun:"only"` // the organisation lets the person in through its provider only
+	Only         bool   `bun:"provider_way"` // the organisation lets the person in through its provider only
 }
 
 // ownLinks reads a person's links, of all organisations.
@@ -35,7 +35,7 @@ func ownLinks(ctx context.Context, tx *db.Tx, userID string) (rows []ownLinkRow,
 	err = tx.NewSelect().TableExpr("sso_links AS l").
 		ColumnExpr("l.organisation_id, l.connection_id, l.user_id, l.subject, l.created_at, l.last_used_at").
 		ColumnExpr("c.name AS connection_name, c.protocol, c.enabled, o.name AS organisation").
-		ColumnExpr("COALESCE(m.provider_only, ?) OR (m.role <> ? AND COALESCE(p.sso_only, ?)) AS only", false, identity.RoleOwner, false).
+		ColumnExpr("COALESCE(m.provider_only OR (m.role <> ? AND COALESCE(p.sso_only, ?)), ?) AS provider_way", identity.RoleOwner, false, false).
 		Join("JOIN sso_connections AS c ON c.id = l.connection_id").
 		Join("JOIN organisations AS o ON o.id = l.organisation_id").
 		Join("LEFT JOIN sso_policies AS p ON p.organisation_id = l.organisation_id").
