@@ -18,14 +18,14 @@ import (
 	"github.com/parley-voice/parley/internal/platform/secret/envelope/envelopetest"
 )
 
-// shelf keeps files in memory. made is what Make does.
-type shelf struct {
+// cabinet keeps files in memory. made is what Make does.
+type cabinet struct {
 	made  func(ctx context.Context, told func(string, int64)) error
 	files map[string]string
 }
 
 // Make implements OrganisationFiles.
-func (s *shelf) Make(ctx context.Context, org, id, passphrase string, told func(string, int64)) (OrganisationFile, error) {
+func (s *cabinet) Make(ctx context.Context, org, id, passphrase string, told func(string, int64)) (OrganisationFile, error) {
 	if s.made != nil {
 		if err := s.made(ctx, told); err != nil {
 			return OrganisationFile{}, err
@@ -36,7 +36,7 @@ func (s *shelf) Make(ctx context.Context, org, id, passphrase string, told func(
 }
 
 // CheckPassphrase implements OrganisationFiles.
-func (*shelf) CheckPassphrase(p string) error {
+func (*cabinet) CheckPassphrase(p string) error {
 	if len(p) < 12 {
 		return fault.New(fault.Invalid, "too short")
 	}
@@ -44,7 +44,7 @@ func (*shelf) CheckPassphrase(p string) error {
 }
 
 // Open implements OrganisationFiles.
-func (s *shelf) Open(_ context.Context, org, id string) (io.ReadCloser, error) {
+func (s *cabinet) Open(_ context.Context, org, id string) (io.ReadCloser, error) {
 	f, ok := s.files[org+"/"+id]
 	if !ok {
 		return nil, fault.New(fault.NotFound, "it is not there")
@@ -53,17 +53,17 @@ func (s *shelf) Open(_ context.Context, org, id string) (io.ReadCloser, error) {
 }
 
 // Remove implements OrganisationFiles.
-func (s *shelf) Remove(_ context.Context, org, id string) error {
+func (s *cabinet) Remove(_ context.Context, org, id string) error {
 	delete(s.files, org+"/"+id)
 	return nil
 }
 
 const passphrase = "four horses in a field"
 
-// eachShelf runs a test on both engines, with a shelf and a list of the jobs that were added.
-func eachShelf(t *testing.T, fn func(t *testing.T, r *rig, files *shelf)) {
+// eachCabinet runs a test on both engines, with a cabinet.
+func eachCabinet(t *testing.T, fn func(t *testing.T, r *rig, files *cabinet)) {
 	each(t, func(t *testing.T, r *rig) {
-		files := &shelf{files: map[string]string{}}
+		files := &cabinet{files: map[string]string{}}
 		r.cfg.Files, r.cfg.Sealer = files, envelopetest.New(3)
 		r.cfg.EnqueueExport = func(context.Context, *db.Tx, string) error { return nil }
 		fn(t, r, files)
@@ -79,7 +79,7 @@ func (r *rig) orgExport(id string) OrganisationExport {
 
 // A file is asked for, made, downloaded and, after a day, gone.
 func TestOrganisationExport(t *testing.T) {
-	eachShelf(t, func(t *testing.T, r *rig, files *shelf) {
+	eachCabinet(t, func(t *testing.T, r *rig, files *cabinet) {
 		ctx := asUser(t.Context())
 		if _, err := r.RequestExport(ctx, orgA, "short"); !fault.Is(err, fault.Invalid) {
 			t.Errorf("a short passphrase: %v", err)
@@ -136,7 +136,7 @@ func TestOrganisationExport(t *testing.T) {
 
 // What goes wrong while a file is made: it fails, its process ends or dies, or nobody wants it any more.
 func TestOrganisationExportTrouble(t *testing.T) {
-	eachShelf(t, func(t *testing.T, r *rig, files *shelf) {
+	eachCabinet(t, func(t *testing.T, r *rig, files *cabinet) {
 		ctx := asUser(t.Context())
 		v, err := r.RequestExport(ctx, orgA, passphrase)
 		must(t, err)
@@ -207,7 +207,7 @@ func TestOrganisationExportTrouble(t *testing.T) {
 // Only an owner who has just proved who they are takes the organisation out: no administrator, no token, nobody who acts as
 // the owner.
 func TestWhoExports(t *testing.T) {
-	eachShelf(t, func(t *testing.T, r *rig, _ *shelf) {
+	eachCabinet(t, func(t *testing.T, r *rig, _ *cabinet) {
 		_, api := humatest.New(t, huma.DefaultConfig("exports", "1"))
 		r.Routes(api)
 		var stale error
