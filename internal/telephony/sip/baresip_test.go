@@ -336,14 +336,26 @@ func TestBaresipCallsUs(t *testing.T) {
 
 func TestBaresipRegistersAndIsCalled(t *testing.T) {
 	dir := newDirectory()
-	b := serve(t, withPhones(dir), func(c *Config) { c.Digest = []string{"MD5"} })
+	b := serve(t, withPhones(dir))
 	ours, voice := newTape(t, 2000), newTape(t, 2000)
 	voice.shuffle()
-	phone := startBaresip(t, fmt.Sprintf("<sip:alice@%s>;auth_user=alice;auth_pass=wonderland;regint=600;answermode=auto;audio_codecs=PCMU", b.Addr()), voiceOf(voice))
-	select {
-	case <-dir.saved:
-	case <-time.After(patience):
-		t.Fatal("baresip did not register")
+	account := fmt.Sprintf("<sip:alice@%s>;auth_user=alice;auth_pass=wonderland;regint=600;answermode=auto;audio_codecs=PCMU", b.Addr())
+	phone := startBaresip(t, account, voiceOf(voice))
+	// It gives up at a challenge for SHA-256. When it comes again it is offered MD5 alone. It would try by itself, a minute later.
+	again := time.NewTicker(500 * time.Millisecond)
+	defer again.Stop()
+	limit := time.NewTimer(patience)
+	defer limit.Stop()
+	for registered := false; !registered; {
+		select {
+		case <-dir.saved:
+			registered = true
+		case <-again.C:
+			phone.command("uadelall", "")
+			phone.command("uanew", account)
+		case <-limit.C:
+			t.Fatal("baresip did not register")
+		}
 	}
 	if got := b.Registrations()["alice"]; len(got) != 1 || !strings.Contains(got[0].UserAgent, "baresip") {
 		t.Fatalf("registered: %+v", got)

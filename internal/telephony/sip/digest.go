@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"hash"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -27,7 +28,9 @@ const (
 	nonceMemory   = 8192 // nonces whose use count is remembered against replay
 	failureLimit  = 10   // wrong answers from one network address ...
 	failureWindow = 5 * time.Minute
-	failureMemory = 4096 // addresses remembered
+	failureMemory = 4096           // addresses remembered
+	habitLife     = 24 * time.Hour // since a phone last asked for it
+	askedMemory   = 8192           // phones whose habits are remembered
 )
 
 // HA1 holds what is stored instead of a password: the digests of username:realm:password, in hex.
@@ -64,6 +67,20 @@ type authenticator struct {
 	mu       sync.Mutex
 	uses     map[string]use
 	failures map[netip.Addr]failure
+	asked    map[asker]habit
+}
+
+// asker is a phone that has not proved who it is.
+type asker struct {
+	from netip.Addr
+	user string
+}
+
+// habit is how a phone takes challenges.
+type habit struct {
+	silent bool // it was challenged, and has not answered
+	md5    bool // it came again without an answer: it may know MD5 only
+	until  time.Time
 }
 
 type use struct {
@@ -78,7 +95,7 @@ type failure struct {
 
 func newAuthenticator(c Config, random func(int) []byte) *authenticator {
 	return &authenticator{realm: c.Realm, offer: c.Digest, clock: c.Clock, random: random, secret: random(32), phones: c.Phones,
-		uses: map[string]use{}, failures: map[netip.Addr]failure{}}
+		uses: map[string]use{}, failures: map[netip.Addr]failure{}, asked: map[asker]habit{}}
 }
 
 // verify gives the phone that sent req, or the problem to answer with: a challenge, or 403.
@@ -91,8 +108,12 @@ func (a *authenticator) verify(ctx context.Context, req *sipmsg.Request, f flow)
 		return caller{}, refuse(403, "too many wrong passwords from this address; try again later")
 	}
 	h := req.GetHeader("Authorization")
+	who := asker{from: from}
+	if f := req.From(); f != nil {
+		who.user = f.Address.User
+	}
 	if h == nil {
-		return caller{}, a.challenge(from, false)
+		return caller{}, a.challenge(who, false)
 	}
 	cred, err := digest.ParseCredentials(h.Value())
 	if err != nil {
@@ -100,9 +121,9 @@ func (a *authenticator) verify(ctx context.Context, req *sipmsg.Request, f flow)
 	}
 	switch fresh, err := a.checkNonce(cred.Nonce, from); {
 	case err != nil:
-		return caller{}, a.challenge(from, false)
+		return caller{}, a.again(who, false)
 	case !fresh:
-		return caller{}, a.challenge(from, true)
+		return caller{}, a.again(who, true)
 	}
 	account, found, err := a.phones.Secrets(ctx, cred.Username)
 	if err != nil {
@@ -111,23 +132,63 @@ func (a *authenticator) verify(ctx context.Context, req *sipmsg.Request, f flow)
 	good := cred.Realm == a.realm && sameURI(cred.URI, req.Recipient) && matches(cred, account.HA1, string(req.Method))
 	if !found || !good {
 		a.failed(from)
-		return caller{}, a.challenge(from, false)
+		return caller{}, a.again(who, false)
 	}
 	if !a.first(cred.Nonce, cred.Nc) {
-		return caller{}, a.challenge(from, true)
+		return caller{}, a.again(who, true)
 	}
 	if account.Encrypted && !f.secure() {
 		return caller{}, secureOnly("this phone may register and call by TLS only")
 	}
+	a.answered(who, cred.Algorithm)
 	return caller{cred.Username, account.Encrypted}, nil
 }
 
-// challenge asks for credentials, the strongest algorithm first (RFC 8760 section 2.4). A phone that reads
-// only the first challenge and knows only MD5 needs a server that offers MD5 alone.
-func (a *authenticator) challenge(from netip.Addr, stale bool) *problem {
-	nonce := a.nonce(from)
+// challenge asks who sent no credentials for them, the strongest algorithm first (RFC 8760 section 2.4). Many phones know only
+// MD5, and give up at a challenge with another algorithm, first or not: Debian's baresip 1.0 is one. Such a phone does not
+// answer, and tries again later; then it is offered MD5 alone. That is offered to everybody anyway.
+func (a *authenticator) challenge(who asker, stale bool) *problem {
+	now := a.clock.Now()
+	a.mu.Lock()
+	h, ok := a.asked[who]
+	if ok && now.After(h.until) {
+		h = habit{}
+	}
+	if !ok && len(a.asked) >= askedMemory {
+		for other := range a.asked {
+			delete(a.asked, other) // map order is random: nobody can hold a place
+			break
+		}
+	}
+	a.asked[who] = habit{silent: true, md5: h.md5 || h.silent, until: now.Add(habitLife)}
+	a.mu.Unlock()
+	return a.again(who, stale)
+}
+
+// answered notes that a phone took a challenge, and which.
+func (a *authenticator) answered(who asker, algorithm string) {
+	weak := algorithm == "" || strings.EqualFold(algorithm, "MD5")
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if h, ok := a.asked[who]; ok && h.md5 && weak {
+		a.asked[who] = habit{md5: true, until: a.clock.Now().Add(habitLife)}
+		return
+	}
+	delete(a.asked, who)
+}
+
+// again asks as the phone was asked before.
+func (a *authenticator) again(who asker, stale bool) *problem {
+	a.mu.Lock()
+	md5Only := a.asked[who].md5
+	a.mu.Unlock()
+	nonce := a.nonce(who.from)
 	p := refuse(401, "credentials are needed")
-	for _, alg := range a.offer {
+	offer := a.offer
+	if md5Only && slices.Contains(offer, "MD5") {
+		offer = []string{"MD5"}
+	}
+	for _, alg := range offer {
 		c := digest.Challenge{Realm: a.realm, Nonce: nonce, Algorithm: alg, QOP: []string{"auth"}, Stale: stale}
 		p.with("WWW-Authenticate", c.String())
 	}

@@ -35,7 +35,7 @@
 //
 // An agent is called without credentials only from the networks in Config.Open, which by default are the
 // machine's own loopback addresses: that is how a softphone beside the server calls sip:front-desk@127.0.0.1.
-// Everybody else is asked for a phone's password (401, digest by RFC 8760: SHA-256 and MD5, qop=auth). Add a
+// Everybody else is asked for a phone's password (401, digest by RFC 8760: SHA-256 and MD5, qop=auth; MD5 alone for phones that know no other). Add a
 // trunk's or an office's network to Open to let it in; leave it out to have only registered phones call.
 // Ten wrong passwords from an address, or from an IPv6 /64, shut it out for five minutes.
 //

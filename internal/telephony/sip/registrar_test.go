@@ -321,3 +321,40 @@ func TestTwoPhonesOfOneUserRing(t *testing.T) {
 	cell.respond(cell.asked("BYE"), 200, "")
 	over(t, l)
 }
+
+// A phone that knows MD5 only does not answer. When it comes again it is offered MD5 alone, for as long as it takes that; for
+// others nothing changes.
+func TestPhoneThatKnowsMD5Only(t *testing.T) {
+	b := serve(t, withPhones(newDirectory()))
+	p := dialPeer(t, "udp", b.Addr())
+	uri := "sip:" + b.Addr().String()
+	ask := func(user, want string) *sipmsg.Response {
+		t.Helper()
+		p.send(p.request("REGISTER", uri, "", "From: <sip:"+user+"@parley>;tag=r", "To: <sip:"+user+"@parley>"))
+		res := p.expect(401, "REGISTER")
+		got := ""
+		for _, h := range res.GetHeaders("WWW-Authenticate") {
+			chal, err := digest.ParseChallenge(h.Value())
+			if err != nil {
+				t.Fatal(err)
+			}
+			got += chal.Algorithm + " "
+		}
+		if got != want+" " {
+			t.Fatalf("%s is asked for %s, want %s", user, got, want)
+		}
+		return res
+	}
+	ask("alice", "SHA-256 MD5")
+	res := ask("alice", "MD5")
+	ask("eve", "SHA-256 MD5")
+	p.send(p.request("REGISTER", uri, "", "From: <sip:alice@parley>;tag=r", "To: <sip:alice@parley>", sign(t, res, "MD5", "REGISTER", uri, "alice", "wonderland", 1)))
+	if got := p.final("REGISTER"); got.StatusCode != 200 {
+		t.Fatalf("answer:\n%s", got)
+	}
+	ask("alice", "MD5")
+	if res := registers(t, b, p, "bob", "builder", "SHA-256"); res.StatusCode != 200 {
+		t.Fatalf("answer:\n%s", res)
+	}
+	ask("bob", "SHA-256 MD5")
+}
