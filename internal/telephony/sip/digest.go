@@ -119,6 +119,7 @@ func (a *authenticator) verify(ctx context.Context, req *sipmsg.Request, f flow)
 	if err != nil {
 		return caller{}, refuse(400, "Authorization cannot be read")
 	}
+	a.answered(who, cred.Algorithm)
 	switch fresh, err := a.checkNonce(cred.Nonce, from); {
 	case err != nil:
 		return caller{}, a.again(who, false)
@@ -140,7 +141,6 @@ func (a *authenticator) verify(ctx context.Context, req *sipmsg.Request, f flow)
 	if account.Encrypted && !f.secure() {
 		return caller{}, secureOnly("this phone may register and call by TLS only")
 	}
-	a.answered(who, cred.Algorithm)
 	return caller{cred.Username, account.Encrypted}, nil
 }
 
@@ -165,7 +165,7 @@ func (a *authenticator) challenge(who asker, stale bool) *problem {
 	return a.again(who, stale)
 }
 
-// answered notes that a phone took a challenge, and which.
+// answered notes that a phone answers challenges, rightly or not, and by which algorithm.
 func (a *authenticator) answered(who asker, algorithm string) {
 	weak := algorithm == "" || strings.EqualFold(algorithm, "MD5")
 	a.mu.Lock()
