@@ -135,8 +135,10 @@ func TestCallsOfADeadProcessAreGivenBack(t *testing.T) {
 	leaks := goleak.IgnoreCurrent()
 	b := ownBus(t)
 	lasting := sharing(t, b, "media.lasting", placesConfig{})
-	if !lasting.taken(t, 2) || !lasting.taken(t, 2) {
-		t.Fatal("there are two places")
+	for range 2 {
+		if !lasting.taken(t, 2) {
+			t.Fatal("there are two places")
+		}
 	}
 	heir := sharing(t, b, "media.heir", placesConfig{})
 	if heir.taken(t, 2) {
@@ -150,8 +152,10 @@ func TestCallsOfADeadProcessAreGivenBack(t *testing.T) {
 	if err := lasting.carriers.Delete(t.Context(), "media.lasting", 0); err != nil { // what the bus does after carrierTTL
 		t.Fatal(err)
 	}
-	if !heir.taken(t, 2) || !heir.taken(t, 2) || heir.taken(t, 2) {
-		t.Error("the places of a dead process are not free, or too many are")
+	for i := range 3 {
+		if heir.taken(t, 2) != (i < 2) {
+			t.Errorf("place %d: the places of a dead process are not free, or too many are", i+1)
+		}
 	}
 	_ = heir.close(t.Context())
 	b.Close()

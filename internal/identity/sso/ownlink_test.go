@@ -37,7 +37,6 @@ func TestOwnLinks(t *testing.T) {
 		// He has no password and no passkey: nothing else lets him in.
 		wantCode(t, r.sso.UnlinkOwn(r.as(own), own, c.ID), fault.NotPossible)
 		r.choosePassword("ben@corp.example")
-		own = r.ownSession(ben)
 		if _, err := r.sso.SetPolicy(r.as(r.owner), r.owner.OrgID, sso.SSOPolicy{SSOOnly: true}); err != nil {
 			t.Fatal(err)
 		}
