@@ -29,6 +29,27 @@ test("a consent is recorded, found by its number, and withdrawn", async () => {
   await row.getByText(/^withdrawn/).waitFor();
 });
 
+test("an owner takes the whole organisation out as a file", async () => {
+  const { page } = here;
+  await page.goto(`${here.base}/settings/organisation`);
+  await page.getByRole("button", { name: "Make the file" }).click();
+  const dialog = page.getByRole("dialog", { name: "Take everything out" });
+  await dialog.getByLabel("Passphrase").fill("correct horse battery staple");
+  await dialog.getByRole("button", { name: "Make the file" }).click();
+  await dialog.waitFor({ state: "detached" });
+  const list = page.getByRole("table", { name: "Files of the organisation" });
+  await list.getByText("Ready", { exact: true }).waitFor();
+  const [file] = await Promise.all([
+    page.waitForEvent("download"),
+    list.getByRole("button", { name: "Download" }).click(),
+  ]);
+  assert.match(file.suggestedFilename(), /^organisation-.*\.parley$/);
+  await list.getByText(/downloaded once/).waitFor();
+  await list.getByRole("button", { name: "Remove" }).click();
+  await page.getByRole("dialog", { name: "Remove the file?" }).getByRole("button", { name: "Remove" }).click();
+  await list.getByText("Removed", { exact: true }).waitFor();
+});
+
 test("a person's data is held, released, exported and erased with a certificate", async () => {
   const { page } = here;
   await page.goto(`${here.base}/settings/retention`);

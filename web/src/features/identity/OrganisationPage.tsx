@@ -7,17 +7,20 @@ import { since } from "../../ui/format";
 import { done, refuse } from "../../ui/notify";
 import { Page } from "../../ui/Page";
 import { Section } from "../../ui/Section";
+import { OrganisationExports } from "../compliance/OrganisationExports";
 import { useMay } from "./api";
 import { readOrganisation, readOrigins, useChangeOrganisation, useSetOrigins } from "./organisationApi";
 
 /** The organisation's name and what counts for all of it. */
 export function OrganisationPage() {
+  const may = useMay();
   return (
     <Page title="Organisation" lead="What counts for everybody here.">
       <Editing of={["organisation"]} read={readOrganisation} stays>
         {(begun) => <Settings begun={begun} />}
       </Editing>
       <Origins />
+      {may("organisation:export") && <OrganisationExports />}
     </Page>
   );
 }
