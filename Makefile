@@ -61,7 +61,7 @@ lint: web/node_modules/.installed ## gofmt, staticcheck, biome
 
 .PHONY: race
 race: web/dist/index.html test/peers/aimock/node_modules/.installed bin/versitygw bin/ferretdb bin/vault ## all Go tests under the race detector
-	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./...
+	CGO_ENABLED=1 $(GO) test -race -timeout 30m ./...
 
 test/peers/aimock/node_modules/.installed: test/peers/aimock/package-lock.json
 	cd test/peers/aimock && npm ci --no-audit --no-fund
