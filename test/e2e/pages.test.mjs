@@ -172,7 +172,7 @@ async function violations(page, part) {
 }
 
 for (const [look, options] of Object.entries(looks)) {
-  test(`every page and window, ${look}`, { timeout: 400_000 }, async () => {
+  test(`every page and window, ${look}`, { timeout: 900_000 }, async () => {
     const { page, context, problems } = await open(here.browser, { ...options, reducedMotion: "reduce" });
     await page.goto(`${here.base}/sign-in`);
     await page.getByRole("heading", { name: "Sign in" }).waitFor();
