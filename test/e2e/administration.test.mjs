@@ -34,6 +34,8 @@ test("an owner takes the whole organisation out as a file", async () => {
   await page.goto(`${here.base}/settings/organisation`);
   await page.getByRole("button", { name: "Make the file" }).click();
   const dialog = page.getByRole("dialog", { name: "Take everything out" });
+  await dialog.getByRole("button", { name: "Make the file" }).click();
+  await dialog.getByText("Use a few words").waitFor();
   await dialog.getByLabel("Passphrase").fill("correct horse battery staple");
   await dialog.getByRole("button", { name: "Make the file" }).click();
   await dialog.waitFor({ state: "detached" });
@@ -142,7 +144,10 @@ test("the platform log tells what was done to the installation, and only to thos
   await dialog.getByRole("button", { name: "Save the plan" }).click();
   await page.getByRole("cell", { name: "Small", exact: true }).waitFor();
   await page.getByRole("link", { name: "Platform log" }).click();
-  await page.getByRole("button", { name: /plan\.create/ }).first().click();
+  await page
+    .getByRole("button", { name: /plan\.create/ })
+    .first()
+    .click();
   await page.getByRole("table", { name: "What changed" }).getByText("Small").waitFor();
   await page.getByText(/The chain of .* is whole and unchanged/).waitFor();
 });
@@ -179,7 +184,9 @@ test("who changes what somebody else changed meanwhile sees both, and decides", 
 test("a phone, a connection and the terms of retention are not overwritten unawares either", async () => {
   const { page, session, base } = here;
   const meanwhile = page.getByRole("dialog", { name: "Somebody else changed this meanwhile" });
-  const { id } = await (await session.api("POST", "/phones", { username: "reception", displayName: "Reception" })).json();
+  const { id } = await (
+    await session.api("POST", "/phones", { username: "reception", displayName: "Reception" })
+  ).json();
   await page.goto(`${base}/phones`);
   await page.getByRole("button", { name: "Actions for reception" }).click();
   await page.getByRole("menuitem", { name: "Change", exact: true }).click();
@@ -200,7 +207,10 @@ test("a phone, a connection and the terms of retention are not overwritten unawa
   await form.getByRole("combobox", { name: "What counts as a second factor" }).fill("urn:example:two");
   await form.getByRole("combobox", { name: "What counts as a second factor" }).press("Enter");
   await form.getByLabel("A session ends after").fill("8");
-  assert.equal((await session.api("PATCH", `/sso/connections/${connection.id}`, { longestSessionHours: 12 })).status, 200);
+  assert.equal(
+    (await session.api("PATCH", `/sso/connections/${connection.id}`, { longestSessionHours: 12 })).status,
+    200,
+  );
   await form.getByRole("button", { name: "Save" }).click();
   const row = meanwhile.getByRole("row", { name: /^Longest session hours/ });
   await row.waitFor();

@@ -120,6 +120,7 @@ const windows = {
   "new connection": ["/settings/sso", "New connection"],
   "change connection": ["/settings/sso", "Change Entra ID"],
   "new token": ["/settings/tokens", "New token"],
+  "take out": ["/settings/organisation", "Make the file"],
   hold: ["/settings/retention", "New hold"],
   release: ["/settings/retention", "Release: Claim 7/26"],
   consent: ["/settings/consents", "Record a consent"],

@@ -126,7 +126,10 @@ function Actions({ file: e }: { file: Export }) {
 
 function Ask({ close }: { close: () => void }) {
   const ask = useAskForExport();
-  const form = useForm({ initialValues: { passphrase: "" } });
+  const form = useForm({
+    initialValues: { passphrase: "" },
+    validate: { passphrase: (v) => (v.length >= 12 ? null : "Use a few words: 12 characters or more.") },
+  });
   return (
     <form
       noValidate
@@ -143,7 +146,8 @@ function Ask({ close }: { close: () => void }) {
       <Stack>
         <PasswordInput
           label="Passphrase"
-          description="Encrypts the file. Whoever imports it needs it, and it is not kept here. Empty: the file is not encrypted."
+          description="Encrypts the file. Whoever imports it needs it, and it is not kept here: note it down."
+          required
           autoComplete="new-password"
           data-autofocus
           {...form.getInputProps("passphrase")}

@@ -18,7 +18,7 @@ export const useExports = () =>
 
 export const useAskForExport = () =>
   useChange(["exports"], (passphrase: string) =>
-    unwrap(client.POST("/api/v1/organisation/exports", { body: { passphrase: passphrase || undefined } })),
+    unwrap(client.POST("/api/v1/organisation/exports", { body: { passphrase } })),
   );
 
 export const useRemoveExport = () =>
