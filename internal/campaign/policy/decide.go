@@ -37,13 +37,11 @@ func (b *Book) Dialling(place Place) (mostDropped float64, overDays int, within,
 			if d == nil {
 				continue
 			}
-			w, _ := time.ParseDuration(d.Within)
-			g, _ := time.ParseDuration(d.Ring)
 			if !ok {
-				mostDropped, overDays, within, ring, ok = d.MostDropped, d.OverDays, w, g, true
+				mostDropped, overDays, within, ring, ok = d.MostDropped, d.OverDays, d.within, d.ring, true
 				continue
 			}
-			mostDropped, overDays, within, ring = min(mostDropped, d.MostDropped), max(overDays, d.OverDays), min(within, w), max(ring, g)
+			mostDropped, overDays, within, ring = min(mostDropped, d.MostDropped), max(overDays, d.OverDays), min(within, d.within), max(ring, d.ring)
 		}
 	}
 	return mostDropped, overDays, within, ring, ok

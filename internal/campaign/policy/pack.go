@@ -88,6 +88,8 @@ type Dialling struct {
 	OverDays    int     `yaml:"overDays"`    // in which MostDropped is kept, for each campaign
 	Within      string  `yaml:"within"`      // after the callee's greeting somebody must be there: 2s
 	Ring        string  `yaml:"ring"`        // at least, before an attempt is given up: 15s
+
+	within, ring time.Duration
 }
 
 // forEver is a pause that does not end.
@@ -239,9 +241,10 @@ func (d *Dialling) read(at string) error {
 	if d == nil {
 		return nil
 	}
-	within, err := time.ParseDuration(d.Within)
-	ring, err2 := time.ParseDuration(d.Ring)
-	if d.MostDropped <= 0 || d.MostDropped > 0.1 || d.OverDays < 1 || err != nil || err2 != nil || within <= 0 || ring <= 0 {
+	var err, err2 error
+	d.within, err = time.ParseDuration(d.Within)
+	d.ring, err2 = time.ParseDuration(d.Ring)
+	if d.MostDropped <= 0 || d.MostDropped > 0.1 || d.OverDays < 1 || err != nil || err2 != nil || d.within <= 0 || d.ring <= 0 {
 		return fault.Field(at, "dialling has mostDropped of up to 0.1, overDays, within and ring")
 	}
 	return nil
