@@ -127,6 +127,10 @@ bench-move: ## move an organisation with 100,000 calls while calls run, on both 
 bench-requests: ## what a request costs through sign-in, limits, row level security and audit, at 500 a second on one core
 	go test -run '^$$' -bench CostOfARequest -benchtime 1x -timeout 30m ./internal/app
 
+.PHONY: bench-machines
+bench-machines: ## how often answering machines, people and beeps are told apart, over thousands of synthetic calls (docs/answering-machines.md)
+	go test -run '^$$' -bench Accuracy -benchtime 1x ./internal/voice/amd
+
 .PHONY: bench-orgs
 bench-orgs: build ## 1,000 organisations beside one: start, memory, latency (BENCH_ORGS, BENCH_OWN, BENCH_DATABASE_URL)
 	scripts/bench-orgs.sh
