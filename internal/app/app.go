@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/parley-voice/parley/internal/agent"
+	"github.com/parley-voice/parley/internal/campaign"
 	"github.com/parley-voice/parley/internal/compliance"
 	"github.com/parley-voice/parley/internal/conversation"
 	"github.com/parley-voice/parley/internal/gateway"
@@ -55,41 +56,42 @@ type App struct {
 
 	closers []closer // in the order things started
 
-	key      *secret.Key
-	keyring  *envelope.Keyring
-	signing  *signing.Keyring
-	db       *db.DB
-	bus      *bus.Bus
-	relay    *bus.Relay
-	blobs    *blob.Regions
-	files    files
-	search   *regionSearch
-	jobs     *jobs.Jobs
-	identity *identity.Service
-	sso      *sso.Service
-	scim     *scim.Service
-	agents   *agent.Service
-	phones   *telephony.Service
-	records  *conversation.Service
-	trails   *compliance.Service
-	calls    *calls
-	pacer    *media.Pacer
-	sip      *sip.Server
-	certs    *certs.Source
-	outbound *outbound
-	webrtc   *webrtc.Server
-	twilio   *mediastream.Server
-	tokens   *mediastream.Tokens
-	hub      *gateway.Hub
-	health   *gateway.Health
-	http     *gateway.Server
-	cors     *gateway.CORS
-	keys     *gateway.Keys
-	requests atomic.Pointer[gateway.Limits] // nil where no API is served
-	metrics  *callMetrics
-	tracer   trace.Tracer
-	feed     *feed
-	local    *local.Engine
+	key       *secret.Key
+	keyring   *envelope.Keyring
+	signing   *signing.Keyring
+	db        *db.DB
+	bus       *bus.Bus
+	relay     *bus.Relay
+	blobs     *blob.Regions
+	files     files
+	search    *regionSearch
+	jobs      *jobs.Jobs
+	identity  *identity.Service
+	sso       *sso.Service
+	scim      *scim.Service
+	agents    *agent.Service
+	phones    *telephony.Service
+	records   *conversation.Service
+	campaigns *campaign.Service
+	trails    *compliance.Service
+	calls     *calls
+	pacer     *media.Pacer
+	sip       *sip.Server
+	certs     *certs.Source
+	outbound  *outbound
+	webrtc    *webrtc.Server
+	twilio    *mediastream.Server
+	tokens    *mediastream.Tokens
+	hub       *gateway.Hub
+	health    *gateway.Health
+	http      *gateway.Server
+	cors      *gateway.CORS
+	keys      *gateway.Keys
+	requests  atomic.Pointer[gateway.Limits] // nil where no API is served
+	metrics   *callMetrics
+	tracer    trace.Tracer
+	feed      *feed
+	local     *local.Engine
 
 	stopMoves context.CancelFunc
 
@@ -172,7 +174,7 @@ func (a *App) onStop(name string, fn func(ctx context.Context) error) {
 
 // migrations lists every context's history.
 func migrations() []db.Migrations {
-	return []db.Migrations{identity.Migrations(), agent.Migrations(), telephony.Migrations(), conversation.Migrations(), compliance.Migrations(), gateway.Migrations(), signing.Migrations(), envelope.Migrations()}
+	return []db.Migrations{identity.Migrations(), agent.Migrations(), telephony.Migrations(), conversation.Migrations(), campaign.Migrations(), compliance.Migrations(), gateway.Migrations(), signing.Migrations(), envelope.Migrations()}
 }
 
 // openDatabase is what the command line shares with the server.
@@ -319,6 +321,9 @@ func (a *App) startRecords(ctx context.Context) (err error) {
 	}
 	a.keys = gateway.NewKeys(gateway.KeysConfig{DB: a.db, Sealer: a.keyring, Clock: a.clock, Log: a.log})
 	if err := a.followIdentity(ctx); err != nil {
+		return err
+	}
+	if err := a.buildCampaigns(ctx); err != nil {
 		return err
 	}
 	a.watchErasures(ctx)

@@ -107,6 +107,7 @@ func (a *App) routes(api huma.API) {
 	a.scim.Routes(api)
 	a.agents.Routes(api)
 	a.phones.Routes(api)
+	a.campaigns.Routes(api)
 	a.trails.Routes(api)
 	a.cors.Routes(api)
 	fleet.Routes(api, a.instances)

@@ -173,6 +173,13 @@ func (p *Pacer) take(now time.Time, n int) int {
 	return n
 }
 
+// Return gives back starts that Dial allowed and nobody made: there was nobody to call.
+func (p *Pacer) Return(n int) {
+	if p.c.PerSecond > 0 && n > 0 {
+		p.tokens = min(p.tokens+float64(n), max(1, p.c.PerSecond))
+	}
+}
+
 // freeing is how often busy operators become free: what ended in the time that all of them together were busy. The mean of
 // the calls that ended would not do: while a shift is young only the short ones have.
 type freeing struct {

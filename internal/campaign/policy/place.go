@@ -181,3 +181,11 @@ var split = map[string][]string{
 	"CA-SK": {"America/Regina", "America/Edmonton"},
 	"CA-NU": {"America/Iqaluit", "America/Winnipeg", "America/Edmonton"},
 }
+
+// Clock gives a clock that the callee may look at: the first of the place's zones, UTC where none is known.
+func (p Place) Clock() *time.Location {
+	if len(p.zones) == 0 {
+		return time.UTC
+	}
+	return p.zones[0]
+}
