@@ -55,16 +55,16 @@ func (e AgentKind) Valid() bool {
 
 // Defines values for AgentStatus.
 const (
-	Draft     AgentStatus = "draft"
-	Published AgentStatus = "published"
+	AgentStatusDraft     AgentStatus = "draft"
+	AgentStatusPublished AgentStatus = "published"
 )
 
 // Valid indicates whether the value is a known member of the AgentStatus enum.
 func (e AgentStatus) Valid() bool {
 	switch e {
-	case Draft:
+	case AgentStatusDraft:
 		return true
-	case Published:
+	case AgentStatusPublished:
 		return true
 	default:
 		return false
@@ -242,6 +242,57 @@ func (e CallRecordStatus) Valid() bool {
 	}
 }
 
+// Defines values for CallersChoice.
+const (
+	CallersChoiceFirst  CallersChoice = "first"
+	CallersChoiceLocal  CallersChoice = "local"
+	CallersChoiceRotate CallersChoice = "rotate"
+)
+
+// Valid indicates whether the value is a known member of the CallersChoice enum.
+func (e CallersChoice) Valid() bool {
+	switch e {
+	case CallersChoiceFirst:
+		return true
+	case CallersChoiceLocal:
+		return true
+	case CallersChoiceRotate:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CampaignState.
+const (
+	CampaignStateDraft     CampaignState = "draft"
+	CampaignStateFinished  CampaignState = "finished"
+	CampaignStatePaused    CampaignState = "paused"
+	CampaignStateRunning   CampaignState = "running"
+	CampaignStateScheduled CampaignState = "scheduled"
+	CampaignStateStopped   CampaignState = "stopped"
+)
+
+// Valid indicates whether the value is a known member of the CampaignState enum.
+func (e CampaignState) Valid() bool {
+	switch e {
+	case CampaignStateDraft:
+		return true
+	case CampaignStateFinished:
+		return true
+	case CampaignStatePaused:
+		return true
+	case CampaignStateRunning:
+		return true
+	case CampaignStateScheduled:
+		return true
+	case CampaignStateStopped:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ConfirmInputBodyMethod.
 const (
 	ConfirmInputBodyMethodPasskey      ConfirmInputBodyMethod = "passkey"
@@ -266,6 +317,96 @@ func (e ConfirmInputBodyMethod) Valid() bool {
 	}
 }
 
+// Defines values for CreateCampaignInputBodySettingsCallersChoice.
+const (
+	CreateCampaignInputBodySettingsCallersChoiceFirst  CreateCampaignInputBodySettingsCallersChoice = "first"
+	CreateCampaignInputBodySettingsCallersChoiceLocal  CreateCampaignInputBodySettingsCallersChoice = "local"
+	CreateCampaignInputBodySettingsCallersChoiceRotate CreateCampaignInputBodySettingsCallersChoice = "rotate"
+)
+
+// Valid indicates whether the value is a known member of the CreateCampaignInputBodySettingsCallersChoice enum.
+func (e CreateCampaignInputBodySettingsCallersChoice) Valid() bool {
+	switch e {
+	case CreateCampaignInputBodySettingsCallersChoiceFirst:
+		return true
+	case CreateCampaignInputBodySettingsCallersChoiceLocal:
+		return true
+	case CreateCampaignInputBodySettingsCallersChoiceRotate:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CreateCampaignInputBodySettingsDiallerMode.
+const (
+	CreateCampaignInputBodySettingsDiallerModeAgentless   CreateCampaignInputBodySettingsDiallerMode = "agentless"
+	CreateCampaignInputBodySettingsDiallerModePredictive  CreateCampaignInputBodySettingsDiallerMode = "predictive"
+	CreateCampaignInputBodySettingsDiallerModePreview     CreateCampaignInputBodySettingsDiallerMode = "preview"
+	CreateCampaignInputBodySettingsDiallerModeProgressive CreateCampaignInputBodySettingsDiallerMode = "progressive"
+	CreateCampaignInputBodySettingsDiallerModeRatio       CreateCampaignInputBodySettingsDiallerMode = "ratio"
+)
+
+// Valid indicates whether the value is a known member of the CreateCampaignInputBodySettingsDiallerMode enum.
+func (e CreateCampaignInputBodySettingsDiallerMode) Valid() bool {
+	switch e {
+	case CreateCampaignInputBodySettingsDiallerModeAgentless:
+		return true
+	case CreateCampaignInputBodySettingsDiallerModePredictive:
+		return true
+	case CreateCampaignInputBodySettingsDiallerModePreview:
+		return true
+	case CreateCampaignInputBodySettingsDiallerModeProgressive:
+		return true
+	case CreateCampaignInputBodySettingsDiallerModeRatio:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CreateCampaignInputBodySettingsPurpose.
+const (
+	CreateCampaignInputBodySettingsPurposeSales   CreateCampaignInputBodySettingsPurpose = "sales"
+	CreateCampaignInputBodySettingsPurposeService CreateCampaignInputBodySettingsPurpose = "service"
+	CreateCampaignInputBodySettingsPurposeSurvey  CreateCampaignInputBodySettingsPurpose = "survey"
+)
+
+// Valid indicates whether the value is a known member of the CreateCampaignInputBodySettingsPurpose enum.
+func (e CreateCampaignInputBodySettingsPurpose) Valid() bool {
+	switch e {
+	case CreateCampaignInputBodySettingsPurposeSales:
+		return true
+	case CreateCampaignInputBodySettingsPurposeService:
+		return true
+	case CreateCampaignInputBodySettingsPurposeSurvey:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CreateCampaignInputBodySettingsVoicemailRule.
+const (
+	CreateCampaignInputBodySettingsVoicemailRuleHangup  CreateCampaignInputBodySettingsVoicemailRule = "hangup"
+	CreateCampaignInputBodySettingsVoicemailRuleMessage CreateCampaignInputBodySettingsVoicemailRule = "message"
+	CreateCampaignInputBodySettingsVoicemailRuleTalk    CreateCampaignInputBodySettingsVoicemailRule = "talk"
+)
+
+// Valid indicates whether the value is a known member of the CreateCampaignInputBodySettingsVoicemailRule enum.
+func (e CreateCampaignInputBodySettingsVoicemailRule) Valid() bool {
+	switch e {
+	case CreateCampaignInputBodySettingsVoicemailRuleHangup:
+		return true
+	case CreateCampaignInputBodySettingsVoicemailRuleMessage:
+		return true
+	case CreateCampaignInputBodySettingsVoicemailRuleTalk:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DefinitionKind.
 const (
 	DefinitionKindFlow   DefinitionKind = "flow"
@@ -278,6 +419,33 @@ func (e DefinitionKind) Valid() bool {
 	case DefinitionKindFlow:
 		return true
 	case DefinitionKindPrompt:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DiallerMode.
+const (
+	DiallerModeAgentless   DiallerMode = "agentless"
+	DiallerModePredictive  DiallerMode = "predictive"
+	DiallerModePreview     DiallerMode = "preview"
+	DiallerModeProgressive DiallerMode = "progressive"
+	DiallerModeRatio       DiallerMode = "ratio"
+)
+
+// Valid indicates whether the value is a known member of the DiallerMode enum.
+func (e DiallerMode) Valid() bool {
+	switch e {
+	case DiallerModeAgentless:
+		return true
+	case DiallerModePredictive:
+		return true
+	case DiallerModePreview:
+		return true
+	case DiallerModeProgressive:
+		return true
+	case DiallerModeRatio:
 		return true
 	default:
 		return false
@@ -788,6 +956,36 @@ func (e ProblemSeverity) Valid() bool {
 	}
 }
 
+// Defines values for ProgressState.
+const (
+	ProgressStateDraft     ProgressState = "draft"
+	ProgressStateFinished  ProgressState = "finished"
+	ProgressStatePaused    ProgressState = "paused"
+	ProgressStateRunning   ProgressState = "running"
+	ProgressStateScheduled ProgressState = "scheduled"
+	ProgressStateStopped   ProgressState = "stopped"
+)
+
+// Valid indicates whether the value is a known member of the ProgressState enum.
+func (e ProgressState) Valid() bool {
+	switch e {
+	case ProgressStateDraft:
+		return true
+	case ProgressStateFinished:
+		return true
+	case ProgressStatePaused:
+		return true
+	case ProgressStateRunning:
+		return true
+	case ProgressStateScheduled:
+		return true
+	case ProgressStateStopped:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RecordingInfoState.
 const (
 	RecordingInfoStateAvailable RecordingInfoState = "available"
@@ -992,6 +1190,27 @@ func (e SessionViewMethod) Valid() bool {
 	}
 }
 
+// Defines values for SettingsPurpose.
+const (
+	SettingsPurposeSales   SettingsPurpose = "sales"
+	SettingsPurposeService SettingsPurpose = "service"
+	SettingsPurposeSurvey  SettingsPurpose = "survey"
+)
+
+// Valid indicates whether the value is a known member of the SettingsPurpose enum.
+func (e SettingsPurpose) Valid() bool {
+	switch e {
+	case SettingsPurposeSales:
+		return true
+	case SettingsPurposeService:
+		return true
+	case SettingsPurposeSurvey:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SuperMoveInputBodyPlacement.
 const (
 	SuperMoveInputBodyPlacementOwn    SuperMoveInputBodyPlacement = "own"
@@ -1100,6 +1319,117 @@ func (e TranscriptItemSpeaker) Valid() bool {
 	case TranscriptItemSpeakerCaller:
 		return true
 	case TranscriptItemSpeakerOperator:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for UpdateCampaignInputBodySettingsCallersChoice.
+const (
+	UpdateCampaignInputBodySettingsCallersChoiceFirst  UpdateCampaignInputBodySettingsCallersChoice = "first"
+	UpdateCampaignInputBodySettingsCallersChoiceLocal  UpdateCampaignInputBodySettingsCallersChoice = "local"
+	UpdateCampaignInputBodySettingsCallersChoiceRotate UpdateCampaignInputBodySettingsCallersChoice = "rotate"
+)
+
+// Valid indicates whether the value is a known member of the UpdateCampaignInputBodySettingsCallersChoice enum.
+func (e UpdateCampaignInputBodySettingsCallersChoice) Valid() bool {
+	switch e {
+	case UpdateCampaignInputBodySettingsCallersChoiceFirst:
+		return true
+	case UpdateCampaignInputBodySettingsCallersChoiceLocal:
+		return true
+	case UpdateCampaignInputBodySettingsCallersChoiceRotate:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for UpdateCampaignInputBodySettingsDiallerMode.
+const (
+	UpdateCampaignInputBodySettingsDiallerModeAgentless   UpdateCampaignInputBodySettingsDiallerMode = "agentless"
+	UpdateCampaignInputBodySettingsDiallerModePredictive  UpdateCampaignInputBodySettingsDiallerMode = "predictive"
+	UpdateCampaignInputBodySettingsDiallerModePreview     UpdateCampaignInputBodySettingsDiallerMode = "preview"
+	UpdateCampaignInputBodySettingsDiallerModeProgressive UpdateCampaignInputBodySettingsDiallerMode = "progressive"
+	UpdateCampaignInputBodySettingsDiallerModeRatio       UpdateCampaignInputBodySettingsDiallerMode = "ratio"
+)
+
+// Valid indicates whether the value is a known member of the UpdateCampaignInputBodySettingsDiallerMode enum.
+func (e UpdateCampaignInputBodySettingsDiallerMode) Valid() bool {
+	switch e {
+	case UpdateCampaignInputBodySettingsDiallerModeAgentless:
+		return true
+	case UpdateCampaignInputBodySettingsDiallerModePredictive:
+		return true
+	case UpdateCampaignInputBodySettingsDiallerModePreview:
+		return true
+	case UpdateCampaignInputBodySettingsDiallerModeProgressive:
+		return true
+	case UpdateCampaignInputBodySettingsDiallerModeRatio:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for UpdateCampaignInputBodySettingsPurpose.
+const (
+	UpdateCampaignInputBodySettingsPurposeSales   UpdateCampaignInputBodySettingsPurpose = "sales"
+	UpdateCampaignInputBodySettingsPurposeService UpdateCampaignInputBodySettingsPurpose = "service"
+	UpdateCampaignInputBodySettingsPurposeSurvey  UpdateCampaignInputBodySettingsPurpose = "survey"
+)
+
+// Valid indicates whether the value is a known member of the UpdateCampaignInputBodySettingsPurpose enum.
+func (e UpdateCampaignInputBodySettingsPurpose) Valid() bool {
+	switch e {
+	case UpdateCampaignInputBodySettingsPurposeSales:
+		return true
+	case UpdateCampaignInputBodySettingsPurposeService:
+		return true
+	case UpdateCampaignInputBodySettingsPurposeSurvey:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for UpdateCampaignInputBodySettingsVoicemailRule.
+const (
+	UpdateCampaignInputBodySettingsVoicemailRuleHangup  UpdateCampaignInputBodySettingsVoicemailRule = "hangup"
+	UpdateCampaignInputBodySettingsVoicemailRuleMessage UpdateCampaignInputBodySettingsVoicemailRule = "message"
+	UpdateCampaignInputBodySettingsVoicemailRuleTalk    UpdateCampaignInputBodySettingsVoicemailRule = "talk"
+)
+
+// Valid indicates whether the value is a known member of the UpdateCampaignInputBodySettingsVoicemailRule enum.
+func (e UpdateCampaignInputBodySettingsVoicemailRule) Valid() bool {
+	switch e {
+	case UpdateCampaignInputBodySettingsVoicemailRuleHangup:
+		return true
+	case UpdateCampaignInputBodySettingsVoicemailRuleMessage:
+		return true
+	case UpdateCampaignInputBodySettingsVoicemailRuleTalk:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for VoicemailRule.
+const (
+	VoicemailRuleHangup  VoicemailRule = "hangup"
+	VoicemailRuleMessage VoicemailRule = "message"
+	VoicemailRuleTalk    VoicemailRule = "talk"
+)
+
+// Valid indicates whether the value is a known member of the VoicemailRule enum.
+func (e VoicemailRule) Valid() bool {
+	switch e {
+	case VoicemailRuleHangup:
+		return true
+	case VoicemailRuleMessage:
+		return true
+	case VoicemailRuleTalk:
 		return true
 	default:
 		return false
@@ -1286,6 +1616,36 @@ func (e GetCallTranscriptParamsFormat) Valid() bool {
 	}
 }
 
+// Defines values for ListCampaignsParamsState.
+const (
+	ListCampaignsParamsStateDraft     ListCampaignsParamsState = "draft"
+	ListCampaignsParamsStateFinished  ListCampaignsParamsState = "finished"
+	ListCampaignsParamsStatePaused    ListCampaignsParamsState = "paused"
+	ListCampaignsParamsStateRunning   ListCampaignsParamsState = "running"
+	ListCampaignsParamsStateScheduled ListCampaignsParamsState = "scheduled"
+	ListCampaignsParamsStateStopped   ListCampaignsParamsState = "stopped"
+)
+
+// Valid indicates whether the value is a known member of the ListCampaignsParamsState enum.
+func (e ListCampaignsParamsState) Valid() bool {
+	switch e {
+	case ListCampaignsParamsStateDraft:
+		return true
+	case ListCampaignsParamsStateFinished:
+		return true
+	case ListCampaignsParamsStatePaused:
+		return true
+	case ListCampaignsParamsStateRunning:
+		return true
+	case ListCampaignsParamsStateScheduled:
+		return true
+	case ListCampaignsParamsStateStopped:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListPlatformLogParamsOutcome.
 const (
 	ListPlatformLogParamsOutcomeDenied ListPlatformLogParamsOutcome = "denied"
@@ -1393,6 +1753,11 @@ type AgentKind string
 // AgentStatus defines model for Agent.Status.
 type AgentStatus string
 
+// ArchiveInputBody defines model for ArchiveInputBody.
+type ArchiveInputBody struct {
+	Archived bool `json:"archived"`
+}
+
 // AuditBroken defines model for AuditBroken.
 type AuditBroken struct {
 	Seq int64  `json:"seq"`
@@ -1493,6 +1858,36 @@ type AuditState struct {
 
 	// VerifiedAt When the whole chain was last proved by the daily job
 	VerifiedAt *time.Time `json:"verifiedAt"`
+}
+
+// Backoff defines model for Backoff.
+type Backoff struct {
+	// Factor How much longer each time
+	Factor float64 `json:"factor"`
+
+	// Minutes Until the first further attempt
+	Minutes int64 `json:"minutes"`
+
+	// MostMinutes The longest it gets
+	MostMinutes int64 `json:"mostMinutes"`
+
+	// Times How often at most after this outcome; 0: the lead is done
+	Times int64 `json:"times"`
+}
+
+// Budget defines model for Budget.
+type Budget struct {
+	// Currency ISO 4217: EUR
+	Currency string `json:"currency"`
+
+	// Most The campaign pauses when so much is spent; 0: no limit
+	Most float64 `json:"most"`
+
+	// PerCall Price of an answered call beside its minutes
+	PerCall float64 `json:"perCall"`
+
+	// PerMinute Price of a minute, reckoned by the second
+	PerMinute float64 `json:"perMinute"`
 }
 
 // CallAlert defines model for CallAlert.
@@ -1688,6 +2083,57 @@ type CallTurn struct {
 	Turn int64 `json:"turn"`
 }
 
+// Callers defines model for Callers.
+type Callers struct {
+	// Choice rotate: one after the other; local: of the callee's region where there is one; first: the first that can be used
+	Choice CallersChoice `json:"choice"`
+
+	// Numbers Ids of caller numbers; empty: all of the organisation's
+	Numbers *[]string `json:"numbers"`
+
+	// Trunk Id of the trunk; empty: that of the number shown
+	Trunk string `json:"trunk"`
+}
+
+// CallersChoice rotate: one after the other; local: of the callee's region where there is one; first: the first that can be used
+type CallersChoice string
+
+// Campaign defines model for Campaign.
+type Campaign struct {
+	// ArchivedAt null: it is not archived
+	ArchivedAt *time.Time `json:"archivedAt"`
+	CreatedAt  time.Time  `json:"createdAt"`
+	CreatedBy  string     `json:"createdBy"`
+
+	// EndedAt null: not yet
+	EndedAt *time.Time `json:"endedAt"`
+	Id      string     `json:"id"`
+	Name    string     `json:"name"`
+
+	// ProjectId Empty: of no project
+	ProjectId string   `json:"projectId"`
+	Settings  Settings `json:"settings"`
+
+	// StartedAt null: not yet
+	StartedAt *time.Time    `json:"startedAt"`
+	State     CampaignState `json:"state"`
+	UpdatedAt time.Time     `json:"updatedAt"`
+
+	// Why Why it is in this state, in a sentence; empty where somebody put it there
+	Why string `json:"why"`
+}
+
+// CampaignState defines model for Campaign.State.
+type CampaignState string
+
+// CampaignsBodyBody defines model for CampaignsBodyBody.
+type CampaignsBodyBody struct {
+	Items *[]Campaign `json:"items"`
+
+	// Next Cursor of the next page, null at the end
+	Next *string `json:"next"`
+}
+
 // Certificate defines model for Certificate.
 type Certificate struct {
 	Document  interface{} `json:"document"`
@@ -1784,6 +2230,131 @@ type CreateAgentBody struct {
 	// Slug Name in addresses: sip:SLUG@host
 	Slug string `json:"slug"`
 }
+
+// CreateCampaignInputBody defines model for CreateCampaignInputBody.
+type CreateCampaignInputBody struct {
+	Name      string  `json:"name"`
+	ProjectId *string `json:"projectId,omitempty"`
+
+	// Settings What is left out is as usual
+	Settings *struct {
+		// Agent The agent that speaks, by slug or id; its published version
+		Agent  *string `json:"agent,omitempty"`
+		Budget *struct {
+			// Currency ISO 4217: EUR
+			Currency *string `json:"currency,omitempty"`
+
+			// Most The campaign pauses when so much is spent; 0: no limit
+			Most *float64 `json:"most,omitempty"`
+
+			// PerCall Price of an answered call beside its minutes
+			PerCall *float64 `json:"perCall,omitempty"`
+
+			// PerMinute Price of a minute, reckoned by the second
+			PerMinute *float64 `json:"perMinute,omitempty"`
+		} `json:"budget,omitempty"`
+		Callers *struct {
+			// Choice rotate: one after the other; local: of the callee's region where there is one; first: the first that can be used
+			Choice *CreateCampaignInputBodySettingsCallersChoice `json:"choice,omitempty"`
+
+			// Numbers Ids of caller numbers; empty: all of the organisation's
+			Numbers *[]string `json:"numbers,omitempty"`
+
+			// Trunk Id of the trunk; empty: that of the number shown
+			Trunk *string `json:"trunk,omitempty"`
+		} `json:"callers,omitempty"`
+
+		// Country Where numbers without a country code are, ISO 3166-1 alpha-2: US
+		Country *string `json:"country,omitempty"`
+		Dialler *struct {
+			// Lines Calls at once
+			Lines *int64                                      `json:"lines,omitempty"`
+			Mode  *CreateCampaignInputBodySettingsDiallerMode `json:"mode,omitempty"`
+
+			// MostDropped Share of answered calls that may find nobody; rules of law may be stricter
+			MostDropped *float64 `json:"mostDropped,omitempty"`
+
+			// PerSecond Calls begun in a second; 0: as many as lines allow
+			PerSecond *float64 `json:"perSecond,omitempty"`
+
+			// Ratio In the mode ratio: lines for each free operator
+			Ratio *float64 `json:"ratio,omitempty"`
+
+			// RingSeconds How long it rings before it is given up
+			RingSeconds *int64 `json:"ringSeconds,omitempty"`
+		} `json:"dialler,omitempty"`
+		Disclosure *struct {
+			// Ai That an AI speaks, where the agent is one; empty: nothing is said
+			Ai *string `json:"ai,omitempty"`
+
+			// Recording That the call is recorded; empty: nothing is said
+			Recording *string `json:"recording,omitempty"`
+		} `json:"disclosure,omitempty"`
+
+		// Lists Do-not-call lists that are asked beside the organisation's own
+		Lists *[]string `json:"lists,omitempty"`
+
+		// OptOutKey The key by which a person asks not to be called again: 9; empty: none
+		OptOutKey *string `json:"optOutKey,omitempty"`
+
+		// Outcomes What the agent calls its result, to what the report calls it
+		Outcomes *map[string]string `json:"outcomes,omitempty"`
+
+		// Purpose Why people are called: rules on selling are stricter
+		Purpose *CreateCampaignInputBodySettingsPurpose `json:"purpose,omitempty"`
+		Retry   *struct {
+			// On By outcome: busy, no_answer, machine, message, rejected, failed, dropped, lost. An outcome that is not named is the lead's last
+			On *map[string]Backoff `json:"on,omitempty"`
+
+			// PerDay Attempts to a lead on one of its own days
+			PerDay *int64 `json:"perDay,omitempty"`
+
+			// Total Attempts to a lead in all
+			Total *int64 `json:"total,omitempty"`
+
+			// Vary Try at other hours of the day, and on another day, than before
+			Vary *bool `json:"vary,omitempty"`
+		} `json:"retry,omitempty"`
+		Schedule *struct {
+			// Ends Nobody is called from then on; left out: when every lead is done
+			Ends *time.Time `json:"ends,omitempty"`
+
+			// Hours On the callee's clock: {"mon-fri": "09:00-12:00 14:00-18:00"}; empty: whenever the rules of the place allow
+			Hours *map[string]string `json:"hours,omitempty"`
+
+			// Starts Not before; left out: when it is started
+			Starts *time.Time `json:"starts,omitempty"`
+
+			// Zone Whose days the campaign is counted by, IANA: Europe/Berlin
+			Zone *string `json:"zone,omitempty"`
+		} `json:"schedule,omitempty"`
+		Voicemail *struct {
+			// Message What is said after the tone
+			Message *string `json:"message,omitempty"`
+
+			// Rule hangup: at once; message: leave it after the tone; talk: machines are not told from people
+			Rule *CreateCampaignInputBodySettingsVoicemailRule `json:"rule,omitempty"`
+		} `json:"voicemail,omitempty"`
+
+		// Webhook Where the result is posted when the campaign is over; empty: nowhere
+		Webhook *string `json:"webhook,omitempty"`
+
+		// Weight Its share of lines beside the organisation's other campaigns
+		Weight *int64 `json:"weight,omitempty"`
+	} `json:"settings,omitempty"`
+}
+
+// CreateCampaignInputBodySettingsCallersChoice rotate: one after the other; local: of the callee's region where there is one; first: the first that can be used
+type CreateCampaignInputBodySettingsCallersChoice string
+
+// CreateCampaignInputBodySettingsDiallerMode defines model for CreateCampaignInputBody.Settings.Dialler.Mode.
+type CreateCampaignInputBodySettingsDiallerMode string
+
+// CreateCampaignInputBodySettingsPurpose Why people are called: rules on selling are stricter
+type CreateCampaignInputBodySettingsPurpose string
+
+// CreateCampaignInputBodySettingsVoicemailRule hangup: at once; message: leave it after the tone; talk: machines are not told from people
+type CreateCampaignInputBodySettingsVoicemailRule string
 
 // CreateInputBody defines model for CreateInputBody.
 type CreateInputBody struct {
@@ -1887,6 +2458,42 @@ type Detail struct {
 
 	// Value What was given
 	Value interface{} `json:"value,omitempty"`
+}
+
+// Dialler defines model for Dialler.
+type Dialler struct {
+	// Lines Calls at once
+	Lines int64       `json:"lines"`
+	Mode  DiallerMode `json:"mode"`
+
+	// MostDropped Share of answered calls that may find nobody; rules of law may be stricter
+	MostDropped float64 `json:"mostDropped"`
+
+	// PerSecond Calls begun in a second; 0: as many as lines allow
+	PerSecond float64 `json:"perSecond"`
+
+	// Ratio In the mode ratio: lines for each free operator
+	Ratio float64 `json:"ratio"`
+
+	// RingSeconds How long it rings before it is given up
+	RingSeconds int64 `json:"ringSeconds"`
+}
+
+// DiallerMode defines model for Dialler.Mode.
+type DiallerMode string
+
+// Disclosure defines model for Disclosure.
+type Disclosure struct {
+	// Ai That an AI speaks, where the agent is one; empty: nothing is said
+	Ai string `json:"ai"`
+
+	// Recording That the call is recorded; empty: nothing is said
+	Recording string `json:"recording"`
+}
+
+// DuplicateInputBody defines model for DuplicateInputBody.
+type DuplicateInputBody struct {
+	Name string `json:"name"`
 }
 
 // Edge defines model for Edge.
@@ -2030,6 +2637,20 @@ type HoldInputBodyScope string
 // HoldReleaseInputBody defines model for HoldReleaseInputBody.
 type HoldReleaseInputBody struct {
 	Reason string `json:"reason"`
+}
+
+// Hour defines model for Hour.
+type Hour struct {
+	Answered int64     `json:"answered"`
+	Attempts int64     `json:"attempts"`
+	Dropped  int64     `json:"dropped"`
+	Hour     time.Time `json:"hour"`
+	TalkMs   int64     `json:"talkMs"`
+}
+
+// HoursBodyBody defines model for HoursBodyBody.
+type HoursBodyBody struct {
+	Items *[]Hour `json:"items"`
 }
 
 // Impersonation defines model for Impersonation.
@@ -2698,6 +3319,23 @@ type NodeData struct {
 // NodeDataSlot collect: the kind of value
 type NodeDataSlot string
 
+// Now defines model for Now.
+type Now struct {
+	// Dropped Share of today's answered calls that found nobody
+	Dropped float64 `json:"dropped"`
+
+	// Places Calls at once that it may have now
+	Places  int64 `json:"places"`
+	Ringing int64 `json:"ringing"`
+
+	// Slowed Why it calls less than it could, in a sentence; empty: it does not
+	Slowed  string `json:"slowed"`
+	Talking int64  `json:"talking"`
+
+	// Waiting Answered, and no operator is there yet
+	Waiting int64 `json:"waiting"`
+}
+
 // OIDCProvider defines model for OIDCProvider.
 type OIDCProvider struct {
 	ClientId string `json:"clientId"`
@@ -2710,6 +3348,21 @@ type OIDCProvider struct {
 
 	// Scopes Asked for besides openid; none is email and profile
 	Scopes *[]string `json:"scopes"`
+}
+
+// Obstacle defines model for Obstacle.
+type Obstacle struct {
+	// Blocking Whether the campaign cannot start
+	Blocking bool `json:"blocking"`
+
+	// Code Stable: agent, callers, leads, mode, hours, disclosure, registers, prediction
+	Code string `json:"code"`
+
+	// Field Of the settings; empty: of none
+	Field string `json:"field"`
+
+	// Message What is wrong and what to do
+	Message string `json:"message"`
 }
 
 // OpenInvitation defines model for OpenInvitation.
@@ -3069,6 +3722,12 @@ type PasswordInputBody struct {
 	Password string `json:"password"`
 }
 
+// PauseInputBody defines model for PauseInputBody.
+type PauseInputBody struct {
+	// Why For those who wonder
+	Why *string `json:"why,omitempty"`
+}
+
 // Peaks defines model for Peaks.
 type Peaks struct {
 	Agent []float64 `json:"agent"`
@@ -3203,6 +3862,17 @@ type Position struct {
 	Y float64 `json:"y"`
 }
 
+// Preflight defines model for Preflight.
+type Preflight struct {
+	// Agent Its name; empty: there is none
+	Agent string `json:"agent"`
+
+	// Leads By state
+	Leads    map[string]int64 `json:"leads"`
+	Problems *[]Obstacle      `json:"problems"`
+	Ready    bool             `json:"ready"`
+}
+
 // Probe defines model for Probe.
 type Probe struct {
 	Services map[string]ServiceProbe `json:"services"`
@@ -3238,6 +3908,40 @@ type ProblemSeverity string
 type Problems struct {
 	Problems *[]Problem `json:"problems"`
 }
+
+// Progress defines model for Progress.
+type Progress struct {
+	// AnswerRate Share of the attempts that ended which a person answered
+	AnswerRate float64   `json:"answerRate"`
+	At         time.Time `json:"at"`
+	Attempts   int64     `json:"attempts"`
+
+	// Cost In the currency of the budget, by its prices
+	Cost         float64          `json:"cost"`
+	Dispositions map[string]int64 `json:"dispositions"`
+
+	// DropRate Share of the answered calls of the last 30 days that found nobody
+	DropRate float64 `json:"dropRate"`
+
+	// Leads By state: new, waiting, dialling, in_call, done, do_not_call
+	Leads map[string]int64 `json:"leads"`
+	Now   Now              `json:"now"`
+
+	// Outcomes Attempts by how they ended
+	Outcomes map[string]int64 `json:"outcomes"`
+
+	// Penetration Share of the leads that were called at least once, or are done
+	Penetration float64 `json:"penetration"`
+
+	// Refused Refusals to call, by the rule
+	Refused map[string]int64 `json:"refused"`
+	State   ProgressState    `json:"state"`
+	TalkMs  int64            `json:"talkMs"`
+	Why     string           `json:"why"`
+}
+
+// ProgressState defines model for Progress.State.
+type ProgressState string
 
 // Project defines model for Project.
 type Project struct {
@@ -3338,6 +4042,21 @@ type RetentionSettings struct {
 
 	// TranscriptDays What was said, in the database and the search index
 	TranscriptDays *int64 `json:"transcriptDays"`
+}
+
+// Retry defines model for Retry.
+type Retry struct {
+	// On By outcome: busy, no_answer, machine, message, rejected, failed, dropped, lost. An outcome that is not named is the lead's last
+	On map[string]Backoff `json:"on"`
+
+	// PerDay Attempts to a lead on one of its own days
+	PerDay int64 `json:"perDay"`
+
+	// Total Attempts to a lead in all
+	Total int64 `json:"total"`
+
+	// Vary Try at other hours of the day, and on another day, than before
+	Vary bool `json:"vary"`
 }
 
 // RevokedSessionsBody defines model for RevokedSessionsBody.
@@ -3623,6 +4342,21 @@ type SSOTrial struct {
 	SignInUrl *string `json:"signInUrl"`
 }
 
+// Schedule defines model for Schedule.
+type Schedule struct {
+	// Ends Nobody is called from then on; left out: when every lead is done
+	Ends *time.Time `json:"ends,omitempty"`
+
+	// Hours On the callee's clock: {"mon-fri": "09:00-12:00 14:00-18:00"}; empty: whenever the rules of the place allow
+	Hours map[string]string `json:"hours"`
+
+	// Starts Not before; left out: when it is started
+	Starts *time.Time `json:"starts,omitempty"`
+
+	// Zone Whose days the campaign is counted by, IANA: Europe/Berlin
+	Zone string `json:"zone"`
+}
+
 // ScimTokensOutputBody defines model for ScimTokensOutputBody.
 type ScimTokensOutputBody struct {
 	Items *[]SCIMToken `json:"items"`
@@ -3792,6 +4526,43 @@ type SessionsOutputBody struct {
 	// Next Always null: a person has at most 100 sessions
 	Next *string `json:"next"`
 }
+
+// Settings defines model for Settings.
+type Settings struct {
+	// Agent The agent that speaks, by slug or id; its published version
+	Agent   string  `json:"agent"`
+	Budget  Budget  `json:"budget"`
+	Callers Callers `json:"callers"`
+
+	// Country Where numbers without a country code are, ISO 3166-1 alpha-2: US
+	Country    string     `json:"country"`
+	Dialler    Dialler    `json:"dialler"`
+	Disclosure Disclosure `json:"disclosure"`
+
+	// Lists Do-not-call lists that are asked beside the organisation's own
+	Lists *[]string `json:"lists"`
+
+	// OptOutKey The key by which a person asks not to be called again: 9; empty: none
+	OptOutKey string `json:"optOutKey"`
+
+	// Outcomes What the agent calls its result, to what the report calls it
+	Outcomes map[string]string `json:"outcomes"`
+
+	// Purpose Why people are called: rules on selling are stricter
+	Purpose   SettingsPurpose `json:"purpose"`
+	Retry     Retry           `json:"retry"`
+	Schedule  Schedule        `json:"schedule"`
+	Voicemail Voicemail       `json:"voicemail"`
+
+	// Webhook Where the result is posted when the campaign is over; empty: nowhere
+	Webhook string `json:"webhook"`
+
+	// Weight Its share of lines beside the organisation's other campaigns
+	Weight int64 `json:"weight"`
+}
+
+// SettingsPurpose Why people are called: rules on selling are stricter
+type SettingsPurpose string
 
 // SetupInputBody defines model for SetupInputBody.
 type SetupInputBody struct {
@@ -4152,6 +4923,133 @@ type URLs struct {
 	Tts *string `json:"tts,omitempty"`
 }
 
+// UpdateCampaignInputBody defines model for UpdateCampaignInputBody.
+type UpdateCampaignInputBody struct {
+	Name *string `json:"name,omitempty"`
+
+	// ProjectId Empty: of no project
+	ProjectId *string `json:"projectId,omitempty"`
+
+	// Settings What is left out stays
+	Settings *struct {
+		// Agent The agent that speaks, by slug or id; its published version
+		Agent  *string `json:"agent,omitempty"`
+		Budget *struct {
+			// Currency ISO 4217: EUR
+			Currency *string `json:"currency,omitempty"`
+
+			// Most The campaign pauses when so much is spent; 0: no limit
+			Most *float64 `json:"most,omitempty"`
+
+			// PerCall Price of an answered call beside its minutes
+			PerCall *float64 `json:"perCall,omitempty"`
+
+			// PerMinute Price of a minute, reckoned by the second
+			PerMinute *float64 `json:"perMinute,omitempty"`
+		} `json:"budget,omitempty"`
+		Callers *struct {
+			// Choice rotate: one after the other; local: of the callee's region where there is one; first: the first that can be used
+			Choice *UpdateCampaignInputBodySettingsCallersChoice `json:"choice,omitempty"`
+
+			// Numbers Ids of caller numbers; empty: all of the organisation's
+			Numbers *[]string `json:"numbers,omitempty"`
+
+			// Trunk Id of the trunk; empty: that of the number shown
+			Trunk *string `json:"trunk,omitempty"`
+		} `json:"callers,omitempty"`
+
+		// Country Where numbers without a country code are, ISO 3166-1 alpha-2: US
+		Country *string `json:"country,omitempty"`
+		Dialler *struct {
+			// Lines Calls at once
+			Lines *int64                                      `json:"lines,omitempty"`
+			Mode  *UpdateCampaignInputBodySettingsDiallerMode `json:"mode,omitempty"`
+
+			// MostDropped Share of answered calls that may find nobody; rules of law may be stricter
+			MostDropped *float64 `json:"mostDropped,omitempty"`
+
+			// PerSecond Calls begun in a second; 0: as many as lines allow
+			PerSecond *float64 `json:"perSecond,omitempty"`
+
+			// Ratio In the mode ratio: lines for each free operator
+			Ratio *float64 `json:"ratio,omitempty"`
+
+			// RingSeconds How long it rings before it is given up
+			RingSeconds *int64 `json:"ringSeconds,omitempty"`
+		} `json:"dialler,omitempty"`
+		Disclosure *struct {
+			// Ai That an AI speaks, where the agent is one; empty: nothing is said
+			Ai *string `json:"ai,omitempty"`
+
+			// Recording That the call is recorded; empty: nothing is said
+			Recording *string `json:"recording,omitempty"`
+		} `json:"disclosure,omitempty"`
+
+		// Lists Do-not-call lists that are asked beside the organisation's own
+		Lists *[]string `json:"lists,omitempty"`
+
+		// OptOutKey The key by which a person asks not to be called again: 9; empty: none
+		OptOutKey *string `json:"optOutKey,omitempty"`
+
+		// Outcomes What the agent calls its result, to what the report calls it
+		Outcomes *map[string]string `json:"outcomes,omitempty"`
+
+		// Purpose Why people are called: rules on selling are stricter
+		Purpose *UpdateCampaignInputBodySettingsPurpose `json:"purpose,omitempty"`
+		Retry   *struct {
+			// On By outcome: busy, no_answer, machine, message, rejected, failed, dropped, lost. An outcome that is not named is the lead's last
+			On *map[string]Backoff `json:"on,omitempty"`
+
+			// PerDay Attempts to a lead on one of its own days
+			PerDay *int64 `json:"perDay,omitempty"`
+
+			// Total Attempts to a lead in all
+			Total *int64 `json:"total,omitempty"`
+
+			// Vary Try at other hours of the day, and on another day, than before
+			Vary *bool `json:"vary,omitempty"`
+		} `json:"retry,omitempty"`
+		Schedule *struct {
+			// Ends Nobody is called from then on; left out: when every lead is done
+			Ends *time.Time `json:"ends,omitempty"`
+
+			// Hours On the callee's clock: {"mon-fri": "09:00-12:00 14:00-18:00"}; empty: whenever the rules of the place allow
+			Hours *map[string]string `json:"hours,omitempty"`
+
+			// Starts Not before; left out: when it is started
+			Starts *time.Time `json:"starts,omitempty"`
+
+			// Zone Whose days the campaign is counted by, IANA: Europe/Berlin
+			Zone *string `json:"zone,omitempty"`
+		} `json:"schedule,omitempty"`
+		Voicemail *struct {
+			// Message What is said after the tone
+			Message *string `json:"message,omitempty"`
+
+			// Rule hangup: at once; message: leave it after the tone; talk: machines are not told from people
+			Rule *UpdateCampaignInputBodySettingsVoicemailRule `json:"rule,omitempty"`
+		} `json:"voicemail,omitempty"`
+
+		// Webhook Where the result is posted when the campaign is over; empty: nowhere
+		Webhook *string `json:"webhook,omitempty"`
+
+		// Weight Its share of lines beside the organisation's other campaigns
+		Weight *int64 `json:"weight,omitempty"`
+	} `json:"settings,omitempty"`
+}
+
+// UpdateCampaignInputBodySettingsCallersChoice rotate: one after the other; local: of the callee's region where there is one; first: the first that can be used
+type UpdateCampaignInputBodySettingsCallersChoice string
+
+// UpdateCampaignInputBodySettingsDiallerMode defines model for UpdateCampaignInputBody.Settings.Dialler.Mode.
+type UpdateCampaignInputBodySettingsDiallerMode string
+
+// UpdateCampaignInputBodySettingsPurpose Why people are called: rules on selling are stricter
+type UpdateCampaignInputBodySettingsPurpose string
+
+// UpdateCampaignInputBodySettingsVoicemailRule hangup: at once; message: leave it after the tone; talk: machines are not told from people
+type UpdateCampaignInputBodySettingsVoicemailRule string
+
 // UpdateInputBody defines model for UpdateInputBody.
 type UpdateInputBody struct {
 	DisplayName *string `json:"displayName,omitempty"`
@@ -4216,6 +5114,18 @@ type Voice struct {
 	// Voice Name the TTS vendor knows; empty is its usual one
 	Voice *string `json:"voice,omitempty"`
 }
+
+// Voicemail defines model for Voicemail.
+type Voicemail struct {
+	// Message What is said after the tone
+	Message string `json:"message"`
+
+	// Rule hangup: at once; message: leave it after the tone; talk: machines are not told from people
+	Rule VoicemailRule `json:"rule"`
+}
+
+// VoicemailRule hangup: at once; message: leave it after the tone; talk: machines are not told from people
+type VoicemailRule string
 
 // ListAgentTemplatesParams defines parameters for ListAgentTemplates.
 type ListAgentTemplatesParams struct {
@@ -4512,6 +5422,127 @@ type ListCallTurnsParams struct {
 
 	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
+// ListCampaignsParams defines parameters for ListCampaigns.
+type ListCampaignsParams struct {
+	// Cursor next of the page before
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Limit  *int64  `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// State Campaigns in this state only
+	State *ListCampaignsParamsState `form:"state,omitempty" json:"state,omitempty"`
+
+	// ProjectId Campaigns of this project only
+	ProjectId *string `form:"projectId,omitempty" json:"projectId,omitempty"`
+
+	// Archived The archived ones, in place of the others
+	Archived *bool `form:"archived,omitempty" json:"archived,omitempty"`
+
+	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
+// ListCampaignsParamsState defines parameters for ListCampaigns.
+type ListCampaignsParamsState string
+
+// CreateCampaignParams defines parameters for CreateCampaign.
+type CreateCampaignParams struct {
+	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteCampaignParams defines parameters for DeleteCampaign.
+type DeleteCampaignParams struct {
+	// IfMatch Entity tag of what you read: answered 412 when it was changed since
+	IfMatch *string `json:"If-Match,omitempty"`
+}
+
+// GetCampaignParams defines parameters for GetCampaign.
+type GetCampaignParams struct {
+	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
+// UpdateCampaignParams defines parameters for UpdateCampaign.
+type UpdateCampaignParams struct {
+	// IfMatch Entity tag of what you read: answered 412 when it was changed since
+	IfMatch *string `json:"If-Match,omitempty"`
+}
+
+// ArchiveCampaignParams defines parameters for ArchiveCampaign.
+type ArchiveCampaignParams struct {
+	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch Entity tag of what you read: answered 412 when it was changed since
+	IfMatch *string `json:"If-Match,omitempty"`
+}
+
+// DuplicateCampaignParams defines parameters for DuplicateCampaign.
+type DuplicateCampaignParams struct {
+	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// ListCampaignHoursParams defines parameters for ListCampaignHours.
+type ListCampaignHoursParams struct {
+	// From RFC 3339; left out: 28 days ago
+	From *time.Time `form:"from,omitempty" json:"from,omitempty"`
+
+	// To RFC 3339; left out: now
+	To *time.Time `form:"to,omitempty" json:"to,omitempty"`
+
+	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
+// PauseCampaignParams defines parameters for PauseCampaign.
+type PauseCampaignParams struct {
+	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch Entity tag of what you read: answered 412 when it was changed since
+	IfMatch *string `json:"If-Match,omitempty"`
+}
+
+// CheckCampaignParams defines parameters for CheckCampaign.
+type CheckCampaignParams struct {
+	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
+// GetCampaignProgressParams defines parameters for GetCampaignProgress.
+type GetCampaignProgressParams struct {
+	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
+// ResumeCampaignParams defines parameters for ResumeCampaign.
+type ResumeCampaignParams struct {
+	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch Entity tag of what you read: answered 412 when it was changed since
+	IfMatch *string `json:"If-Match,omitempty"`
+}
+
+// StartCampaignParams defines parameters for StartCampaign.
+type StartCampaignParams struct {
+	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch Entity tag of what you read: answered 412 when it was changed since
+	IfMatch *string `json:"If-Match,omitempty"`
+}
+
+// StopCampaignParams defines parameters for StopCampaign.
+type StopCampaignParams struct {
+	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch Entity tag of what you read: answered 412 when it was changed since
+	IfMatch *string `json:"If-Match,omitempty"`
 }
 
 // ListConsentsParams defines parameters for ListConsents.
@@ -5373,6 +6404,21 @@ type StartSsoJSONRequestBody = SsoStartInputBody
 // PlaceCallJSONRequestBody defines body for PlaceCall for application/json ContentType.
 type PlaceCallJSONRequestBody = OutboundInputBody
 
+// CreateCampaignJSONRequestBody defines body for CreateCampaign for application/json ContentType.
+type CreateCampaignJSONRequestBody = CreateCampaignInputBody
+
+// UpdateCampaignJSONRequestBody defines body for UpdateCampaign for application/json ContentType.
+type UpdateCampaignJSONRequestBody = UpdateCampaignInputBody
+
+// ArchiveCampaignJSONRequestBody defines body for ArchiveCampaign for application/json ContentType.
+type ArchiveCampaignJSONRequestBody = ArchiveInputBody
+
+// DuplicateCampaignJSONRequestBody defines body for DuplicateCampaign for application/json ContentType.
+type DuplicateCampaignJSONRequestBody = DuplicateInputBody
+
+// PauseCampaignJSONRequestBody defines body for PauseCampaign for application/json ContentType.
+type PauseCampaignJSONRequestBody = PauseInputBody
+
 // CreateConsentJSONRequestBody defines body for CreateConsent for application/json ContentType.
 type CreateConsentJSONRequestBody = ConsentInputBody
 
@@ -5891,6 +6937,121 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/v1/calls/{id}/turns (the `ListCallTurns` operationId).
 	ListCallTurns(ctx context.Context, id string, params *ListCallTurnsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListCampaigns List campaigns, the newest first
+	//
+	// Corresponds with GET /api/v1/campaigns (the `ListCampaigns` operationId).
+	ListCampaigns(ctx context.Context, params *ListCampaignsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateCampaignWithBody Make a draft of a campaign
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/campaigns (the `CreateCampaign` operationId).
+	CreateCampaignWithBody(ctx context.Context, params *CreateCampaignParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateCampaign Make a draft of a campaign
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/campaigns (the `CreateCampaign` operationId).
+	CreateCampaign(ctx context.Context, params *CreateCampaignParams, body CreateCampaignJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteCampaign Delete a campaign that does not run, with its leads
+	//
+	// Corresponds with DELETE /api/v1/campaigns/{id} (the `DeleteCampaign` operationId).
+	DeleteCampaign(ctx context.Context, id string, params *DeleteCampaignParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetCampaign Get a campaign
+	//
+	// Corresponds with GET /api/v1/campaigns/{id} (the `GetCampaign` operationId).
+	GetCampaign(ctx context.Context, id string, params *GetCampaignParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateCampaignWithBody Change a campaign; one that runs goes on by the new settings
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /api/v1/campaigns/{id} (the `UpdateCampaign` operationId).
+	UpdateCampaignWithBody(ctx context.Context, id string, params *UpdateCampaignParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateCampaign Change a campaign; one that runs goes on by the new settings
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /api/v1/campaigns/{id} (the `UpdateCampaign` operationId).
+	UpdateCampaign(ctx context.Context, id string, params *UpdateCampaignParams, body UpdateCampaignJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ArchiveCampaignWithBody Put a campaign that is over out of sight, or back
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/archive (the `ArchiveCampaign` operationId).
+	ArchiveCampaignWithBody(ctx context.Context, id string, params *ArchiveCampaignParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ArchiveCampaign Put a campaign that is over out of sight, or back
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/archive (the `ArchiveCampaign` operationId).
+	ArchiveCampaign(ctx context.Context, id string, params *ArchiveCampaignParams, body ArchiveCampaignJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DuplicateCampaignWithBody Make a draft with a campaign's settings, without its leads
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/duplicate (the `DuplicateCampaign` operationId).
+	DuplicateCampaignWithBody(ctx context.Context, id string, params *DuplicateCampaignParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DuplicateCampaign Make a draft with a campaign's settings, without its leads
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/duplicate (the `DuplicateCampaign` operationId).
+	DuplicateCampaign(ctx context.Context, id string, params *DuplicateCampaignParams, body DuplicateCampaignJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListCampaignHours What happened hour by hour
+	//
+	// Corresponds with GET /api/v1/campaigns/{id}/hours (the `ListCampaignHours` operationId).
+	ListCampaignHours(ctx context.Context, id string, params *ListCampaignHoursParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PauseCampaignWithBody Call nobody more; running calls end by themselves
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/pause (the `PauseCampaign` operationId).
+	PauseCampaignWithBody(ctx context.Context, id string, params *PauseCampaignParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PauseCampaign Call nobody more; running calls end by themselves
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/pause (the `PauseCampaign` operationId).
+	PauseCampaign(ctx context.Context, id string, params *PauseCampaignParams, body PauseCampaignJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CheckCampaign Tell what is in the way of a start
+	//
+	// Corresponds with GET /api/v1/campaigns/{id}/preflight (the `CheckCampaign` operationId).
+	CheckCampaign(ctx context.Context, id string, params *CheckCampaignParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetCampaignProgress Tell how a campaign goes
+	//
+	// Corresponds with GET /api/v1/campaigns/{id}/progress (the `GetCampaignProgress` operationId).
+	GetCampaignProgress(ctx context.Context, id string, params *GetCampaignProgressParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResumeCampaign Go on with a paused campaign
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/resume (the `ResumeCampaign` operationId).
+	ResumeCampaign(ctx context.Context, id string, params *ResumeCampaignParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StartCampaign Start a campaign, now or when its time begins
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/start (the `StartCampaign` operationId).
+	StartCampaign(ctx context.Context, id string, params *StartCampaignParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StopCampaign End a campaign for good; running calls end by themselves
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/stop (the `StopCampaign` operationId).
+	StopCampaign(ctx context.Context, id string, params *StopCampaignParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListConsents Consent records, newest first
 	//
@@ -7803,6 +8964,311 @@ func (c *Client) GetCallTranscript(ctx context.Context, id string, params *GetCa
 // Corresponds with GET /api/v1/calls/{id}/turns (the `ListCallTurns` operationId).
 func (c *Client) ListCallTurns(ctx context.Context, id string, params *ListCallTurnsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListCallTurnsRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListCampaigns List campaigns, the newest first
+//
+// Corresponds with GET /api/v1/campaigns (the `ListCampaigns` operationId).
+func (c *Client) ListCampaigns(ctx context.Context, params *ListCampaignsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCampaignsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateCampaignWithBody Make a draft of a campaign
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/campaigns (the `CreateCampaign` operationId).
+func (c *Client) CreateCampaignWithBody(ctx context.Context, params *CreateCampaignParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateCampaignRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateCampaign Make a draft of a campaign
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/campaigns (the `CreateCampaign` operationId).
+func (c *Client) CreateCampaign(ctx context.Context, params *CreateCampaignParams, body CreateCampaignJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateCampaignRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteCampaign Delete a campaign that does not run, with its leads
+//
+// Corresponds with DELETE /api/v1/campaigns/{id} (the `DeleteCampaign` operationId).
+func (c *Client) DeleteCampaign(ctx context.Context, id string, params *DeleteCampaignParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteCampaignRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetCampaign Get a campaign
+//
+// Corresponds with GET /api/v1/campaigns/{id} (the `GetCampaign` operationId).
+func (c *Client) GetCampaign(ctx context.Context, id string, params *GetCampaignParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCampaignRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateCampaignWithBody Change a campaign; one that runs goes on by the new settings
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /api/v1/campaigns/{id} (the `UpdateCampaign` operationId).
+func (c *Client) UpdateCampaignWithBody(ctx context.Context, id string, params *UpdateCampaignParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateCampaignRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateCampaign Change a campaign; one that runs goes on by the new settings
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /api/v1/campaigns/{id} (the `UpdateCampaign` operationId).
+func (c *Client) UpdateCampaign(ctx context.Context, id string, params *UpdateCampaignParams, body UpdateCampaignJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateCampaignRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ArchiveCampaignWithBody Put a campaign that is over out of sight, or back
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/campaigns/{id}/archive (the `ArchiveCampaign` operationId).
+func (c *Client) ArchiveCampaignWithBody(ctx context.Context, id string, params *ArchiveCampaignParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewArchiveCampaignRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ArchiveCampaign Put a campaign that is over out of sight, or back
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/campaigns/{id}/archive (the `ArchiveCampaign` operationId).
+func (c *Client) ArchiveCampaign(ctx context.Context, id string, params *ArchiveCampaignParams, body ArchiveCampaignJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewArchiveCampaignRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DuplicateCampaignWithBody Make a draft with a campaign's settings, without its leads
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/campaigns/{id}/duplicate (the `DuplicateCampaign` operationId).
+func (c *Client) DuplicateCampaignWithBody(ctx context.Context, id string, params *DuplicateCampaignParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDuplicateCampaignRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DuplicateCampaign Make a draft with a campaign's settings, without its leads
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/campaigns/{id}/duplicate (the `DuplicateCampaign` operationId).
+func (c *Client) DuplicateCampaign(ctx context.Context, id string, params *DuplicateCampaignParams, body DuplicateCampaignJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDuplicateCampaignRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListCampaignHours What happened hour by hour
+//
+// Corresponds with GET /api/v1/campaigns/{id}/hours (the `ListCampaignHours` operationId).
+func (c *Client) ListCampaignHours(ctx context.Context, id string, params *ListCampaignHoursParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCampaignHoursRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PauseCampaignWithBody Call nobody more; running calls end by themselves
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/campaigns/{id}/pause (the `PauseCampaign` operationId).
+func (c *Client) PauseCampaignWithBody(ctx context.Context, id string, params *PauseCampaignParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPauseCampaignRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PauseCampaign Call nobody more; running calls end by themselves
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/campaigns/{id}/pause (the `PauseCampaign` operationId).
+func (c *Client) PauseCampaign(ctx context.Context, id string, params *PauseCampaignParams, body PauseCampaignJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPauseCampaignRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CheckCampaign Tell what is in the way of a start
+//
+// Corresponds with GET /api/v1/campaigns/{id}/preflight (the `CheckCampaign` operationId).
+func (c *Client) CheckCampaign(ctx context.Context, id string, params *CheckCampaignParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCheckCampaignRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetCampaignProgress Tell how a campaign goes
+//
+// Corresponds with GET /api/v1/campaigns/{id}/progress (the `GetCampaignProgress` operationId).
+func (c *Client) GetCampaignProgress(ctx context.Context, id string, params *GetCampaignProgressParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCampaignProgressRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResumeCampaign Go on with a paused campaign
+//
+// Corresponds with POST /api/v1/campaigns/{id}/resume (the `ResumeCampaign` operationId).
+func (c *Client) ResumeCampaign(ctx context.Context, id string, params *ResumeCampaignParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResumeCampaignRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StartCampaign Start a campaign, now or when its time begins
+//
+// Corresponds with POST /api/v1/campaigns/{id}/start (the `StartCampaign` operationId).
+func (c *Client) StartCampaign(ctx context.Context, id string, params *StartCampaignParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStartCampaignRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StopCampaign End a campaign for good; running calls end by themselves
+//
+// Corresponds with POST /api/v1/campaigns/{id}/stop (the `StopCampaign` operationId).
+func (c *Client) StopCampaign(ctx context.Context, id string, params *StopCampaignParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStopCampaignRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -13274,6 +14740,912 @@ func NewListCallTurnsRequest(server string, id string, params *ListCallTurnsPara
 			}
 
 			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListCampaignsRequest constructs an http.Request for the ListCampaigns method
+func NewListCampaignsRequest(server string, params *ListCampaignsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaigns")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.State != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.ProjectId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "projectId", *params.ProjectId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Archived != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "archived", *params.Archived, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCreateCampaignRequest calls the generic CreateCampaign builder with application/json body
+func NewCreateCampaignRequest(server string, params *CreateCampaignParams, body CreateCampaignJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateCampaignRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateCampaignRequestWithBody constructs an http.Request for the CreateCampaign method, with any body, and a specified content type
+func NewCreateCampaignRequestWithBody(server string, params *CreateCampaignParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaigns")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteCampaignRequest constructs an http.Request for the DeleteCampaign method
+func NewDeleteCampaignRequest(server string, id string, params *DeleteCampaignParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaigns/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetCampaignRequest constructs an http.Request for the GetCampaign method
+func NewGetCampaignRequest(server string, id string, params *GetCampaignParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaigns/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdateCampaignRequest calls the generic UpdateCampaign builder with application/json body
+func NewUpdateCampaignRequest(server string, id string, params *UpdateCampaignParams, body UpdateCampaignJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateCampaignRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewUpdateCampaignRequestWithBody constructs an http.Request for the UpdateCampaign method, with any body, and a specified content type
+func NewUpdateCampaignRequestWithBody(server string, id string, params *UpdateCampaignParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaigns/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewArchiveCampaignRequest calls the generic ArchiveCampaign builder with application/json body
+func NewArchiveCampaignRequest(server string, id string, params *ArchiveCampaignParams, body ArchiveCampaignJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewArchiveCampaignRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewArchiveCampaignRequestWithBody constructs an http.Request for the ArchiveCampaign method, with any body, and a specified content type
+func NewArchiveCampaignRequestWithBody(server string, id string, params *ArchiveCampaignParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaigns/%s/archive", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDuplicateCampaignRequest calls the generic DuplicateCampaign builder with application/json body
+func NewDuplicateCampaignRequest(server string, id string, params *DuplicateCampaignParams, body DuplicateCampaignJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewDuplicateCampaignRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewDuplicateCampaignRequestWithBody constructs an http.Request for the DuplicateCampaign method, with any body, and a specified content type
+func NewDuplicateCampaignRequestWithBody(server string, id string, params *DuplicateCampaignParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaigns/%s/duplicate", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListCampaignHoursRequest constructs an http.Request for the ListCampaignHours method
+func NewListCampaignHoursRequest(server string, id string, params *ListCampaignHoursParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaigns/%s/hours", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.From != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "from", *params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.To != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "to", *params.To, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPauseCampaignRequest calls the generic PauseCampaign builder with application/json body
+func NewPauseCampaignRequest(server string, id string, params *PauseCampaignParams, body PauseCampaignJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPauseCampaignRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewPauseCampaignRequestWithBody constructs an http.Request for the PauseCampaign method, with any body, and a specified content type
+func NewPauseCampaignRequestWithBody(server string, id string, params *PauseCampaignParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaigns/%s/pause", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCheckCampaignRequest constructs an http.Request for the CheckCampaign method
+func NewCheckCampaignRequest(server string, id string, params *CheckCampaignParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaigns/%s/preflight", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetCampaignProgressRequest constructs an http.Request for the GetCampaignProgress method
+func NewGetCampaignProgressRequest(server string, id string, params *GetCampaignProgressParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaigns/%s/progress", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewResumeCampaignRequest constructs an http.Request for the ResumeCampaign method
+func NewResumeCampaignRequest(server string, id string, params *ResumeCampaignParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaigns/%s/resume", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewStartCampaignRequest constructs an http.Request for the StartCampaign method
+func NewStartCampaignRequest(server string, id string, params *StartCampaignParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaigns/%s/start", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewStopCampaignRequest constructs an http.Request for the StopCampaign method
+func NewStopCampaignRequest(server string, id string, params *StopCampaignParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaigns/%s/stop", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
 		}
 
 	}
@@ -21112,6 +23484,139 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/v1/calls/{id}/turns (the `ListCallTurns` operationId).
 	ListCallTurnsWithResponse(ctx context.Context, id string, params *ListCallTurnsParams, reqEditors ...RequestEditorFn) (*ListCallTurnsResponse, error)
 
+	// ListCampaignsWithResponse List campaigns, the newest first
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/campaigns (the `ListCampaigns` operationId).
+	ListCampaignsWithResponse(ctx context.Context, params *ListCampaignsParams, reqEditors ...RequestEditorFn) (*ListCampaignsResponse, error)
+
+	// CreateCampaignWithBodyWithResponse Make a draft of a campaign
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/campaigns (the `CreateCampaign` operationId).
+	CreateCampaignWithBodyWithResponse(ctx context.Context, params *CreateCampaignParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateCampaignResponse, error)
+
+	// CreateCampaignWithResponse Make a draft of a campaign
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/campaigns (the `CreateCampaign` operationId).
+	CreateCampaignWithResponse(ctx context.Context, params *CreateCampaignParams, body CreateCampaignJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateCampaignResponse, error)
+
+	// DeleteCampaignWithResponse Delete a campaign that does not run, with its leads
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /api/v1/campaigns/{id} (the `DeleteCampaign` operationId).
+	DeleteCampaignWithResponse(ctx context.Context, id string, params *DeleteCampaignParams, reqEditors ...RequestEditorFn) (*DeleteCampaignResponse, error)
+
+	// GetCampaignWithResponse Get a campaign
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/campaigns/{id} (the `GetCampaign` operationId).
+	GetCampaignWithResponse(ctx context.Context, id string, params *GetCampaignParams, reqEditors ...RequestEditorFn) (*GetCampaignResponse, error)
+
+	// UpdateCampaignWithBodyWithResponse Change a campaign; one that runs goes on by the new settings
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /api/v1/campaigns/{id} (the `UpdateCampaign` operationId).
+	UpdateCampaignWithBodyWithResponse(ctx context.Context, id string, params *UpdateCampaignParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateCampaignResponse, error)
+
+	// UpdateCampaignWithResponse Change a campaign; one that runs goes on by the new settings
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /api/v1/campaigns/{id} (the `UpdateCampaign` operationId).
+	UpdateCampaignWithResponse(ctx context.Context, id string, params *UpdateCampaignParams, body UpdateCampaignJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateCampaignResponse, error)
+
+	// ArchiveCampaignWithBodyWithResponse Put a campaign that is over out of sight, or back
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/archive (the `ArchiveCampaign` operationId).
+	ArchiveCampaignWithBodyWithResponse(ctx context.Context, id string, params *ArchiveCampaignParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ArchiveCampaignResponse, error)
+
+	// ArchiveCampaignWithResponse Put a campaign that is over out of sight, or back
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/archive (the `ArchiveCampaign` operationId).
+	ArchiveCampaignWithResponse(ctx context.Context, id string, params *ArchiveCampaignParams, body ArchiveCampaignJSONRequestBody, reqEditors ...RequestEditorFn) (*ArchiveCampaignResponse, error)
+
+	// DuplicateCampaignWithBodyWithResponse Make a draft with a campaign's settings, without its leads
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/duplicate (the `DuplicateCampaign` operationId).
+	DuplicateCampaignWithBodyWithResponse(ctx context.Context, id string, params *DuplicateCampaignParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DuplicateCampaignResponse, error)
+
+	// DuplicateCampaignWithResponse Make a draft with a campaign's settings, without its leads
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/duplicate (the `DuplicateCampaign` operationId).
+	DuplicateCampaignWithResponse(ctx context.Context, id string, params *DuplicateCampaignParams, body DuplicateCampaignJSONRequestBody, reqEditors ...RequestEditorFn) (*DuplicateCampaignResponse, error)
+
+	// ListCampaignHoursWithResponse What happened hour by hour
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/campaigns/{id}/hours (the `ListCampaignHours` operationId).
+	ListCampaignHoursWithResponse(ctx context.Context, id string, params *ListCampaignHoursParams, reqEditors ...RequestEditorFn) (*ListCampaignHoursResponse, error)
+
+	// PauseCampaignWithBodyWithResponse Call nobody more; running calls end by themselves
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/pause (the `PauseCampaign` operationId).
+	PauseCampaignWithBodyWithResponse(ctx context.Context, id string, params *PauseCampaignParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PauseCampaignResponse, error)
+
+	// PauseCampaignWithResponse Call nobody more; running calls end by themselves
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/pause (the `PauseCampaign` operationId).
+	PauseCampaignWithResponse(ctx context.Context, id string, params *PauseCampaignParams, body PauseCampaignJSONRequestBody, reqEditors ...RequestEditorFn) (*PauseCampaignResponse, error)
+
+	// CheckCampaignWithResponse Tell what is in the way of a start
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/campaigns/{id}/preflight (the `CheckCampaign` operationId).
+	CheckCampaignWithResponse(ctx context.Context, id string, params *CheckCampaignParams, reqEditors ...RequestEditorFn) (*CheckCampaignResponse, error)
+
+	// GetCampaignProgressWithResponse Tell how a campaign goes
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/campaigns/{id}/progress (the `GetCampaignProgress` operationId).
+	GetCampaignProgressWithResponse(ctx context.Context, id string, params *GetCampaignProgressParams, reqEditors ...RequestEditorFn) (*GetCampaignProgressResponse, error)
+
+	// ResumeCampaignWithResponse Go on with a paused campaign
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/resume (the `ResumeCampaign` operationId).
+	ResumeCampaignWithResponse(ctx context.Context, id string, params *ResumeCampaignParams, reqEditors ...RequestEditorFn) (*ResumeCampaignResponse, error)
+
+	// StartCampaignWithResponse Start a campaign, now or when its time begins
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/start (the `StartCampaign` operationId).
+	StartCampaignWithResponse(ctx context.Context, id string, params *StartCampaignParams, reqEditors ...RequestEditorFn) (*StartCampaignResponse, error)
+
+	// StopCampaignWithResponse End a campaign for good; running calls end by themselves
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/stop (the `StopCampaign` operationId).
+	StopCampaignWithResponse(ctx context.Context, id string, params *StopCampaignParams, reqEditors ...RequestEditorFn) (*StopCampaignResponse, error)
+
 	// ListConsentsWithResponse Consent records, newest first
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -24238,6 +26743,706 @@ func (r ListCallTurnsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListCallTurnsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListCampaignsResponse200Headers the declared response headers of an HTTP 200 response for ListCampaigns
+type ListCampaignsResponse200Headers struct {
+	ETag *string
+}
+
+type ListCampaignsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CampaignsBodyBody
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListCampaignsResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListCampaignsResponse) GetJSON200() *CampaignsBodyBody {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListCampaignsResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListCampaignsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListCampaignsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListCampaignsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListCampaignsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CreateCampaignResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Campaign
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateCampaignResponse) GetJSON201() *Campaign {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateCampaignResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateCampaignResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateCampaignResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateCampaignResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateCampaignResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeleteCampaignResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteCampaignResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteCampaignResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteCampaignResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteCampaignResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteCampaignResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetCampaignResponse200Headers the declared response headers of an HTTP 200 response for GetCampaign
+type GetCampaignResponse200Headers struct {
+	ETag *string
+}
+
+type GetCampaignResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Campaign
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetCampaignResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetCampaignResponse) GetJSON200() *Campaign {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetCampaignResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCampaignResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCampaignResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCampaignResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCampaignResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type UpdateCampaignResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Campaign
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateCampaignResponse) GetJSON200() *Campaign {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateCampaignResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateCampaignResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateCampaignResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateCampaignResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateCampaignResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ArchiveCampaignResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Campaign
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ArchiveCampaignResponse) GetJSON200() *Campaign {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ArchiveCampaignResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ArchiveCampaignResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ArchiveCampaignResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ArchiveCampaignResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ArchiveCampaignResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DuplicateCampaignResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Campaign
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r DuplicateCampaignResponse) GetJSON201() *Campaign {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DuplicateCampaignResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DuplicateCampaignResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DuplicateCampaignResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DuplicateCampaignResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DuplicateCampaignResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListCampaignHoursResponse200Headers the declared response headers of an HTTP 200 response for ListCampaignHours
+type ListCampaignHoursResponse200Headers struct {
+	ETag *string
+}
+
+type ListCampaignHoursResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *HoursBodyBody
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListCampaignHoursResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListCampaignHoursResponse) GetJSON200() *HoursBodyBody {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListCampaignHoursResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListCampaignHoursResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListCampaignHoursResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListCampaignHoursResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListCampaignHoursResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PauseCampaignResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Campaign
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PauseCampaignResponse) GetJSON200() *Campaign {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PauseCampaignResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PauseCampaignResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PauseCampaignResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PauseCampaignResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PauseCampaignResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CheckCampaignResponse200Headers the declared response headers of an HTTP 200 response for CheckCampaign
+type CheckCampaignResponse200Headers struct {
+	ETag *string
+}
+
+type CheckCampaignResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Preflight
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *CheckCampaignResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CheckCampaignResponse) GetJSON200() *Preflight {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CheckCampaignResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CheckCampaignResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CheckCampaignResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CheckCampaignResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CheckCampaignResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetCampaignProgressResponse200Headers the declared response headers of an HTTP 200 response for GetCampaignProgress
+type GetCampaignProgressResponse200Headers struct {
+	ETag *string
+}
+
+type GetCampaignProgressResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Progress
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetCampaignProgressResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetCampaignProgressResponse) GetJSON200() *Progress {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetCampaignProgressResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCampaignProgressResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCampaignProgressResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCampaignProgressResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCampaignProgressResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ResumeCampaignResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Campaign
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ResumeCampaignResponse) GetJSON200() *Campaign {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ResumeCampaignResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ResumeCampaignResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ResumeCampaignResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ResumeCampaignResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ResumeCampaignResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type StartCampaignResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Campaign
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r StartCampaignResponse) GetJSON200() *Campaign {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r StartCampaignResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r StartCampaignResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r StartCampaignResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StartCampaignResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StartCampaignResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type StopCampaignResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Campaign
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r StopCampaignResponse) GetJSON200() *Campaign {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r StopCampaignResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r StopCampaignResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r StopCampaignResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StopCampaignResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StopCampaignResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -31837,6 +35042,253 @@ func (c *ClientWithResponses) ListCallTurnsWithResponse(ctx context.Context, id 
 	return ParseListCallTurnsResponse(rsp)
 }
 
+// ListCampaignsWithResponse List campaigns, the newest first
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/campaigns (the `ListCampaigns` operationId).
+func (c *ClientWithResponses) ListCampaignsWithResponse(ctx context.Context, params *ListCampaignsParams, reqEditors ...RequestEditorFn) (*ListCampaignsResponse, error) {
+	rsp, err := c.ListCampaigns(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListCampaignsResponse(rsp)
+}
+
+// CreateCampaignWithBodyWithResponse Make a draft of a campaign
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/campaigns (the `CreateCampaign` operationId).
+func (c *ClientWithResponses) CreateCampaignWithBodyWithResponse(ctx context.Context, params *CreateCampaignParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateCampaignResponse, error) {
+	rsp, err := c.CreateCampaignWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateCampaignResponse(rsp)
+}
+
+// CreateCampaignWithResponse Make a draft of a campaign
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/campaigns (the `CreateCampaign` operationId).
+func (c *ClientWithResponses) CreateCampaignWithResponse(ctx context.Context, params *CreateCampaignParams, body CreateCampaignJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateCampaignResponse, error) {
+	rsp, err := c.CreateCampaign(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateCampaignResponse(rsp)
+}
+
+// DeleteCampaignWithResponse Delete a campaign that does not run, with its leads
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/v1/campaigns/{id} (the `DeleteCampaign` operationId).
+func (c *ClientWithResponses) DeleteCampaignWithResponse(ctx context.Context, id string, params *DeleteCampaignParams, reqEditors ...RequestEditorFn) (*DeleteCampaignResponse, error) {
+	rsp, err := c.DeleteCampaign(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteCampaignResponse(rsp)
+}
+
+// GetCampaignWithResponse Get a campaign
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/campaigns/{id} (the `GetCampaign` operationId).
+func (c *ClientWithResponses) GetCampaignWithResponse(ctx context.Context, id string, params *GetCampaignParams, reqEditors ...RequestEditorFn) (*GetCampaignResponse, error) {
+	rsp, err := c.GetCampaign(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCampaignResponse(rsp)
+}
+
+// UpdateCampaignWithBodyWithResponse Change a campaign; one that runs goes on by the new settings
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /api/v1/campaigns/{id} (the `UpdateCampaign` operationId).
+func (c *ClientWithResponses) UpdateCampaignWithBodyWithResponse(ctx context.Context, id string, params *UpdateCampaignParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateCampaignResponse, error) {
+	rsp, err := c.UpdateCampaignWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateCampaignResponse(rsp)
+}
+
+// UpdateCampaignWithResponse Change a campaign; one that runs goes on by the new settings
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /api/v1/campaigns/{id} (the `UpdateCampaign` operationId).
+func (c *ClientWithResponses) UpdateCampaignWithResponse(ctx context.Context, id string, params *UpdateCampaignParams, body UpdateCampaignJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateCampaignResponse, error) {
+	rsp, err := c.UpdateCampaign(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateCampaignResponse(rsp)
+}
+
+// ArchiveCampaignWithBodyWithResponse Put a campaign that is over out of sight, or back
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/campaigns/{id}/archive (the `ArchiveCampaign` operationId).
+func (c *ClientWithResponses) ArchiveCampaignWithBodyWithResponse(ctx context.Context, id string, params *ArchiveCampaignParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ArchiveCampaignResponse, error) {
+	rsp, err := c.ArchiveCampaignWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseArchiveCampaignResponse(rsp)
+}
+
+// ArchiveCampaignWithResponse Put a campaign that is over out of sight, or back
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/campaigns/{id}/archive (the `ArchiveCampaign` operationId).
+func (c *ClientWithResponses) ArchiveCampaignWithResponse(ctx context.Context, id string, params *ArchiveCampaignParams, body ArchiveCampaignJSONRequestBody, reqEditors ...RequestEditorFn) (*ArchiveCampaignResponse, error) {
+	rsp, err := c.ArchiveCampaign(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseArchiveCampaignResponse(rsp)
+}
+
+// DuplicateCampaignWithBodyWithResponse Make a draft with a campaign's settings, without its leads
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/campaigns/{id}/duplicate (the `DuplicateCampaign` operationId).
+func (c *ClientWithResponses) DuplicateCampaignWithBodyWithResponse(ctx context.Context, id string, params *DuplicateCampaignParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DuplicateCampaignResponse, error) {
+	rsp, err := c.DuplicateCampaignWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDuplicateCampaignResponse(rsp)
+}
+
+// DuplicateCampaignWithResponse Make a draft with a campaign's settings, without its leads
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/campaigns/{id}/duplicate (the `DuplicateCampaign` operationId).
+func (c *ClientWithResponses) DuplicateCampaignWithResponse(ctx context.Context, id string, params *DuplicateCampaignParams, body DuplicateCampaignJSONRequestBody, reqEditors ...RequestEditorFn) (*DuplicateCampaignResponse, error) {
+	rsp, err := c.DuplicateCampaign(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDuplicateCampaignResponse(rsp)
+}
+
+// ListCampaignHoursWithResponse What happened hour by hour
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/campaigns/{id}/hours (the `ListCampaignHours` operationId).
+func (c *ClientWithResponses) ListCampaignHoursWithResponse(ctx context.Context, id string, params *ListCampaignHoursParams, reqEditors ...RequestEditorFn) (*ListCampaignHoursResponse, error) {
+	rsp, err := c.ListCampaignHours(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListCampaignHoursResponse(rsp)
+}
+
+// PauseCampaignWithBodyWithResponse Call nobody more; running calls end by themselves
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/campaigns/{id}/pause (the `PauseCampaign` operationId).
+func (c *ClientWithResponses) PauseCampaignWithBodyWithResponse(ctx context.Context, id string, params *PauseCampaignParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PauseCampaignResponse, error) {
+	rsp, err := c.PauseCampaignWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePauseCampaignResponse(rsp)
+}
+
+// PauseCampaignWithResponse Call nobody more; running calls end by themselves
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/campaigns/{id}/pause (the `PauseCampaign` operationId).
+func (c *ClientWithResponses) PauseCampaignWithResponse(ctx context.Context, id string, params *PauseCampaignParams, body PauseCampaignJSONRequestBody, reqEditors ...RequestEditorFn) (*PauseCampaignResponse, error) {
+	rsp, err := c.PauseCampaign(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePauseCampaignResponse(rsp)
+}
+
+// CheckCampaignWithResponse Tell what is in the way of a start
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/campaigns/{id}/preflight (the `CheckCampaign` operationId).
+func (c *ClientWithResponses) CheckCampaignWithResponse(ctx context.Context, id string, params *CheckCampaignParams, reqEditors ...RequestEditorFn) (*CheckCampaignResponse, error) {
+	rsp, err := c.CheckCampaign(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCheckCampaignResponse(rsp)
+}
+
+// GetCampaignProgressWithResponse Tell how a campaign goes
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/campaigns/{id}/progress (the `GetCampaignProgress` operationId).
+func (c *ClientWithResponses) GetCampaignProgressWithResponse(ctx context.Context, id string, params *GetCampaignProgressParams, reqEditors ...RequestEditorFn) (*GetCampaignProgressResponse, error) {
+	rsp, err := c.GetCampaignProgress(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCampaignProgressResponse(rsp)
+}
+
+// ResumeCampaignWithResponse Go on with a paused campaign
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/campaigns/{id}/resume (the `ResumeCampaign` operationId).
+func (c *ClientWithResponses) ResumeCampaignWithResponse(ctx context.Context, id string, params *ResumeCampaignParams, reqEditors ...RequestEditorFn) (*ResumeCampaignResponse, error) {
+	rsp, err := c.ResumeCampaign(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResumeCampaignResponse(rsp)
+}
+
+// StartCampaignWithResponse Start a campaign, now or when its time begins
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/campaigns/{id}/start (the `StartCampaign` operationId).
+func (c *ClientWithResponses) StartCampaignWithResponse(ctx context.Context, id string, params *StartCampaignParams, reqEditors ...RequestEditorFn) (*StartCampaignResponse, error) {
+	rsp, err := c.StartCampaign(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStartCampaignResponse(rsp)
+}
+
+// StopCampaignWithResponse End a campaign for good; running calls end by themselves
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/campaigns/{id}/stop (the `StopCampaign` operationId).
+func (c *ClientWithResponses) StopCampaignWithResponse(ctx context.Context, id string, params *StopCampaignParams, reqEditors ...RequestEditorFn) (*StopCampaignResponse, error) {
+	rsp, err := c.StopCampaign(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStopCampaignResponse(rsp)
+}
+
 // ListConsentsWithResponse Consent records, newest first
 //
 // Returns a wrapper object for the known response body format(s).
@@ -35683,6 +39135,529 @@ func ParseListCallTurnsResponse(rsp *http.Response) (*ListCallTurnsResponse, err
 			headers.ETag = &value
 		}
 		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListCampaignsResponse parses an HTTP response from a ListCampaignsWithResponse call
+func ParseListCampaignsResponse(rsp *http.Response) (*ListCampaignsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListCampaignsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CampaignsBodyBody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListCampaignsResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateCampaignResponse parses an HTTP response from a CreateCampaignWithResponse call
+func ParseCreateCampaignResponse(rsp *http.Response) (*CreateCampaignResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateCampaignResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Campaign
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDeleteCampaignResponse parses an HTTP response from a DeleteCampaignWithResponse call
+func ParseDeleteCampaignResponse(rsp *http.Response) (*DeleteCampaignResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteCampaignResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetCampaignResponse parses an HTTP response from a GetCampaignWithResponse call
+func ParseGetCampaignResponse(rsp *http.Response) (*GetCampaignResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCampaignResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Campaign
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetCampaignResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateCampaignResponse parses an HTTP response from a UpdateCampaignWithResponse call
+func ParseUpdateCampaignResponse(rsp *http.Response) (*UpdateCampaignResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateCampaignResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Campaign
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseArchiveCampaignResponse parses an HTTP response from a ArchiveCampaignWithResponse call
+func ParseArchiveCampaignResponse(rsp *http.Response) (*ArchiveCampaignResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ArchiveCampaignResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Campaign
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDuplicateCampaignResponse parses an HTTP response from a DuplicateCampaignWithResponse call
+func ParseDuplicateCampaignResponse(rsp *http.Response) (*DuplicateCampaignResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DuplicateCampaignResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Campaign
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListCampaignHoursResponse parses an HTTP response from a ListCampaignHoursWithResponse call
+func ParseListCampaignHoursResponse(rsp *http.Response) (*ListCampaignHoursResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListCampaignHoursResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest HoursBodyBody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListCampaignHoursResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePauseCampaignResponse parses an HTTP response from a PauseCampaignWithResponse call
+func ParsePauseCampaignResponse(rsp *http.Response) (*PauseCampaignResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PauseCampaignResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Campaign
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCheckCampaignResponse parses an HTTP response from a CheckCampaignWithResponse call
+func ParseCheckCampaignResponse(rsp *http.Response) (*CheckCampaignResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CheckCampaignResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Preflight
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers CheckCampaignResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetCampaignProgressResponse parses an HTTP response from a GetCampaignProgressWithResponse call
+func ParseGetCampaignProgressResponse(rsp *http.Response) (*GetCampaignProgressResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCampaignProgressResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Progress
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetCampaignProgressResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseResumeCampaignResponse parses an HTTP response from a ResumeCampaignWithResponse call
+func ParseResumeCampaignResponse(rsp *http.Response) (*ResumeCampaignResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ResumeCampaignResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Campaign
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseStartCampaignResponse parses an HTTP response from a StartCampaignWithResponse call
+func ParseStartCampaignResponse(rsp *http.Response) (*StartCampaignResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StartCampaignResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Campaign
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseStopCampaignResponse parses an HTTP response from a StopCampaignWithResponse call
+func ParseStopCampaignResponse(rsp *http.Response) (*StopCampaignResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StopCampaignResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Campaign
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
 	}
 
 	return response, nil

@@ -539,6 +539,196 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/campaigns": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List campaigns, the newest first */
+        get: operations["list-campaigns"];
+        put?: never;
+        /** Make a draft of a campaign */
+        post: operations["create-campaign"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/campaigns/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get a campaign */
+        get: operations["get-campaign"];
+        put?: never;
+        post?: never;
+        /** Delete a campaign that does not run, with its leads */
+        delete: operations["delete-campaign"];
+        options?: never;
+        head?: never;
+        /** Change a campaign; one that runs goes on by the new settings */
+        patch: operations["update-campaign"];
+        trace?: never;
+    };
+    "/api/v1/campaigns/{id}/archive": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Put a campaign that is over out of sight, or back */
+        post: operations["archive-campaign"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/campaigns/{id}/duplicate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make a draft with a campaign's settings, without its leads */
+        post: operations["duplicate-campaign"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/campaigns/{id}/hours": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What happened hour by hour */
+        get: operations["list-campaign-hours"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/campaigns/{id}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Call nobody more; running calls end by themselves */
+        post: operations["pause-campaign"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/campaigns/{id}/preflight": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tell what is in the way of a start */
+        get: operations["check-campaign"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/campaigns/{id}/progress": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tell how a campaign goes */
+        get: operations["get-campaign-progress"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/campaigns/{id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Go on with a paused campaign */
+        post: operations["resume-campaign"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/campaigns/{id}/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Start a campaign, now or when its time begins */
+        post: operations["start-campaign"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/campaigns/{id}/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** End a campaign for good; running calls end by themselves */
+        post: operations["stop-campaign"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/consents": {
         parameters: {
             query?: never;
@@ -2270,6 +2460,9 @@ export interface components {
             /** Format: date-time */
             updatedAt: string;
         };
+        ArchiveInputBody: {
+            archived: boolean;
+        };
         AuditBroken: {
             /** Format: int64 */
             seq: number;
@@ -2363,6 +2556,47 @@ export interface components {
              * @description When the whole chain was last proved by the daily job
              */
             verifiedAt: string | null;
+        };
+        Backoff: {
+            /**
+             * Format: double
+             * @description How much longer each time
+             */
+            factor: number;
+            /**
+             * Format: int64
+             * @description Until the first further attempt
+             */
+            minutes: number;
+            /**
+             * Format: int64
+             * @description The longest it gets
+             */
+            mostMinutes: number;
+            /**
+             * Format: int64
+             * @description How often at most after this outcome; 0: the lead is done
+             */
+            times: number;
+        };
+        Budget: {
+            /** @description ISO 4217: EUR */
+            currency: string;
+            /**
+             * Format: double
+             * @description The campaign pauses when so much is spent; 0: no limit
+             */
+            most: number;
+            /**
+             * Format: double
+             * @description Price of an answered call beside its minutes
+             */
+            perCall: number;
+            /**
+             * Format: double
+             * @description Price of a minute, reckoned by the second
+             */
+            perMinute: number;
         };
         CallAlert: {
             /**
@@ -2562,6 +2796,53 @@ export interface components {
              */
             turn: number;
         };
+        Callers: {
+            /**
+             * @description rotate: one after the other; local: of the callee's region where there is one; first: the first that can be used
+             * @enum {string}
+             */
+            choice: "rotate" | "local" | "first";
+            /** @description Ids of caller numbers; empty: all of the organisation's */
+            numbers: string[] | null;
+            /** @description Id of the trunk; empty: that of the number shown */
+            trunk: string;
+        };
+        Campaign: {
+            /**
+             * Format: date-time
+             * @description null: it is not archived
+             */
+            archivedAt: string | null;
+            /** Format: date-time */
+            createdAt: string;
+            createdBy: string;
+            /**
+             * Format: date-time
+             * @description null: not yet
+             */
+            endedAt: string | null;
+            id: string;
+            name: string;
+            /** @description Empty: of no project */
+            projectId: string;
+            settings: components["schemas"]["Settings"];
+            /**
+             * Format: date-time
+             * @description null: not yet
+             */
+            startedAt: string | null;
+            /** @enum {string} */
+            state: "draft" | "scheduled" | "running" | "paused" | "finished" | "stopped";
+            /** Format: date-time */
+            updatedAt: string;
+            /** @description Why it is in this state, in a sentence; empty where somebody put it there */
+            why: string;
+        };
+        CampaignsBodyBody: {
+            items: components["schemas"]["Campaign"][] | null;
+            /** @description Cursor of the next page, null at the end */
+            next: string | null;
+        };
         Certificate: {
             document: unknown;
             keyId: string;
@@ -2638,6 +2919,147 @@ export interface components {
             projectId?: string;
             /** @description Name in addresses: sip:SLUG@host */
             slug: string;
+        };
+        CreateCampaignInputBody: {
+            name: string;
+            projectId?: string;
+            /** @description What is left out is as usual */
+            settings?: {
+                /** @description The agent that speaks, by slug or id; its published version */
+                agent?: string;
+                budget?: {
+                    /** @description ISO 4217: EUR */
+                    currency?: string;
+                    /**
+                     * Format: double
+                     * @description The campaign pauses when so much is spent; 0: no limit
+                     */
+                    most?: number;
+                    /**
+                     * Format: double
+                     * @description Price of an answered call beside its minutes
+                     */
+                    perCall?: number;
+                    /**
+                     * Format: double
+                     * @description Price of a minute, reckoned by the second
+                     */
+                    perMinute?: number;
+                };
+                callers?: {
+                    /**
+                     * @description rotate: one after the other; local: of the callee's region where there is one; first: the first that can be used
+                     * @enum {string}
+                     */
+                    choice?: "rotate" | "local" | "first";
+                    /** @description Ids of caller numbers; empty: all of the organisation's */
+                    numbers?: string[] | null;
+                    /** @description Id of the trunk; empty: that of the number shown */
+                    trunk?: string;
+                };
+                /** @description Where numbers without a country code are, ISO 3166-1 alpha-2: US */
+                country?: string;
+                dialler?: {
+                    /**
+                     * Format: int64
+                     * @description Calls at once
+                     */
+                    lines?: number;
+                    /** @enum {string} */
+                    mode?: "agentless" | "preview" | "progressive" | "ratio" | "predictive";
+                    /**
+                     * Format: double
+                     * @description Share of answered calls that may find nobody; rules of law may be stricter
+                     */
+                    mostDropped?: number;
+                    /**
+                     * Format: double
+                     * @description Calls begun in a second; 0: as many as lines allow
+                     */
+                    perSecond?: number;
+                    /**
+                     * Format: double
+                     * @description In the mode ratio: lines for each free operator
+                     */
+                    ratio?: number;
+                    /**
+                     * Format: int64
+                     * @description How long it rings before it is given up
+                     */
+                    ringSeconds?: number;
+                };
+                disclosure?: {
+                    /** @description That an AI speaks, where the agent is one; empty: nothing is said */
+                    ai?: string;
+                    /** @description That the call is recorded; empty: nothing is said */
+                    recording?: string;
+                };
+                /** @description Do-not-call lists that are asked beside the organisation's own */
+                lists?: string[] | null;
+                /** @description The key by which a person asks not to be called again: 9; empty: none */
+                optOutKey?: string;
+                /** @description What the agent calls its result, to what the report calls it */
+                outcomes?: {
+                    [key: string]: string;
+                };
+                /**
+                 * @description Why people are called: rules on selling are stricter
+                 * @enum {string}
+                 */
+                purpose?: "sales" | "service" | "survey";
+                retry?: {
+                    /** @description By outcome: busy, no_answer, machine, message, rejected, failed, dropped, lost. An outcome that is not named is the lead's last */
+                    on?: {
+                        [key: string]: components["schemas"]["Backoff"];
+                    };
+                    /**
+                     * Format: int64
+                     * @description Attempts to a lead on one of its own days
+                     */
+                    perDay?: number;
+                    /**
+                     * Format: int64
+                     * @description Attempts to a lead in all
+                     */
+                    total?: number;
+                    /** @description Try at other hours of the day, and on another day, than before */
+                    vary?: boolean;
+                };
+                schedule?: {
+                    /**
+                     * Format: date-time
+                     * @description Nobody is called from then on; left out: when every lead is done
+                     */
+                    ends?: string;
+                    /** @description On the callee's clock: {"mon-fri": "09:00-12:00 14:00-18:00"}; empty: whenever the rules of the place allow */
+                    hours?: {
+                        [key: string]: string;
+                    };
+                    /**
+                     * Format: date-time
+                     * @description Not before; left out: when it is started
+                     */
+                    starts?: string;
+                    /** @description Whose days the campaign is counted by, IANA: Europe/Berlin */
+                    zone?: string;
+                };
+                voicemail?: {
+                    /** @description What is said after the tone */
+                    message?: string;
+                    /**
+                     * @description hangup: at once; message: leave it after the tone; talk: machines are not told from people
+                     * @enum {string}
+                     */
+                    rule?: "hangup" | "message" | "talk";
+                };
+                /** @description Where the result is posted when the campaign is over; empty: nowhere */
+                webhook?: string;
+                /**
+                 * Format: int64
+                 * @description Its share of lines beside the organisation's other campaigns
+                 */
+                weight?: number;
+            };
         };
         CreateInputBody: {
             displayName?: string;
@@ -2719,6 +3141,44 @@ export interface components {
             message: string;
             /** @description What was given */
             value?: unknown;
+        };
+        Dialler: {
+            /**
+             * Format: int64
+             * @description Calls at once
+             */
+            lines: number;
+            /** @enum {string} */
+            mode: "agentless" | "preview" | "progressive" | "ratio" | "predictive";
+            /**
+             * Format: double
+             * @description Share of answered calls that may find nobody; rules of law may be stricter
+             */
+            mostDropped: number;
+            /**
+             * Format: double
+             * @description Calls begun in a second; 0: as many as lines allow
+             */
+            perSecond: number;
+            /**
+             * Format: double
+             * @description In the mode ratio: lines for each free operator
+             */
+            ratio: number;
+            /**
+             * Format: int64
+             * @description How long it rings before it is given up
+             */
+            ringSeconds: number;
+        };
+        Disclosure: {
+            /** @description That an AI speaks, where the agent is one; empty: nothing is said */
+            ai: string;
+            /** @description That the call is recorded; empty: nothing is said */
+            recording: string;
+        };
+        DuplicateInputBody: {
+            name: string;
         };
         Edge: {
             condition?: string;
@@ -2830,6 +3290,21 @@ export interface components {
         };
         HoldReleaseInputBody: {
             reason: string;
+        };
+        Hour: {
+            /** Format: int64 */
+            answered: number;
+            /** Format: int64 */
+            attempts: number;
+            /** Format: int64 */
+            dropped: number;
+            /** Format: date-time */
+            hour: string;
+            /** Format: int64 */
+            talkMs: number;
+        };
+        HoursBodyBody: {
+            items: components["schemas"]["Hour"][] | null;
         };
         Impersonation: {
             /** Format: date-time */
@@ -3364,6 +3839,29 @@ export interface components {
             /** @description collect: where the value is kept */
             variable?: string;
         };
+        Now: {
+            /**
+             * Format: double
+             * @description Share of today's answered calls that found nobody
+             */
+            dropped: number;
+            /**
+             * Format: int64
+             * @description Calls at once that it may have now
+             */
+            places: number;
+            /** Format: int64 */
+            ringing: number;
+            /** @description Why it calls less than it could, in a sentence; empty: it does not */
+            slowed: string;
+            /** Format: int64 */
+            talking: number;
+            /**
+             * Format: int64
+             * @description Answered, and no operator is there yet
+             */
+            waiting: number;
+        };
         OIDCProvider: {
             clientId: string;
             /** @description Empty is email */
@@ -3372,6 +3870,16 @@ export interface components {
             issuer: string;
             /** @description Asked for besides openid; none is email and profile */
             scopes: string[] | null;
+        };
+        Obstacle: {
+            /** @description Whether the campaign cannot start */
+            blocking: boolean;
+            /** @description Stable: agent, callers, leads, mode, hours, disclosure, registers, prediction */
+            code: string;
+            /** @description Of the settings; empty: of none */
+            field: string;
+            /** @description What is wrong and what to do */
+            message: string;
         };
         OpenInvitation: {
             email: string;
@@ -3699,6 +4207,10 @@ export interface components {
             /** @description The new one: at least 10 characters */
             password: string;
         };
+        PauseInputBody: {
+            /** @description For those who wonder */
+            why?: string;
+        };
         Peaks: {
             agent: number[];
             /** @description The loudest sample of each bucket, 0 to 1 */
@@ -3822,6 +4334,16 @@ export interface components {
             /** Format: double */
             y: number;
         };
+        Preflight: {
+            /** @description Its name; empty: there is none */
+            agent: string;
+            /** @description By state */
+            leads: {
+                [key: string]: number;
+            };
+            problems: components["schemas"]["Obstacle"][] | null;
+            ready: boolean;
+        };
         Probe: {
             services: {
                 [key: string]: components["schemas"]["ServiceProbe"];
@@ -3846,6 +4368,53 @@ export interface components {
         };
         Problems: {
             problems: components["schemas"]["Problem"][] | null;
+        };
+        Progress: {
+            /**
+             * Format: double
+             * @description Share of the attempts that ended which a person answered
+             */
+            answerRate: number;
+            /** Format: date-time */
+            at: string;
+            /** Format: int64 */
+            attempts: number;
+            /**
+             * Format: double
+             * @description In the currency of the budget, by its prices
+             */
+            cost: number;
+            dispositions: {
+                [key: string]: number;
+            };
+            /**
+             * Format: double
+             * @description Share of the answered calls of the last 30 days that found nobody
+             */
+            dropRate: number;
+            /** @description By state: new, waiting, dialling, in_call, done, do_not_call */
+            leads: {
+                [key: string]: number;
+            };
+            now: components["schemas"]["Now"];
+            /** @description Attempts by how they ended */
+            outcomes: {
+                [key: string]: number;
+            };
+            /**
+             * Format: double
+             * @description Share of the leads that were called at least once, or are done
+             */
+            penetration: number;
+            /** @description Refusals to call, by the rule */
+            refused: {
+                [key: string]: number;
+            };
+            /** @enum {string} */
+            state: "draft" | "scheduled" | "running" | "paused" | "finished" | "stopped";
+            /** Format: int64 */
+            talkMs: number;
+            why: string;
         };
         Project: {
             /** Format: date-time */
@@ -3958,6 +4527,24 @@ export interface components {
              * @description What was said, in the database and the search index
              */
             transcriptDays: number | null;
+        };
+        Retry: {
+            /** @description By outcome: busy, no_answer, machine, message, rejected, failed, dropped, lost. An outcome that is not named is the lead's last */
+            on: {
+                [key: string]: components["schemas"]["Backoff"];
+            };
+            /**
+             * Format: int64
+             * @description Attempts to a lead on one of its own days
+             */
+            perDay: number;
+            /**
+             * Format: int64
+             * @description Attempts to a lead in all
+             */
+            total: number;
+            /** @description Try at other hours of the day, and on another day, than before */
+            vary: boolean;
         };
         RevokedSessionsBody: {
             /**
@@ -4183,6 +4770,24 @@ export interface components {
             /** @description Signs in at the provider and shows what it said, without signing in here; works once, for an hour. null when a check failed */
             signInUrl: string | null;
         };
+        Schedule: {
+            /**
+             * Format: date-time
+             * @description Nobody is called from then on; left out: when every lead is done
+             */
+            ends?: string;
+            /** @description On the callee's clock: {"mon-fri": "09:00-12:00 14:00-18:00"}; empty: whenever the rules of the place allow */
+            hours: {
+                [key: string]: string;
+            };
+            /**
+             * Format: date-time
+             * @description Not before; left out: when it is started
+             */
+            starts?: string;
+            /** @description Whose days the campaign is counted by, IANA: Europe/Berlin */
+            zone: string;
+        };
         ScimTokensOutputBody: {
             items: components["schemas"]["SCIMToken"][] | null;
             /** @description Always null: a connection has at most 5 tokens */
@@ -4315,6 +4920,39 @@ export interface components {
             items: components["schemas"]["SessionView"][] | null;
             /** @description Always null: a person has at most 100 sessions */
             next: string | null;
+        };
+        Settings: {
+            /** @description The agent that speaks, by slug or id; its published version */
+            agent: string;
+            budget: components["schemas"]["Budget"];
+            callers: components["schemas"]["Callers"];
+            /** @description Where numbers without a country code are, ISO 3166-1 alpha-2: US */
+            country: string;
+            dialler: components["schemas"]["Dialler"];
+            disclosure: components["schemas"]["Disclosure"];
+            /** @description Do-not-call lists that are asked beside the organisation's own */
+            lists: string[] | null;
+            /** @description The key by which a person asks not to be called again: 9; empty: none */
+            optOutKey: string;
+            /** @description What the agent calls its result, to what the report calls it */
+            outcomes: {
+                [key: string]: string;
+            };
+            /**
+             * @description Why people are called: rules on selling are stricter
+             * @enum {string}
+             */
+            purpose: "sales" | "service" | "survey";
+            retry: components["schemas"]["Retry"];
+            schedule: components["schemas"]["Schedule"];
+            voicemail: components["schemas"]["Voicemail"];
+            /** @description Where the result is posted when the campaign is over; empty: nowhere */
+            webhook: string;
+            /**
+             * Format: int64
+             * @description Its share of lines beside the organisation's other campaigns
+             */
+            weight: number;
         };
         SetupInputBody: {
             email: string;
@@ -4594,6 +5232,148 @@ export interface components {
             stt?: string;
             tts?: string;
         };
+        UpdateCampaignInputBody: {
+            name?: string;
+            /** @description Empty: of no project */
+            projectId?: string;
+            /** @description What is left out stays */
+            settings?: {
+                /** @description The agent that speaks, by slug or id; its published version */
+                agent?: string;
+                budget?: {
+                    /** @description ISO 4217: EUR */
+                    currency?: string;
+                    /**
+                     * Format: double
+                     * @description The campaign pauses when so much is spent; 0: no limit
+                     */
+                    most?: number;
+                    /**
+                     * Format: double
+                     * @description Price of an answered call beside its minutes
+                     */
+                    perCall?: number;
+                    /**
+                     * Format: double
+                     * @description Price of a minute, reckoned by the second
+                     */
+                    perMinute?: number;
+                };
+                callers?: {
+                    /**
+                     * @description rotate: one after the other; local: of the callee's region where there is one; first: the first that can be used
+                     * @enum {string}
+                     */
+                    choice?: "rotate" | "local" | "first";
+                    /** @description Ids of caller numbers; empty: all of the organisation's */
+                    numbers?: string[] | null;
+                    /** @description Id of the trunk; empty: that of the number shown */
+                    trunk?: string;
+                };
+                /** @description Where numbers without a country code are, ISO 3166-1 alpha-2: US */
+                country?: string;
+                dialler?: {
+                    /**
+                     * Format: int64
+                     * @description Calls at once
+                     */
+                    lines?: number;
+                    /** @enum {string} */
+                    mode?: "agentless" | "preview" | "progressive" | "ratio" | "predictive";
+                    /**
+                     * Format: double
+                     * @description Share of answered calls that may find nobody; rules of law may be stricter
+                     */
+                    mostDropped?: number;
+                    /**
+                     * Format: double
+                     * @description Calls begun in a second; 0: as many as lines allow
+                     */
+                    perSecond?: number;
+                    /**
+                     * Format: double
+                     * @description In the mode ratio: lines for each free operator
+                     */
+                    ratio?: number;
+                    /**
+                     * Format: int64
+                     * @description How long it rings before it is given up
+                     */
+                    ringSeconds?: number;
+                };
+                disclosure?: {
+                    /** @description That an AI speaks, where the agent is one; empty: nothing is said */
+                    ai?: string;
+                    /** @description That the call is recorded; empty: nothing is said */
+                    recording?: string;
+                };
+                /** @description Do-not-call lists that are asked beside the organisation's own */
+                lists?: string[] | null;
+                /** @description The key by which a person asks not to be called again: 9; empty: none */
+                optOutKey?: string;
+                /** @description What the agent calls its result, to what the report calls it */
+                outcomes?: {
+                    [key: string]: string;
+                };
+                /**
+                 * @description Why people are called: rules on selling are stricter
+                 * @enum {string}
+                 */
+                purpose?: "sales" | "service" | "survey";
+                retry?: {
+                    /** @description By outcome: busy, no_answer, machine, message, rejected, failed, dropped, lost. An outcome that is not named is the lead's last */
+                    on?: {
+                        [key: string]: components["schemas"]["Backoff"];
+                    };
+                    /**
+                     * Format: int64
+                     * @description Attempts to a lead on one of its own days
+                     */
+                    perDay?: number;
+                    /**
+                     * Format: int64
+                     * @description Attempts to a lead in all
+                     */
+                    total?: number;
+                    /** @description Try at other hours of the day, and on another day, than before */
+                    vary?: boolean;
+                };
+                schedule?: {
+                    /**
+                     * Format: date-time
+                     * @description Nobody is called from then on; left out: when every lead is done
+                     */
+                    ends?: string;
+                    /** @description On the callee's clock: {"mon-fri": "09:00-12:00 14:00-18:00"}; empty: whenever the rules of the place allow */
+                    hours?: {
+                        [key: string]: string;
+                    };
+                    /**
+                     * Format: date-time
+                     * @description Not before; left out: when it is started
+                     */
+                    starts?: string;
+                    /** @description Whose days the campaign is counted by, IANA: Europe/Berlin */
+                    zone?: string;
+                };
+                voicemail?: {
+                    /** @description What is said after the tone */
+                    message?: string;
+                    /**
+                     * @description hangup: at once; message: leave it after the tone; talk: machines are not told from people
+                     * @enum {string}
+                     */
+                    rule?: "hangup" | "message" | "talk";
+                };
+                /** @description Where the result is posted when the campaign is over; empty: nowhere */
+                webhook?: string;
+                /**
+                 * Format: int64
+                 * @description Its share of lines beside the organisation's other campaigns
+                 */
+                weight?: number;
+            };
+        };
         UpdateInputBody: {
             displayName?: string;
             /** @description Lets it register, call and be called by TLS with SRTP only. Turning it on ends the phone's registrations */
@@ -4653,6 +5433,15 @@ export interface components {
             speed?: number;
             /** @description Name the TTS vendor knows; empty is its usual one */
             voice?: string;
+        };
+        Voicemail: {
+            /** @description What is said after the tone */
+            message: string;
+            /**
+             * @description hangup: at once; message: leave it after the tone; talk: machines are not told from people
+             * @enum {string}
+             */
+            rule: "hangup" | "message" | "talk";
         };
     };
     responses: never;
@@ -5985,6 +6774,543 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TurnPage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "list-campaigns": {
+        parameters: {
+            query?: {
+                /** @description next of the page before */
+                cursor?: string;
+                limit?: number;
+                /** @description Campaigns in this state only */
+                state?: "draft" | "scheduled" | "running" | "paused" | "finished" | "stopped";
+                /** @description Campaigns of this project only */
+                projectId?: string;
+                /** @description The archived ones, in place of the others */
+                archived?: boolean;
+            };
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CampaignsBodyBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "create-campaign": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateCampaignInputBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Campaign"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "get-campaign": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The campaign's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Campaign"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "delete-campaign": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Entity tag of what you read: answered 412 when it was changed since */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description The campaign's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "update-campaign": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Entity tag of what you read: answered 412 when it was changed since */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description The campaign's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UpdateCampaignInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Campaign"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "archive-campaign": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
+                "Idempotency-Key"?: string;
+                /** @description Entity tag of what you read: answered 412 when it was changed since */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description The campaign's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ArchiveInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Campaign"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "duplicate-campaign": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The campaign's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DuplicateInputBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Campaign"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "list-campaign-hours": {
+        parameters: {
+            query?: {
+                /** @description RFC 3339; left out: 28 days ago */
+                from?: string;
+                /** @description RFC 3339; left out: now */
+                to?: string;
+            };
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The campaign's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HoursBodyBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "pause-campaign": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
+                "Idempotency-Key"?: string;
+                /** @description Entity tag of what you read: answered 412 when it was changed since */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description The campaign's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PauseInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Campaign"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "check-campaign": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The campaign's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preflight"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "get-campaign-progress": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The campaign's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Progress"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "resume-campaign": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
+                "Idempotency-Key"?: string;
+                /** @description Entity tag of what you read: answered 412 when it was changed since */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description The campaign's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Campaign"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "start-campaign": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
+                "Idempotency-Key"?: string;
+                /** @description Entity tag of what you read: answered 412 when it was changed since */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description The campaign's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Campaign"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "stop-campaign": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
+                "Idempotency-Key"?: string;
+                /** @description Entity tag of what you read: answered 412 when it was changed since */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description The campaign's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Campaign"];
                 };
             };
             /** @description Error */
