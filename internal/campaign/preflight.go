@@ -22,7 +22,7 @@ type Obstacle struct {
 // Preflight is what a campaign would meet if it were started now.
 type Preflight struct {
 	Ready    bool             `json:"ready"`
-	Problems []Obstacle        `json:"problems"`
+	Problems []Obstacle       `json:"problems"`
 	Leads    map[string]int64 `json:"leads" doc:"By state"`
 	Agent    string           `json:"agent" doc:"Its name; empty: there is none"`
 }
