@@ -55,6 +55,37 @@ type CallEnded struct {
 	EndedAt    int64  `json:"endedAt"` // Unix milliseconds
 }
 
+// CallOutcome says what a call came to so far: what the person wishes, who answered, what was played. The last one of a
+// kind counts, and the same one may be told again after a crash.
+type CallOutcome struct {
+	CallOf
+	CallID string `json:"callId"`
+	OrgID  string `json:"organisationId"`
+	Kind   string `json:"kind"`            // one of those below, or a name that a flow gives
+	Value  string `json:"value,omitempty"` // as the kind says
+	At     int64  `json:"at"`              // Unix milliseconds
+}
+
+// The kinds of outcome that the runtime gives. In brackets: what Value is.
+const (
+	OutcomeAnsweredBy    = "answered_by"    // [human, machine, unsure, fax, invalid]
+	OutcomeMessage       = "message"        // on a machine [played, not_played]
+	OutcomeDisclosure    = "disclosure"     // [played, not_played]
+	OutcomeOptOut        = "opt_out"        // the person wants no more calls [key, words, agent]
+	OutcomeCallBack      = "call_back"      // the person wants to be called then [RFC 3339 with the person's offset]
+	OutcomeNotInterested = "not_interested" // [the reason, if any]
+	OutcomeResult        = "result"         // what the campaign calls it [its code]
+)
+
+// Standing tells whether an outcome is a wish of the person: it stands whatever becomes of the answer in which it was recorded.
+func Standing(kind string) bool {
+	switch kind {
+	case OutcomeOptOut, OutcomeCallBack, OutcomeNotInterested, OutcomeResult:
+		return true
+	}
+	return false
+}
+
 // CallError says that something went wrong in a call that goes on or has ended by it.
 type CallError struct {
 	CallOf
@@ -70,6 +101,7 @@ func (CallStatus) Type() string     { return "call.status" }
 func (CallTranscript) Type() string { return "call.transcript" }
 func (CallEnded) Type() string      { return "call.ended" }
 func (CallError) Type() string      { return "call.error" }
+func (CallOutcome) Type() string    { return "call.outcome" }
 
 // Key implements Fact.
 func (e CallStarted) Key() string    { return e.CallID }
@@ -77,3 +109,4 @@ func (e CallStatus) Key() string     { return e.CallID }
 func (e CallTranscript) Key() string { return e.CallID }
 func (e CallEnded) Key() string      { return e.CallID }
 func (e CallError) Key() string      { return e.CallID }
+func (e CallOutcome) Key() string    { return e.CallID }

@@ -48,5 +48,8 @@ const (
 	EntryTransfer    EntryKind = "transfer"            // Text: target [state: dialling, answered, failed; reason]
 	EntryActivity    EntryKind = "activity"            // Text: listening, thinking, speaking, paused, tool, transferring, transferred
 	EntryOutcome     EntryKind = "outcome"             // Text: name, any Data
+	EntryAnswerer    EntryKind = "answerer"            // Text: human, machine, unsure, fax, invalid [reason, afterMs, greetingMs, phrases, words]
+	EntryDisclosure  EntryKind = "disclosure"          // Text: what was to be said [number, of, startMs, endMs, whole, heard]
+	EntryMessage     EntryKind = "message"             // Text: what was to be left on a machine [startMs, endMs, whole, heard]
 	EntryAlert       EntryKind = "alert"               // Text: what a person should know [code]
 )

@@ -6,6 +6,7 @@ import (
 
 	"github.com/parley-voice/parley/internal/event"
 	"github.com/parley-voice/parley/internal/media"
+	"github.com/parley-voice/parley/internal/voice/amd"
 	"github.com/parley-voice/parley/internal/voice/provider"
 	"github.com/parley-voice/parley/internal/voice/turn"
 )
@@ -20,6 +21,9 @@ func (s *Session) step(e turn.Event) {
 	s.state, s.actions = turn.Step(&s.machine, s.state, e, now, s.actions[:0])
 	for _, a := range s.actions {
 		s.act(a)
+	}
+	if s.watch != nil && !s.state.AtOutset() && !s.secondLook() {
+		s.watch.off.Store(true)
 	}
 	if s.playout.mute(s.state.Muted()) {
 		s.kick()
@@ -112,6 +116,16 @@ func endCause(code string) media.Cause {
 		c.By, c.Text = "system", "the call reached its maximum duration"
 	case "vendor_failed":
 		c.By, c.Text = "system", "a speech or language vendor failed for good"
+	case turn.CodeMachine:
+		c.Text = "an answering machine answered"
+	case string(amd.Fax):
+		c.Text = "a fax answered"
+	case string(amd.Invalid):
+		c.Text = "the network announced that the number is not in service"
+	case turn.CodeUndisclosed:
+		c.By, c.Text = "system", "what had to be said first could not be said"
+	case turn.CodeOptedOut:
+		c.Text = "the person does not want to be called any more"
 	}
 	return c
 }
@@ -123,6 +137,9 @@ func (s *Session) endUtterance(a turn.Action) {
 		u.to, end = s.now(), s.ear.position()
 	}
 	s.listener.command(order{kind: orderEnd, id: a.Utterance, frame: end})
+	if s.state.Unheard(a.Utterance) { // no turn, whatever it was
+		return
+	}
 	if a.Cut { // a reply is paused by it: whether it is a turn is still open
 		s.timed = false
 		return
@@ -208,11 +225,13 @@ func inputKind(k turn.InputKind) InputKind {
 // sayLine speaks one of the session's own texts.
 func (s *Session) sayLine(a turn.Action) {
 	s.open(a.Gen, false)
+	s.reply.line, s.reply.n = a.Line, a.N
 	text, kind := s.line(a)
-	if text != "" {
+	if text != "" && kind != "" {
 		s.entry(event.Entry{Kind: kind, Gen: a.Gen, Text: text})
 	}
-	c := chunk{gen: a.Gen, ctx: s.reply.ctx, text: text, kind: spanLine, last: true, dire: a.Line == turn.LineApology}
+	c := chunk{gen: a.Gen, ctx: s.reply.ctx, text: text, kind: spanLine, last: true,
+		dire: a.Line == turn.LineApology || a.Line == turn.LineOptedOut, must: a.Line == turn.LineDisclosure || a.Line == turn.LineMessage}
 	select {
 	case s.speaker.lines <- c:
 	default:
@@ -231,6 +250,12 @@ func (s *Session) line(a turn.Action) (string, event.EntryKind) {
 		return t.Goodbye, event.EntryIdle
 	case turn.LineTimeUp:
 		return t.TimeUp, event.EntryIdle
+	case turn.LineDisclosure: // its entry is written when it was heard, as is the message's
+		return s.cfg.Outbound.Disclosures[a.N], ""
+	case turn.LineMessage:
+		return s.cfg.Outbound.Message, ""
+	case turn.LineOptedOut:
+		return s.optedOutText(), ""
 	default:
 		return t.Apology, event.EntryApology
 	}

@@ -66,7 +66,8 @@ type Emitter interface {
 	Transfer(target string)
 	// Hangup ends the call after what was said has been heard. The caller can no longer interrupt.
 	Hangup(reason string)
-	// Outcome records what the call came to. The last one of each name counts.
+	// Outcome records what the call came to. The last one of each name counts. What the person wishes of us
+	// (event.Standing) is recorded even when the answer was interrupted.
 	Outcome(name string, data map[string]any)
 	// Note writes an entry to the call's event log: tool.call, tool.result, flow.node, llm.first_token,
 	// llm.done. An event.EntryActivity changes what the agent is shown to be doing.

@@ -61,6 +61,8 @@ type Config struct {
 	Texts        Texts
 	Digits       DigitRule // when the Brain did not ask to collect; Max 0 means each digit is a turn
 	Observer     Observer
+	// Outbound is for a call that we placed. Nil: the conversation begins at once.
+	Outbound *Outbound
 	// Describe is added to the call.answered entry: codec, channel, agent, version.
 	Describe map[string]any
 }
@@ -133,6 +135,11 @@ func (c *Config) check() error {
 		return fault.Field("clock", "a session needs a clock")
 	case c.Log == nil:
 		return fault.Field("log", "a session needs a logger")
+	}
+	if c.Outbound != nil {
+		if err := c.Outbound.check(); err != nil {
+			return err
+		}
 	}
 	if r := c.Leg.Rate(); r != 8000 && r != 16000 {
 		return fault.Field("leg", "the leg's rate is %d; answer it first, legs have 8000 or 16000", r)

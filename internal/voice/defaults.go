@@ -78,7 +78,7 @@ func (c *Config) machine() turn.Config {
 	if len(c.Texts.Fillers) == 0 {
 		fillers = 0
 	}
-	return turn.Config{
+	m := turn.Config{
 		Interrupt:     !c.Interruption.Off,
 		Endpoint:      c.Interruption.Endpoint,
 		PauseEndpoint: 300 * time.Millisecond,
@@ -97,6 +97,10 @@ func (c *Config) machine() turn.Config {
 		Digits:        c.Digits.rule(),
 		Backchannels:  words,
 	}
+	if c.Outbound != nil {
+		c.Outbound.machine(&m)
+	}
+	return m
 }
 
 func (r DigitRule) rule() turn.DigitRule {

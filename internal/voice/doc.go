@@ -11,7 +11,8 @@
 //
 // Around them: config.go and defaults.go what a call is set up with, handle.go what reaches the session and
 // act.go what it does about it, journal.go the event log, prompts.go the audio of fixed texts, split.go
-// sentences, converter.go the leg's sample rate, tone.go what is left when no voice works.
+// sentences, outbound.go who answered a call that we placed and what is said first, wish.go the tools
+// by which an agent records what the person wishes, converter.go the leg's sample rate, tone.go what is left when no voice works.
 //
 // They meet in one bounded inbox (inbox.go). The turn machine itself (package turn) is pure: events in, actions out.
 // Each reply has a generation number; whatever carries an older one is dropped where it arrives. The

@@ -23,6 +23,7 @@ const (
 type ear struct {
 	vad    Detector
 	gate   gate
+	speech bool // what the VAD said of the last frame
 	digest hash.Hash
 	summed int
 	bytes  []byte
@@ -66,7 +67,8 @@ func (e *ear) hear(in []int16) (ed edge, at int64, lag time.Duration) {
 	if wake {
 		e.rouse()
 	}
-	ed, lag = e.gate.step(e.vad.Speech(in))
+	e.speech = e.vad.Speech(in)
+	ed, lag = e.gate.step(e.speech)
 	return ed, at, lag
 }
 

@@ -57,6 +57,9 @@ func (e *endpoint) input(in []int16) {
 	case edgeEnd:
 		s.offer(msg{kind: msgVADEnd, frame: at, lag: lag})
 	}
+	if s.watch != nil {
+		s.watch.hear(s, in, s.ear.speech)
+	}
 	if frames, due := s.ear.sum(in); due {
 		s.offer(msg{kind: msgDigest, frame: int64(frames)})
 	}

@@ -28,6 +28,10 @@ func (s *Session) handle(m msg) {
 		s.transferred(m)
 	case msgPanic:
 		s.crashed(m.text)
+	case msgAnswerer:
+		s.answererHeard(m.signal, m.answerer)
+	case msgOutcome:
+		s.keepOutcome(*m.entry, m.at)
 	default:
 		if m.gen == s.reply.gen { // what is older is stale
 			s.replyMsg(m)
@@ -87,6 +91,7 @@ func (s *Session) vad(m msg) {
 	s.note(kind, "", nil)
 	before := s.lastUtterance()
 	if m.kind == msgVADStart { // the same one goes on, or another begins
+		s.answerer.lull = false
 		s.utterance(before).to = time.Time{}
 	}
 	s.step(turn.Event{Kind: ev, Lag: m.lag})
@@ -99,6 +104,10 @@ func (s *Session) legEvent(ev media.LegEvent) {
 	switch ev.Kind {
 	case media.LegDTMF:
 		s.note(event.EntryDTMF, string(rune(ev.Digit)), nil)
+		if s.dialledOptOut(ev.Digit) {
+			s.optOut("key", string(rune(ev.Digit)))
+			return
+		}
 		s.step(turn.Event{Kind: turn.Digit, Digit: ev.Digit})
 	case media.LegText:
 		s.note(event.EntryText, ev.Text, nil)
@@ -130,14 +139,22 @@ func (s *Session) recognised(r provider.STTResult) {
 		s.step(turn.Event{Kind: turn.RecogniseFail, Utterance: r.Utterance, Fatal: provider.IsFatal(r.Err)})
 	case !r.Final:
 		s.note(event.EntrySTTPartial, r.Text, map[string]any{"utterance": r.Utterance})
+		s.overheard(&r)
 		s.step(turn.Event{Kind: turn.Partial, Utterance: r.Utterance, Text: r.Text})
 	default:
 		u := s.utterance(r.Utterance)
+		of := s.state.Turn + 1
+		if s.state.Unheard(r.Utterance) {
+			of = 0
+		}
 		s.entry(event.Entry{
-			Kind: event.EntrySTTFinal, Turn: s.state.Turn + 1, Text: r.Text, Data: map[string]any{
+			Kind: event.EntrySTTFinal, Turn: of, Text: r.Text, Data: map[string]any{
 				"startMs": s.millis(u.from), "endMs": s.millis(u.to), "confidence": r.Confidence,
 			},
 		})
+		if s.overheard(&r) {
+			return
+		}
 		s.step(turn.Event{Kind: turn.Final, Utterance: r.Utterance, Text: r.Text, Confidence: r.Confidence})
 	}
 }
@@ -170,13 +187,11 @@ func (s *Session) starved() {
 
 // brainNote logs what the brain told, at the time it told it: the session may have been busy meanwhile.
 func (s *Session) brainNote(gen int, at time.Time, e event.Entry) {
-	if e.Kind == event.EntryOutcome {
-		if s.out.Outcomes == nil {
-			s.out.Outcomes = map[string]map[string]any{}
-		}
-		s.out.Outcomes[e.Text] = e.Data
-	}
 	e.Gen = gen
+	if e.Kind == event.EntryOutcome {
+		s.keepOutcome(e, at)
+		return
+	}
 	s.entryAt(at, e)
 }
 

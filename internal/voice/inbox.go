@@ -5,6 +5,7 @@ import (
 
 	"github.com/parley-voice/parley/internal/event"
 	"github.com/parley-voice/parley/internal/media"
+	"github.com/parley-voice/parley/internal/voice/amd"
 	"github.com/parley-voice/parley/internal/voice/provider"
 )
 
@@ -37,6 +38,8 @@ const (
 	msgTransferred                    // text: target, err
 	msgFiller                         // gen, text
 	msgPanic                          // text: where and what
+	msgAnswerer                       // signal, answerer: who has answered
+	msgOutcome                        // at, entry: stands whatever becomes of the reply
 )
 
 // msg is anything that reaches the session's goroutine.
@@ -54,6 +57,9 @@ type msg struct {
 	expect  *provider.Expect
 	entry   *event.Entry
 	rule    *DigitRule
+
+	signal   amd.Signal
+	answerer *amd.Result
 }
 
 // offer is for the leg's goroutine: it never waits.

@@ -118,7 +118,12 @@ func (s *Session) collect(end bool) {
 		}})
 		if h.kind == spanAnswer {
 			r.text = append(r.text, h.text)
+		} else {
+			r.heardLine(h)
 		}
+	}
+	if end {
+		s.firstSaid(r, all)
 	}
 	if end && r.given && (!all || len(r.text) > 0) {
 		s.heard = append(s.heard, heardItem{text: strings.Join(r.text, " "), cut: !all})
@@ -156,6 +161,9 @@ func (s *Session) promptKey(text string) promptKey {
 // warmPrompts makes the texts that must sound when the voice may be failing: once for all calls.
 func (s *Session) warmPrompts() {
 	texts := []string{s.cfg.Texts.Apology}
+	if o := s.cfg.Outbound; o != nil { // a person waits for them
+		texts = append(append(texts, s.optedOutText()), o.Disclosures...)
+	}
 	if s.machine.FillerAfter > 0 {
 		texts = append(texts, s.cfg.Texts.Fillers...)
 	}

@@ -43,6 +43,7 @@ type Session struct {
 	listener *listener
 	thinker  *thinker
 	speaker  *speaker
+	watch    *watch // nil: who answered does not matter
 	started  atomic.Bool
 
 	droppedEvents, droppedSignals, droppedAudio atomic.Int64
@@ -56,6 +57,7 @@ type Session struct {
 	timer    *quartz.Timer
 	wakeAt   time.Duration
 	reply    reply
+	answerer answerer
 	heard    []heardItem
 	asked    time.Time // the end of speech was decided
 	timed    bool      // asked counts: no first frame since
@@ -80,6 +82,11 @@ type reply struct {
 	brain   bool     // it is the brain's
 	given   bool     // and the brain was asked
 	thought bool     // the brain has finished
+
+	line      turn.Line // of the session's own
+	n         int       // which of them
+	lineHeard []string
+	from, to  time.Time // it was heard
 }
 
 // utterance is when a caller's utterance was, in frames' time.
@@ -104,6 +111,11 @@ func New(c Config) (*Session, error) {
 		}
 		c.Detector = d
 	}
+	w, err := newWatch(c.Outbound, s.rate)
+	if err != nil {
+		return nil, err
+	}
+	s.watch = w
 	s.now = func() time.Time { return s.cfg.Clock.Now() }
 	s.kick = func() {}
 	if k, ok := c.Leg.(media.Kicker); ok {

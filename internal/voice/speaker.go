@@ -25,6 +25,7 @@ type chunk struct {
 	text string
 	kind spanKind
 	last bool // the generation has no more to say after this
+	must bool // any voice will do, and nothing else
 	dire bool // the apology: any voice will do, and a tone if there is none
 }
 
@@ -107,6 +108,9 @@ func (sp *speaker) speak(c chunk) (err error) {
 	if c.dire {
 		return sp.dire(c, id, put)
 	}
+	if c.must {
+		return sp.must(c, put)
+	}
 	wrote := false
 	wrote, err = sp.synth.run(c.ctx, sp.s.cfg.TTS, c.text, put)
 	if err == nil || wrote || c.ctx.Err() != nil || provider.IsFatal(err) {
@@ -114,6 +118,23 @@ func (sp *speaker) speak(c chunk) (err error) {
 	}
 	sp.s.send(msg{kind: msgRetry, gen: c.gen, err: err, service: provider.ServiceTTS})
 	_, err = sp.synth.run(c.ctx, sp.s.cfg.TTS, c.text, put)
+	return err
+}
+
+// must says by some voice what may not be left out.
+func (sp *speaker) must(c chunk, put func([]int16) error) error {
+	err := error(&provider.Error{Service: provider.ServiceTTS, Vendor: sp.s.cfg.TTSVendor, Code: "failed", Message: "no voice works", Fatal: true})
+	for i, tts := range []provider.TTS{sp.s.cfg.TTS, sp.s.cfg.FallbackTTS} {
+		if tts == nil || i == 0 && sp.dead {
+			continue
+		}
+		var wrote bool
+		wrote, err = sp.synth.run(c.ctx, tts, c.text, put)
+		if err == nil || wrote || c.ctx.Err() != nil {
+			return err
+		}
+		sp.s.send(msg{kind: msgRetry, gen: c.gen, err: err, service: provider.ServiceTTS})
+	}
 	return err
 }
 

@@ -126,6 +126,10 @@ func (e *emitter) Outcome(name string, data map[string]any) {
 
 // Note implements Emitter.
 func (e *emitter) Note(kind event.EntryKind, text string, data map[string]any) {
+	if kind == event.EntryOutcome && event.Standing(text) {
+		e.s.send(msg{kind: msgOutcome, at: e.s.now(), entry: &event.Entry{Kind: kind, Gen: e.gen, Text: text, Data: data}})
+		return
+	}
 	if !e.gone() {
 		e.s.send(msg{kind: msgNote, gen: e.gen, at: e.s.now(), entry: &event.Entry{Kind: kind, Text: text, Data: data}})
 	}

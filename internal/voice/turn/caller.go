@@ -24,7 +24,7 @@ func (m *machine) speechStart(e Event) {
 	m.do(Action{Kind: BeginUtterance, Utterance: s.utterance})
 	m.arm(tUtterance, m.c.MaxUtterance)
 	m.disarm(tIdle, tDigits)
-	if s.Agent != AgentQuiet && m.c.Interrupt {
+	if s.Agent != AgentQuiet && m.c.Interrupt && s.reply != LineDisclosure {
 		if !s.Paused {
 			s.Paused, s.pausedAt = true, m.now
 			m.do(Action{Kind: Paused, Gen: s.Gen})
@@ -102,7 +102,7 @@ func (m *machine) endOfSpeech() {
 	switch {
 	case s.Paused:
 		m.arm(tDecide, m.c.Confirm)
-	case s.Agent == AgentQuiet:
+	case s.Agent == AgentQuiet && !s.AtOutset():
 		m.newReply(0)
 		m.armFiller()
 	}
@@ -142,6 +142,11 @@ func (m *machine) final(e Event) {
 	if !m.arrived(e.Utterance) {
 		return
 	}
+	if e.Utterance <= s.unheard || s.AtOutset() {
+		s.deaf = 0
+		m.settle()
+		return
+	}
 	judged := s.Paused && e.Utterance == s.utterance && s.Caller == CallerQuiet
 	switch {
 	case judged && e.Text == "":
@@ -171,7 +176,11 @@ func (m *machine) recogniseFail(e Event) {
 		m.apologise()
 		return
 	}
-	if m.arrived(e.Utterance) {
+	switch {
+	case !m.arrived(e.Utterance):
+	case e.Utterance <= m.s.unheard:
+		m.settle()
+	default:
 		m.notRecognised()
 	}
 }
@@ -187,7 +196,9 @@ func (m *machine) notRecognised() {
 		m.apologise()
 		return
 	}
-	s.spoken = max(s.spoken, m.c.UnclearAfter) // something was said: ask about it
+	if !s.AtOutset() {
+		s.spoken = max(s.spoken, m.c.UnclearAfter) // something was said: ask about it
+	}
 	m.settle()
 }
 
@@ -195,6 +206,10 @@ func (m *machine) notRecognised() {
 func (m *machine) settle() {
 	s := &m.s
 	if s.Caller != CallerQuiet || s.awaited[0] != 0 || s.Paused || s.Ending() {
+		return
+	}
+	if s.AtOutset() {
+		m.forget()
 		return
 	}
 	if s.Agent != AgentQuiet && s.asked {
@@ -244,7 +259,7 @@ func (m *machine) hush() {
 }
 
 func (m *machine) typed(e Event) {
-	if m.s.Ending() || e.Text == "" {
+	if m.s.Ending() || m.s.AtOutset() || e.Text == "" {
 		return
 	}
 	m.hush()
@@ -253,7 +268,7 @@ func (m *machine) typed(e Event) {
 
 func (m *machine) digit(e Event) {
 	s := &m.s
-	if s.Ending() {
+	if s.Ending() || s.AtOutset() {
 		return
 	}
 	m.hush() // the tone itself may have sounded like speech

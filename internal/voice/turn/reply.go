@@ -7,8 +7,12 @@ func (m *machine) begin() {
 	}
 	m.s.Begun = true
 	m.arm(tMax, m.c.MaxDuration)
-	m.newReply(0)
-	m.give(Input{}, false)
+	if m.c.Detect {
+		m.s.detecting = true
+		m.arm(tOutset, m.c.DetectFor)
+		return
+	}
+	m.open()
 }
 
 // newReply ends the reply alive and begins another generation.
@@ -157,6 +161,11 @@ func (m *machine) replyDone() {
 	}
 	s.Agent = AgentQuiet
 	m.disarm(tFiller, tReply)
+	if s.reply == LineDisclosure {
+		s.disclosed++
+		m.open()
+		return
+	}
 	if s.reply == LineGoodbye && (s.Caller != CallerQuiet || s.awaited[0] != 0) {
 		m.stay()
 	}
@@ -198,8 +207,12 @@ func (m *machine) hangup() {
 // replyFail: one more try where nothing was heard, then the apology.
 func (m *machine) replyFail(fatal bool) {
 	s := &m.s
-	if s.reply == LineApology {
+	switch s.reply {
+	case LineApology, LineOptedOut:
 		m.hangup()
+		return
+	case LineDisclosure, LineMessage:
+		m.unsaid()
 		return
 	}
 	s.failures++
@@ -221,6 +234,10 @@ func (m *machine) replyFail(fatal bool) {
 
 // apologise is the end of a call that cannot go on.
 func (m *machine) apologise() {
+	if m.s.AtOutset() {
+		m.s.doomed = true
+		return
+	}
 	m.endWith(LineApology, "vendor_failed")
 }
 
@@ -228,6 +245,8 @@ func (m *machine) endWith(line Line, code string) {
 	s := &m.s
 	m.hush()
 	s.after, s.handing = AfterListen, false
+	s.detecting, s.waiting, s.leaving = false, false, false
+	m.disarm(tOutset)
 	m.say(line, 0)
 	s.after, s.code = AfterHangup, code
 	s.collecting, s.digits = false, ""

@@ -36,12 +36,17 @@ func (m *machine) fire(t timer) {
 		m.decide()
 	case tFinal:
 		m.do(Action{Kind: Failed, Text: "stt"})
+		last := m.lastAwaited()
 		for _, id := range s.awaited {
 			if id != 0 {
 				m.do(Action{Kind: DropUtterance, Utterance: id})
 			}
 		}
 		s.awaited = [maxAwaited]int{}
+		if last <= s.unheard {
+			m.settle()
+			return
+		}
 		m.notRecognised()
 	case tFiller:
 		m.filler()
@@ -65,6 +70,8 @@ func (m *machine) fire(t timer) {
 	case tEnd:
 		m.cancel()
 		m.hangup()
+	case tOutset:
+		m.outsetLate()
 	}
 }
 

@@ -18,7 +18,7 @@
 //     and the end of the call.
 //
 // Files: turn.go the types, caller.go what the caller does, reply.go what the agent does, timer.go the
-// time-outs, words.go the judgement of words.
+// time-outs, words.go the judgement of words, outset.go what comes before the conversation of a call that we placed.
 package turn
 
 import "time"
@@ -43,7 +43,25 @@ type Config struct {
 	EndWithin     time.Duration // last words → hang-up, whatever happens
 	Digits        DigitRule     // when no collection was asked for
 	Backchannels  map[string]bool
+
+	// Of a call that we placed; all zero where the conversation begins at once.
+	Detect      bool          // it is not known yet who answered: silent until Answered
+	DetectFor   time.Duration // then a person is taken for granted
+	OnMachine   OnMachine
+	MessageWait time.Duration // for the end of a machine's greeting; then no message is left
+	MessageFor  time.Duration // a message takes no longer
+	Disclosures int           // texts that are said before anything else, to their end
 }
+
+// OnMachine is what is done when a machine has answered.
+type OnMachine uint8
+
+// What may be done.
+const (
+	MachineHangup  OnMachine = iota
+	MachineMessage           // wait until it records, say LineMessage, hang up
+	MachineTalk              // as with a person
+)
 
 // DigitRule says when dialled digits are complete.
 type DigitRule struct {
@@ -79,6 +97,8 @@ type Phase string
 // The phases.
 const (
 	PhaseNew        Phase = "new"        // before Begin
+	PhaseDetecting  Phase = "detecting"  // who has answered?
+	PhaseWaiting    Phase = "waiting"    // a machine has, and has not finished its greeting
 	PhaseGreeting   Phase = "greeting"   // the first reply, thinking or speaking
 	PhaseListening  Phase = "listening"  // both quiet
 	PhaseHearing    Phase = "hearing"    // the caller talks
@@ -123,6 +143,9 @@ const (
 	LineGoodbye
 	LineApology
 	LineTimeUp
+	LineDisclosure // N: which of them
+	LineMessage    // for a machine's tape
+	LineOptedOut   // to somebody who does not want to be called any more
 )
 
 // After is what follows when a reply was heard.
@@ -140,23 +163,28 @@ type EventKind uint8
 
 // The events. In brackets: the fields that count.
 const (
-	Timer          EventKind = iota // a deadline may have passed
-	Begin                           // the call is up
-	SpeechStart                     // the VAD hears speech [Lag]
-	SpeechEnd                       // and no more [Lag]
-	Partial                         // [Utterance, Text]
-	Final                           // [Utterance, Text, Confidence]
-	RecogniseFail                   // [Utterance, Fatal]
-	FirstFrame                      // the reply is audible [Gen]
-	ReplyDone                       // all of it was heard, or it has nothing to say [Gen]
-	ReplyFail                       // its brain or voice failed [Gen, Fatal]
-	Typed                           // [Text]
-	Digit                           // [Digit]
-	Hold                            // [On]
-	Collect                         // the reply asks for digits [Gen, Rule]
-	Hangup                          // the reply ends the call [Gen, Text: code]
-	Transfer                        // the reply hands the caller on [Gen, Text: target]
-	TransferFailed                  // [Text: why]
+	Timer           EventKind = iota // a deadline may have passed
+	Begin                            // the call is up
+	SpeechStart                      // the VAD hears speech [Lag]
+	SpeechEnd                        // and no more [Lag]
+	Partial                          // [Utterance, Text]
+	Final                            // [Utterance, Text, Confidence]
+	RecogniseFail                    // [Utterance, Fatal]
+	FirstFrame                       // the reply is audible [Gen]
+	ReplyDone                        // all of it was heard, or it has nothing to say [Gen]
+	ReplyFail                        // its brain or voice failed [Gen, Fatal]
+	Typed                            // [Text]
+	Digit                            // [Digit]
+	Hold                             // [On]
+	Collect                          // the reply asks for digits [Gen, Rule]
+	Hangup                           // the reply ends the call [Gen, Text: code]
+	Transfer                         // the reply hands the caller on [Gen, Text: target]
+	TransferFailed                   // [Text: why]
+	Answered                         // a person, or nobody knows
+	AnsweredMachine                  // an answering machine
+	Unusable                         // nothing to talk to: a fax, the network [Text: code]
+	Record                           // the machine records now: its beep, or its silence
+	OptOut                           // the person does not want to be called any more
 	LegEnded
 	numEvents
 )
@@ -220,6 +248,7 @@ const (
 	tDigits                 // collection
 	tMax                    // the call is too long
 	tEnd                    // last words take too long
+	tOutset                 // who answered, or the machine's greeting, takes too long
 	numTimers
 )
 
@@ -267,6 +296,14 @@ type State struct {
 	rule       DigitRule
 	digits     string
 
+	detecting bool // who has answered is not known
+	waiting   bool // for a machine to record
+	leaving   bool // a message is being left, or was begun
+	restarts  int  // of the message
+	disclosed int  // disclosures said
+	doomed    bool // the conversation will be an apology: no recogniser
+	unheard   int  // utterances up to this one are no turns: they were said before the conversation began
+
 	reprompts int
 	fillers   int
 	heldAt    time.Duration
@@ -306,6 +343,10 @@ func (s *State) Phase() Phase {
 		return PhaseOver
 	case !s.Begun:
 		return PhaseNew
+	case s.detecting:
+		return PhaseDetecting
+	case s.waiting:
+		return PhaseWaiting
 	case s.Ending() || s.after != AfterListen && !s.Paused && s.Caller == CallerQuiet:
 		return PhaseEnding
 	case s.Held:
@@ -380,6 +421,8 @@ func (m *machine) event(e Event) {
 		m.hold(e.On)
 	case TransferFailed:
 		m.transferFailed(e)
+	case Answered, AnsweredMachine, Unusable, Record, OptOut:
+		m.outsetEvent(e)
 	case LegEnded:
 		m.cancel()
 		m.s.Over = true

@@ -17,10 +17,15 @@ type checker struct {
 	open  int // the utterance begun
 	ended map[int]bool
 	trail []Event
+	said  int  // disclosures heard to their end since the call, or its message, began
+	line  Line // being said
+	final bool // last words of a call that ends early
 }
 
-func newChecker(t testing.TB) *checker {
-	k := &checker{t: t, c: config(), ended: map[int]bool{}}
+func newChecker(t testing.TB) *checker { return newCheckerOf(t, config()) }
+
+func newCheckerOf(t testing.TB, c *Config) *checker {
+	k := &checker{t: t, c: c, ended: map[int]bool{}}
 	k.step(Event{Kind: Begin})
 	return k
 }
@@ -45,6 +50,9 @@ func (k *checker) step(e Event) {
 	}
 	if e.Kind == ReplyDone && e.Gen == k.alive {
 		k.alive = 0
+		if k.line == LineDisclosure && !over {
+			k.said++
+		}
 	}
 	for _, a := range out {
 		k.action(a)
@@ -69,6 +77,7 @@ func (k *checker) action(a Action) {
 			k.fail("reply %d begins after %d", a.Gen, k.last)
 		}
 		k.alive, k.last = a.Gen, a.Gen
+		k.disclosed(a)
 	case Filler:
 		if a.Gen < k.last || k.alive != 0 && k.alive != a.Gen {
 			k.fail("filler of %d while %d is alive", a.Gen, k.alive)
@@ -96,6 +105,29 @@ func (k *checker) action(a Action) {
 	}
 }
 
+// disclosed fails when something is said before what must be said first. That the call is over may be said always.
+func (k *checker) disclosed(a Action) {
+	if k.line = a.Line; a.Kind == Ask {
+		k.line = 0
+	}
+	switch {
+	case k.final || k.line == LineTimeUp || k.line == LineOptedOut:
+		k.final = true
+	case k.line == LineDisclosure:
+		if a.N == 0 {
+			k.said = 0
+		}
+		if a.N != k.said {
+			k.fail("disclosure %d after %d of them", a.N, k.said)
+		}
+	case k.said < k.c.Disclosures:
+		k.fail("line %d is said after %d of %d disclosures", k.line, k.said, k.c.Disclosures)
+	}
+	if k.s.detecting || k.s.waiting {
+		k.fail("line %d is said before it is known who answered", k.line)
+	}
+}
+
 // random is an event that may come at any time, sensible or not.
 func (k *checker) random(r *rand.Rand) Event {
 	texts := []string{"", "yes", "uh-huh", "I want to", "stop it now."}
@@ -106,10 +138,30 @@ func (k *checker) random(r *rand.Rand) Event {
 		Fatal: r.IntN(20) == 0, On: r.IntN(2) == 0,
 	}
 	// What ends a call at once would make the walks short.
-	if (e.Kind == LegEnded || e.Kind == Hangup || e.Kind == Transfer) && r.IntN(10) != 0 {
+	switch e.Kind {
+	case LegEnded, Hangup, Transfer, Unusable, OptOut:
+		if r.IntN(10) == 0 {
+			return e
+		}
+		e.Kind = Timer
+	case AnsweredMachine, Record, Answered:
+		if r.IntN(3) == 0 {
+			return e
+		}
+
 		e.Kind = Timer
 	}
 	return e
+}
+
+// placed is the configuration of a call of ours, of one kind or another.
+func placed(r *rand.Rand) *Config {
+	c := config()
+	c.Detect, c.DetectFor = r.IntN(4) > 0, 6*time.Second
+	c.OnMachine, c.MessageWait, c.MessageFor = OnMachine(r.IntN(3)), time.Minute, time.Minute
+	c.Disclosures = r.IntN(3)
+	c.Interrupt = r.IntN(4) > 0
+	return c
 }
 
 // pass lets d go by with a Timer event at each deadline, as the session does.
@@ -169,6 +221,9 @@ func (k *checker) dead() {
 func randomWalk(t testing.TB, seed uint64, steps int, finish func(*checker)) {
 	r := rand.New(rand.NewPCG(seed, 1))
 	k := newChecker(t)
+	if seed%2 == 1 {
+		k = newCheckerOf(t, placed(r))
+	}
 	for range steps {
 		k.step(k.random(r))
 		if r.IntN(2) == 0 {
