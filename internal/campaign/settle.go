@@ -104,9 +104,6 @@ func (s *Service) Settle(ctx context.Context, orgID string, e Ended) error {
 			next = dial.Next{State: dial.Done, Says: "The campaign is over."}
 		}
 		row.Outcome, row.Disposition = o, a.Disposition
-		if o == dial.Unplaced { // nobody was called
-			row.Attempts = max(0, row.Attempts)
-		}
 		row.apply(next, now, t)
 		t.both(now, "outcome:"+string(o), 1)
 		if a.Disposition != "" {
