@@ -11,22 +11,24 @@ import (
 
 // Bounds of what is derived from one call's log, whatever its length.
 const (
-	maxTextBytes   = 16 << 10 // of one transcript item
-	maxOpenTurns   = 8        // an interrupted turn's words arrive after the next turn has begun
-	maxLatencies   = 1024     // the last so many turns make the percentiles
-	maxAlerts      = 100
-	maxOutcomes    = 64
-	maxCallErrors  = 20 // facts; the log and the alerts have the rest
-	maxTurnText    = 16 << 10
-	maxGens        = 8 // replies of one turn: retries, reprompts
-	maxNameBytes   = 256
-	speakerCaller  = "caller"
-	speakerAgent   = "agent"
-	codeLogGap     = "log_incomplete"
-	codeRecordKey  = "recording_key"
-	codeDiskFull   = "disk_full"
-	codeRecordGap  = "recording_gap"
-	codeRecordStop = "recording_stopped"
+	maxTextBytes  = 16 << 10 // of one transcript item
+	maxOpenTurns  = 8        // an interrupted turn's words arrive after the next turn has begun
+	maxLatencies  = 1024     // the last so many turns make the percentiles
+	maxAlerts     = 100
+	maxOutcomes   = 64
+	maxCallErrors = 20 // facts; the log and the alerts have the rest
+	// maxOutcomeFacts are told of one call; what the person wishes (event.Standing) is told all the same.
+	maxOutcomeFacts = 200
+	maxTurnText     = 16 << 10
+	maxGens         = 8 // replies of one turn: retries, reprompts
+	maxNameBytes    = 256
+	speakerCaller   = "caller"
+	speakerAgent    = "agent"
+	codeLogGap      = "log_incomplete"
+	codeRecordKey   = "recording_key"
+	codeDiskFull    = "disk_full"
+	codeRecordGap   = "recording_gap"
+	codeRecordStop  = "recording_stopped"
 )
 
 // turnMarks is one turn while it can still change. Times are microseconds since the answer.
@@ -56,6 +58,7 @@ type derivation struct {
 	lastUS     int64
 	entries    int64
 	callErrors int
+	outcomes   int     // facts
 	ended      *Ending // from call.ended
 	toolRuns   int
 }
@@ -66,6 +69,7 @@ type derived struct {
 	partial *TranscriptItem  // the newest state of the item being recognised
 	turns   []CallTurn       // closed turns
 	errors  []event.CallError
+	told    []event.CallOutcome
 	tools   []toolRun
 	moved   bool // activity changed
 	changed bool // the call's row changed
@@ -347,7 +351,7 @@ func (d *derivation) addAlert(e *event.Entry, code string, out *derived) {
 
 func (d *derivation) addOutcome(e *event.Entry, out *derived) {
 	name := clip(e.Text, maxNameBytes)
-	if _, ok := d.outcome[name]; name == "" || (!ok && len(d.outcome) == maxOutcomes) {
+	if _, ok := d.outcome[name]; name == "" || (!ok && len(d.outcome) >= maxOutcomes && !event.Standing(name)) {
 		return
 	}
 	if d.outcome == nil {
@@ -363,6 +367,10 @@ func (d *derivation) addOutcome(e *event.Entry, out *derived) {
 		next[name] = e.Data
 	}
 	d.outcome, out.changed = next, true
+	if d.outcomes < maxOutcomeFacts || event.Standing(name) {
+		d.outcomes++
+		out.told = append(out.told, event.CallOutcome{Kind: name, Value: clip(str(e.Data, "value"), maxNameBytes), At: e.AtUS / 1000})
+	}
 }
 
 func join(a, b string) string {

@@ -85,13 +85,14 @@ func (r *callRow) endedWithoutUs() bool {
 
 // remains is what is known of an interrupted call.
 type remains struct {
-	row     callRow
-	isNew   bool // the row had not been saved
-	told    bool // that it ended was told already
-	derived derivation
-	lastSeq int64
-	peaks   peaks
-	frames  int64
+	row      callRow
+	isNew    bool // the row had not been saved
+	told     bool // that it ended was told already
+	derived  derivation
+	lastSeq  int64
+	peaks    peaks
+	frames   int64
+	outcomes []event.CallOutcome // told again: the process may have died before they were
 }
 
 // rebuild makes a call's records again from its files, and ends it.
@@ -240,6 +241,7 @@ func (s *Service) saveDerived(ctx context.Context, r *remains, out *derived) err
 	for _, t := range out.turns {
 		turns = append(turns, newTurnRow(r.row.OrganisationID, r.row.ID, r.row.zero(), t))
 	}
+	r.outcomes = append(r.outcomes, out.told...)
 	*out = derived{}
 	return s.db.InTenant(ctx, r.row.OrganisationID, func(ctx context.Context, tx *db.Tx) error {
 		return upsert(ctx, tx, nil, nil, items, turns, nil, nil)
@@ -278,6 +280,9 @@ func (s *Service) saveRemains(ctx context.Context, r *remains) error {
 			StartedAt: r.row.StartedAt})
 	}
 	if !r.told {
+		for _, e := range r.outcomes {
+			facts = append(facts, r.row.outcomeFact(e, r.row.zero()))
+		}
 		facts = append(facts, r.row.endFact())
 	}
 	return s.db.InTenant(ctx, r.row.OrganisationID, func(ctx context.Context, tx *db.Tx) error {

@@ -131,6 +131,12 @@ func (r *callRow) endFact() event.CallEnded {
 		DurationMS: r.DurationMs, EndedAt: *r.EndedAt}
 }
 
+// outcomeFact completes an outcome of the log, whose times count from zero.
+func (r *callRow) outcomeFact(e event.CallOutcome, zero int64) event.CallOutcome {
+	e.CallOf, e.CallID, e.OrgID, e.At = r.of(), r.ID, r.OrganisationID, zero+e.At
+	return e
+}
+
 // smallFiles are the files of a call that was over before they were on disk. They are saved with its row.
 type smallFiles struct{ log, rec []byte }
 

@@ -244,7 +244,7 @@ func (sh *shard) derive(c *Call, entries []event.Entry, ended bool) bool {
 		sh.s.live.PublishLive(c.org, event.CallStatus{CallOf: of, CallID: c.id, Status: status, Activity: activity,
 			At: sh.clock.Now().UnixMilli()})
 	}
-	return out.changed || len(out.items)+len(out.turns)+len(out.errors)+len(out.tools) > 0
+	return out.changed || len(out.items)+len(out.turns)+len(out.errors)+len(out.tools)+len(out.told) > 0
 }
 
 // addFacts queues what is to be saved; it needs state.mu.
@@ -267,6 +267,9 @@ func (c *Call) addFacts(out *derived, zero int64) {
 	for _, e := range out.errors {
 		e.CallOf, e.CallID, e.At = st.row.of(), c.id, zero+e.At
 		st.facts = append(st.facts, e)
+	}
+	for _, e := range out.told {
+		st.facts = append(st.facts, st.row.outcomeFact(e, zero))
 	}
 }
 

@@ -118,6 +118,8 @@ func endCause(code string) media.Cause {
 		c.By, c.Text = "system", "a speech or language vendor failed for good"
 	case turn.CodeMachine:
 		c.Text = "an answering machine answered"
+	case turn.CodeMessage:
+		c.Text = "an answering machine took a message"
 	case string(amd.Fax):
 		c.Text = "a fax answered"
 	case string(amd.Invalid):

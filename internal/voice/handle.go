@@ -127,8 +127,8 @@ func (s *Session) legEvent(ev media.LegEvent) {
 	case media.LegLost:
 		s.alert("media_lost", "no sound comes from the caller: "+ev.Text)
 	case media.LegEnded:
-		s.step(turn.Event{Kind: turn.LegEnded})
 		s.end(ev.Cause)
+		s.step(turn.Event{Kind: turn.LegEnded})
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/parley-voice/parley/internal/event"
+	"github.com/parley-voice/parley/internal/media"
 	"github.com/parley-voice/parley/internal/platform/fault"
 	"github.com/parley-voice/parley/internal/voice/amd"
 	"github.com/parley-voice/parley/internal/voice/optout"
@@ -254,6 +255,14 @@ func (r *reply) heardLine(h said) {
 // optedOutText is the last thing said to somebody who opted out.
 func (s *Session) optedOutText() string {
 	return orText(s.cfg.Outbound.OptedOut, "All right, you will not be called again. Goodbye.")
+}
+
+// machineEnded is why a call is over that the far end hung up: nobody was spoken to when a machine did.
+func (s *Session) machineEnded(c media.Cause) media.Cause {
+	if (s.state.Waiting() || s.reply.line == turn.LineMessage) && c.Code == "normal" {
+		c.Code, c.Text = turn.CodeMachine, "the answering machine hung up"
+	}
+	return c
 }
 
 func wholeWord(whole bool) string {

@@ -214,6 +214,9 @@ func (s *Session) end(c media.Cause) {
 	if s.farewell != nil { // we had said goodbye: who was faster does not matter
 		c = *s.farewell
 	}
+	if c.By != "agent" && c.By != "system" {
+		c = s.machineEnded(c)
+	}
 	s.ending, s.cause = true, c
 }
 

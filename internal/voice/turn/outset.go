@@ -5,7 +5,8 @@ package turn
 
 // Codes of hang-ups that are the outset's.
 const (
-	CodeMachine     = "machine"
+	CodeMachine     = "machine" // and no message was left, or not all of it
+	CodeMessage     = "message" // a machine has a message
 	CodeUndisclosed = "disclosure_failed"
 	CodeOptedOut    = "opted_out"
 )
@@ -91,7 +92,7 @@ func (m *machine) open() {
 	case s.leaving:
 		m.say(LineMessage, 0)
 		m.hush()
-		s.after, s.code = AfterHangup, CodeMachine
+		s.after, s.code = AfterHangup, CodeMessage
 		m.arm(tEnd, m.c.MessageFor)
 	case s.doomed:
 		s.doomed = false

@@ -70,7 +70,7 @@ func TestMessageIsLeft(t *testing.T) {
 	w.at(24*time.Second, Event{Kind: ReplyDone, Gen: 3})
 	w.at(24100*ms, Event{Kind: FirstFrame, Gen: 4})
 	w.at(30*time.Second, Event{Kind: ReplyDone, Gen: 4})
-	w.want(t, PhaseOver, "say 4 line 6", "hangup machine")
+	w.want(t, PhaseOver, "say 4 line 6", "hangup message")
 }
 
 func TestMachineThatNeverRecords(t *testing.T) {

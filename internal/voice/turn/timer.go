@@ -68,6 +68,9 @@ func (m *machine) fire(t timer) {
 			m.endWith(LineTimeUp, "max_duration")
 		}
 	case tEnd:
+		if s.reply == LineMessage {
+			s.code = CodeMachine
+		}
 		m.cancel()
 		m.hangup()
 	case tOutset:
