@@ -158,7 +158,7 @@ func TestMessageAfterTheBeep(t *testing.T) {
 		t.Errorf("message %+v", left)
 	}
 	r.wantOutcome(event.OutcomeMessage, "played")
-	r.wantEnd("agent", "machine")
+	r.wantEnd("agent", "message")
 	r.count(event.EntryEndOfSpeech, 0)
 }
 
@@ -170,7 +170,7 @@ func TestMessageAfterSilence(t *testing.T) {
 		r.ended(20 * time.Second)
 	})
 	r.want(event.EntryAgentSaid, message)
-	r.wantEnd("agent", "machine")
+	r.wantEnd("agent", "message")
 
 	r = placed(t, o, nil, func(r *rig) {
 		greets(r, 3*time.Second)
@@ -195,6 +195,21 @@ func TestMachineThatTalksForEver(t *testing.T) {
 	}
 }
 
+// A machine that hangs up was no person who did.
+func TestMachineThatHangsUp(t *testing.T) {
+	o := Outbound{Detect: true, OnMachine: MachineMessage, Message: message}
+	r := placed(t, o, nil, func(r *rig) { greets(r, 4*time.Second) })
+	r.wantEnd("caller", "machine")
+
+	r = placed(t, o, nil, func(r *rig) { // in the midst of the message
+		greets(r, 3*time.Second)
+		r.play(beep(1000, 300*time.Millisecond))
+		r.wait(1200 * time.Millisecond)
+	})
+	r.wantEnd("caller", "machine")
+	r.wantOutcome(event.OutcomeMessage, "not_played")
+}
+
 // A machine that pauses after its first word is taken for a person, until its words tell.
 func TestWordsTellOfAMachine(t *testing.T) {
 	r := placed(t, Outbound{Detect: true, OnMachine: MachineMessage, Message: message}, func(r *rig) {
@@ -210,7 +225,7 @@ func TestWordsTellOfAMachine(t *testing.T) {
 	if said := r.texts(event.EntryAgentSaid); len(said) == 0 || said[len(said)-1] != message {
 		t.Errorf("said %q\n%s", said, r.dump())
 	}
-	r.wantEnd("agent", "machine")
+	r.wantEnd("agent", "message")
 	r.wantOutcome(event.OutcomeMessage, "played")
 }
 
