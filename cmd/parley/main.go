@@ -29,6 +29,7 @@ type cli struct {
 	Backup    backupCmd    `cmd:"" help:"Write everything of the embedded mode into one file while the server runs."`
 	Restore   restoreCmd   `cmd:"" help:"Restore a backup into an empty data folder."`
 	Campaign  campaignCmd  `cmd:"" help:"Campaigns: rules on calling, lists of people, do-not-call registers."`
+	Simulate  simulateCmd  `cmd:"" help:"Play a campaign with made-up people on a virtual clock, and tell what to expect."`
 	Call      callCmd      `cmd:"" help:"Place a call from the terminal: a softphone that plays a WAV file."`
 	Load      loadCmd      `cmd:"" help:"Load a server with calls and measure it."`
 	OpenAPI   openAPICmd   `cmd:"" name:"openapi" help:"Print the API's OpenAPI document."`

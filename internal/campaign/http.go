@@ -10,6 +10,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/parley-voice/parley/internal/campaign/simulate"
 	"github.com/parley-voice/parley/internal/identity"
 	"github.com/parley-voice/parley/internal/platform/fault"
 )
@@ -137,6 +138,32 @@ type preflightBody struct{ Body Preflight }
 
 type progressBody struct{ Body Progress }
 
+type simulateInput struct {
+	ID string `path:"id" maxLength:"64" doc:"The campaign's id"`
+
+	Body struct {
+		Start  *time.Time      `json:"start,omitempty" doc:"Left out: now, or when the campaign begins"`
+		Runs   int             `json:"runs,omitempty" minimum:"1" maximum:"100" default:"20"`
+		People *simulatePeople `json:"people,omitempty" doc:"How people behave; what is left out is a guess of ours"`
+	} `required:"false"`
+}
+
+// simulatePeople is how people behave, as far as it is said.
+type simulatePeople struct{ raw json.RawMessage }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (p *simulatePeople) UnmarshalJSON(b []byte) error {
+	p.raw = bytes.Clone(b)
+	return nil
+}
+
+// Schema implements huma.SchemaProvider: that of simulate.People, with nothing required.
+func (simulatePeople) Schema(r huma.Registry) *huma.Schema {
+	return loose(r, r.Schema(reflect.TypeFor[simulate.People](), true, "SimulatedPeople"))
+}
+
+type simulationBody struct{ Body Simulation }
+
 type hoursInput struct {
 	ID string `path:"id" maxLength:"64" doc:"The campaign's id"`
 
@@ -176,6 +203,7 @@ func (s *Service) Routes(api huma.API) {
 	huma.Register(api, matching(operation("archive-campaign", "POST", at+"/{id}/archive", "campaign:update", "Put a campaign that is over out of sight, or back", 200)), s.httpArchive)
 	huma.Register(api, operation("duplicate-campaign", "POST", at+"/{id}/duplicate", "campaign:create", "Make a draft with a campaign's settings, without its leads", 201), s.httpDuplicate)
 	huma.Register(api, operation("check-campaign", "GET", at+"/{id}/preflight", "campaign:read", "Tell what is in the way of a start", 200), s.httpPreflight)
+	huma.Register(api, operation("simulate-campaign", "POST", at+"/{id}/simulate", "campaign:read", "Predict how a campaign would go", 200), s.httpSimulate)
 	huma.Register(api, operation("get-campaign-progress", "GET", at+"/{id}/progress", "campaign:read", "Tell how a campaign goes", 200), s.httpProgress)
 	huma.Register(api, operation("list-campaign-hours", "GET", at+"/{id}/hours", "campaign:read", "What happened hour by hour", 200), s.httpHours)
 }
@@ -334,4 +362,25 @@ func (s *Service) httpHours(ctx context.Context, in *hoursInput) (*hoursBody, er
 	out := &hoursBody{}
 	out.Body.Items, err = s.Hours(ctx, org, in.ID, from, to)
 	return out, err
+}
+
+func (s *Service) httpSimulate(ctx context.Context, in *simulateInput) (*simulationBody, error) {
+	org, err := organisation(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var start time.Time
+	if in.Body.Start != nil {
+		start = *in.Body.Start
+	}
+	var people json.RawMessage
+	if in.Body.People != nil {
+		people = in.Body.People.raw
+	}
+	runs := in.Body.Runs
+	if runs == 0 {
+		runs = simulationRuns
+	}
+	p, err := s.Simulate(ctx, org, in.ID, start, people, min(runs, mostRuns))
+	return &simulationBody{p}, err
 }

@@ -25,6 +25,8 @@ type Preflight struct {
 	Problems []Obstacle       `json:"problems"`
 	Leads    map[string]int64 `json:"leads" doc:"By state"`
 	Agent    string           `json:"agent" doc:"Its name; empty: there is none"`
+	// Prediction is what to expect; nil where nothing can be played, or nobody asked.
+	Prediction *Simulation `json:"prediction,omitempty" doc:"What to expect; left out where there is nobody to call"`
 }
 
 // Preflighter finds what else is in a campaign's way.
@@ -97,6 +99,11 @@ func (s *Service) Preflight(ctx context.Context, orgID, id string) (Preflight, e
 			return p, err
 		}
 		p.Problems = append(p.Problems, found...)
+	}
+	if p.Leads["new"]+p.Leads["waiting"] > 0 {
+		if err := s.predicted(ctx, orgID, c, &p); err != nil {
+			return p, err
+		}
 	}
 	p.Ready = !slices.ContainsFunc(p.Problems, func(q Obstacle) bool { return q.Blocking })
 	return p, nil
