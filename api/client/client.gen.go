@@ -1875,6 +1875,13 @@ type Backoff struct {
 	Times int64 `json:"times"`
 }
 
+// Break defines model for Break.
+type Break struct {
+	// Rule As decisions name it: uk/dialling
+	Rule string `json:"rule"`
+	Says string `json:"says"`
+}
+
 // Budget defines model for Budget.
 type Budget struct {
 	// Currency ISO 4217: EUR
@@ -2648,6 +2655,13 @@ type Hour struct {
 	TalkMs   int64     `json:"talkMs"`
 }
 
+// HourOf defines model for HourOf.
+type HourOf struct {
+	Attempts float64   `json:"attempts"`
+	Hour     time.Time `json:"hour"`
+	Spoken   float64   `json:"spoken"`
+}
+
 // HoursBodyBody defines model for HoursBodyBody.
 type HoursBodyBody struct {
 	Items *[]Hour `json:"items"`
@@ -2739,6 +2753,13 @@ type Interruption struct {
 
 	// Off The caller cannot interrupt by speaking
 	Off *bool `json:"off,omitempty"`
+}
+
+// Interval defines model for Interval.
+type Interval struct {
+	High   float64 `json:"high"`
+	Low    float64 `json:"low"`
+	Median float64 `json:"median"`
 }
 
 // Invitation defines model for Invitation.
@@ -3868,9 +3889,12 @@ type Preflight struct {
 	Agent string `json:"agent"`
 
 	// Leads By state
-	Leads    map[string]int64 `json:"leads"`
-	Problems *[]Obstacle      `json:"problems"`
-	Ready    bool             `json:"ready"`
+	Leads map[string]int64 `json:"leads"`
+
+	// Prediction What to expect; left out where there is nobody to call
+	Prediction *Simulation `json:"prediction,omitempty"`
+	Problems   *[]Obstacle `json:"problems"`
+	Ready      bool        `json:"ready"`
 }
 
 // Probe defines model for Probe.
@@ -4611,6 +4635,98 @@ type SignOnPolicy struct {
 type SignalPage struct {
 	Items []CallSignal `json:"items"`
 	Next  *string      `json:"next"`
+}
+
+// SimulateInputBody defines model for SimulateInputBody.
+type SimulateInputBody struct {
+	// People How people behave; what is left out is a guess of ours
+	People *struct {
+		Answer *[]float64 `json:"answer,omitempty"`
+
+		// Busy Share of the calls that no person takes where the line is busy
+		Busy *float64 `json:"busy,omitempty"`
+
+		// Callback Share of the people spoken to who ask to be called another time
+		Callback *float64 `json:"callback,omitempty"`
+
+		// Failed Share of the calls that the carrier fails to carry
+		Failed *float64 `json:"failed,omitempty"`
+
+		// Invalid Share of the numbers that do not exist
+		Invalid *float64 `json:"invalid,omitempty"`
+
+		// Machine Share of the calls that no person takes which a machine answers
+		Machine *float64 `json:"machine,omitempty"`
+
+		// Operators Who take calls, in modes with operators
+		Operators *int64 `json:"operators,omitempty"`
+
+		// OptOut Share of the people spoken to who ask not to be called again
+		OptOut *float64 `json:"optOut,omitempty"`
+
+		// Refuse Share of the people spoken to who say no
+		Refuse *float64 `json:"refuse,omitempty"`
+
+		// RingSeconds Until somebody answers, on average
+		RingSeconds *float64 `json:"ringSeconds,omitempty"`
+
+		// TalkSeconds Of a conversation: the median
+		TalkSeconds *float64 `json:"talkSeconds,omitempty"`
+
+		// TalkSpread Of the conversations' length: the standard deviation of its logarithm
+		TalkSpread *float64 `json:"talkSpread,omitempty"`
+
+		// WrapUpSeconds After each call of an operator
+		WrapUpSeconds *float64 `json:"wrapUpSeconds,omitempty"`
+	} `json:"people,omitempty"`
+	Runs *int64 `json:"runs,omitempty"`
+
+	// Start Left out: now, or when the campaign begins
+	Start *time.Time `json:"start,omitempty"`
+}
+
+// Simulation defines model for Simulation.
+type Simulation struct {
+	Attempts Interval `json:"attempts"`
+
+	// Breaks Rules that would be broken; a campaign with one cannot start
+	Breaks *[]Break `json:"breaks"`
+
+	// ByHour Of the first 14 days, on average
+	ByHour *[]HourOf `json:"byHour"`
+	Cost   Interval  `json:"cost"`
+
+	// Dropped Share of the calls that people took which found nobody
+	Dropped Interval `json:"dropped"`
+
+	// Finished Share of the runs in which every lead was done
+	Finished float64 `json:"finished"`
+
+	// Hours From the start to the last call
+	Hours Interval `json:"hours"`
+
+	// Idle Share of the operators' time in which they were free
+	Idle  Interval `json:"idle"`
+	Leads int64    `json:"leads"`
+
+	// Lines Calls at once, the most there were
+	Lines Interval `json:"lines"`
+
+	// Outcomes Attempts by outcome, on average
+	Outcomes map[string]float64 `json:"outcomes"`
+
+	// Refused Refusals to call by rule, on average
+	Refused map[string]float64 `json:"refused"`
+	Runs    int64              `json:"runs"`
+
+	// Scale Every so many-th lead was played, with as many lines fewer; attempts, people and cost are multiplied by it
+	Scale float64 `json:"scale"`
+
+	// SimulatedHours Hours that were played in all runs together
+	SimulatedHours float64 `json:"simulatedHours"`
+
+	// Spoken People who were spoken to
+	Spoken Interval `json:"spoken"`
 }
 
 // Span defines model for Span.
@@ -5527,6 +5643,12 @@ type ResumeCampaignParams struct {
 	IfMatch *string `json:"If-Match,omitempty"`
 }
 
+// SimulateCampaignParams defines parameters for SimulateCampaign.
+type SimulateCampaignParams struct {
+	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
 // StartCampaignParams defines parameters for StartCampaign.
 type StartCampaignParams struct {
 	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
@@ -6419,6 +6541,9 @@ type DuplicateCampaignJSONRequestBody = DuplicateInputBody
 // PauseCampaignJSONRequestBody defines body for PauseCampaign for application/json ContentType.
 type PauseCampaignJSONRequestBody = PauseInputBody
 
+// SimulateCampaignJSONRequestBody defines body for SimulateCampaign for application/json ContentType.
+type SimulateCampaignJSONRequestBody = SimulateInputBody
+
 // CreateConsentJSONRequestBody defines body for CreateConsent for application/json ContentType.
 type CreateConsentJSONRequestBody = ConsentInputBody
 
@@ -7042,6 +7167,20 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/v1/campaigns/{id}/resume (the `ResumeCampaign` operationId).
 	ResumeCampaign(ctx context.Context, id string, params *ResumeCampaignParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SimulateCampaignWithBody Predict how a campaign would go
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/simulate (the `SimulateCampaign` operationId).
+	SimulateCampaignWithBody(ctx context.Context, id string, params *SimulateCampaignParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SimulateCampaign Predict how a campaign would go
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/simulate (the `SimulateCampaign` operationId).
+	SimulateCampaign(ctx context.Context, id string, params *SimulateCampaignParams, body SimulateCampaignJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// StartCampaign Start a campaign, now or when its time begins
 	//
@@ -9239,6 +9378,40 @@ func (c *Client) GetCampaignProgress(ctx context.Context, id string, params *Get
 // Corresponds with POST /api/v1/campaigns/{id}/resume (the `ResumeCampaign` operationId).
 func (c *Client) ResumeCampaign(ctx context.Context, id string, params *ResumeCampaignParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewResumeCampaignRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SimulateCampaignWithBody Predict how a campaign would go
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/campaigns/{id}/simulate (the `SimulateCampaign` operationId).
+func (c *Client) SimulateCampaignWithBody(ctx context.Context, id string, params *SimulateCampaignParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSimulateCampaignRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SimulateCampaign Predict how a campaign would go
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/campaigns/{id}/simulate (the `SimulateCampaign` operationId).
+func (c *Client) SimulateCampaign(ctx context.Context, id string, params *SimulateCampaignParams, body SimulateCampaignJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSimulateCampaignRequest(c.Server, id, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -15526,6 +15699,68 @@ func NewResumeCampaignRequest(server string, id string, params *ResumeCampaignPa
 			}
 
 			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewSimulateCampaignRequest calls the generic SimulateCampaign builder with application/json body
+func NewSimulateCampaignRequest(server string, id string, params *SimulateCampaignParams, body SimulateCampaignJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSimulateCampaignRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewSimulateCampaignRequestWithBody constructs an http.Request for the SimulateCampaign method, with any body, and a specified content type
+func NewSimulateCampaignRequestWithBody(server string, id string, params *SimulateCampaignParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaigns/%s/simulate", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
 		}
 
 	}
@@ -23603,6 +23838,20 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/v1/campaigns/{id}/resume (the `ResumeCampaign` operationId).
 	ResumeCampaignWithResponse(ctx context.Context, id string, params *ResumeCampaignParams, reqEditors ...RequestEditorFn) (*ResumeCampaignResponse, error)
 
+	// SimulateCampaignWithBodyWithResponse Predict how a campaign would go
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/simulate (the `SimulateCampaign` operationId).
+	SimulateCampaignWithBodyWithResponse(ctx context.Context, id string, params *SimulateCampaignParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SimulateCampaignResponse, error)
+
+	// SimulateCampaignWithResponse Predict how a campaign would go
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/simulate (the `SimulateCampaign` operationId).
+	SimulateCampaignWithResponse(ctx context.Context, id string, params *SimulateCampaignParams, body SimulateCampaignJSONRequestBody, reqEditors ...RequestEditorFn) (*SimulateCampaignResponse, error)
+
 	// StartCampaignWithResponse Start a campaign, now or when its time begins
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -27347,6 +27596,54 @@ func (r ResumeCampaignResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ResumeCampaignResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type SimulateCampaignResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Simulation
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SimulateCampaignResponse) GetJSON200() *Simulation {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SimulateCampaignResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SimulateCampaignResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SimulateCampaignResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SimulateCampaignResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SimulateCampaignResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -35263,6 +35560,32 @@ func (c *ClientWithResponses) ResumeCampaignWithResponse(ctx context.Context, id
 	return ParseResumeCampaignResponse(rsp)
 }
 
+// SimulateCampaignWithBodyWithResponse Predict how a campaign would go
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/campaigns/{id}/simulate (the `SimulateCampaign` operationId).
+func (c *ClientWithResponses) SimulateCampaignWithBodyWithResponse(ctx context.Context, id string, params *SimulateCampaignParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SimulateCampaignResponse, error) {
+	rsp, err := c.SimulateCampaignWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSimulateCampaignResponse(rsp)
+}
+
+// SimulateCampaignWithResponse Predict how a campaign would go
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/campaigns/{id}/simulate (the `SimulateCampaign` operationId).
+func (c *ClientWithResponses) SimulateCampaignWithResponse(ctx context.Context, id string, params *SimulateCampaignParams, body SimulateCampaignJSONRequestBody, reqEditors ...RequestEditorFn) (*SimulateCampaignResponse, error) {
+	rsp, err := c.SimulateCampaign(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSimulateCampaignResponse(rsp)
+}
+
 // StartCampaignWithResponse Start a campaign, now or when its time begins
 //
 // Returns a wrapper object for the known response body format(s).
@@ -39580,6 +39903,39 @@ func ParseResumeCampaignResponse(rsp *http.Response) (*ResumeCampaignResponse, e
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Campaign
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseSimulateCampaignResponse parses an HTTP response from a SimulateCampaignWithResponse call
+func ParseSimulateCampaignResponse(rsp *http.Response) (*SimulateCampaignResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SimulateCampaignResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Simulation
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

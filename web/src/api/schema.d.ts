@@ -695,6 +695,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/campaigns/{id}/simulate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Predict how a campaign would go */
+        post: operations["simulate-campaign"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/campaigns/{id}/start": {
         parameters: {
             query?: never;
@@ -2579,6 +2596,11 @@ export interface components {
              */
             times: number;
         };
+        Break: {
+            /** @description As decisions name it: uk/dialling */
+            rule: string;
+            says: string;
+        };
         Budget: {
             /** @description ISO 4217: EUR */
             currency: string;
@@ -3303,6 +3325,14 @@ export interface components {
             /** Format: int64 */
             talkMs: number;
         };
+        HourOf: {
+            /** Format: double */
+            attempts: number;
+            /** Format: date-time */
+            hour: string;
+            /** Format: double */
+            spoken: number;
+        };
         HoursBodyBody: {
             items: components["schemas"]["Hour"][] | null;
         };
@@ -3388,6 +3418,14 @@ export interface components {
             minSpeechMs?: number;
             /** @description The caller cannot interrupt by speaking */
             off?: boolean;
+        };
+        Interval: {
+            /** Format: double */
+            high: number;
+            /** Format: double */
+            low: number;
+            /** Format: double */
+            median: number;
         };
         Invitation: {
             /** Format: date-time */
@@ -4218,6 +4256,69 @@ export interface components {
             /** Format: int64 */
             durationMs: number;
         };
+        People: {
+            answer: number[] | null;
+            /**
+             * Format: double
+             * @description Share of the calls that no person takes where the line is busy
+             */
+            busy: number;
+            /**
+             * Format: double
+             * @description Share of the people spoken to who ask to be called another time
+             */
+            callback: number;
+            /**
+             * Format: double
+             * @description Share of the calls that the carrier fails to carry
+             */
+            failed: number;
+            /**
+             * Format: double
+             * @description Share of the numbers that do not exist
+             */
+            invalid: number;
+            /**
+             * Format: double
+             * @description Share of the calls that no person takes which a machine answers
+             */
+            machine: number;
+            /**
+             * Format: int64
+             * @description Who take calls, in modes with operators
+             */
+            operators: number;
+            /**
+             * Format: double
+             * @description Share of the people spoken to who ask not to be called again
+             */
+            optOut: number;
+            /**
+             * Format: double
+             * @description Share of the people spoken to who say no
+             */
+            refuse: number;
+            /**
+             * Format: double
+             * @description Until somebody answers, on average
+             */
+            ringSeconds: number;
+            /**
+             * Format: double
+             * @description Of a conversation: the median
+             */
+            talkSeconds: number;
+            /**
+             * Format: double
+             * @description Of the conversations' length: the standard deviation of its logarithm
+             */
+            talkSpread: number;
+            /**
+             * Format: double
+             * @description After each call of an operator
+             */
+            wrapUpSeconds: number;
+        };
         PermissionsOutputBody: {
             items: string[] | null;
             /** @description Those of items that may be narrowed by a last part :own or :team */
@@ -4341,6 +4442,8 @@ export interface components {
             leads: {
                 [key: string]: number;
             };
+            /** @description What to expect; left out where there is nobody to call */
+            prediction?: components["schemas"]["Simulation"];
             problems: components["schemas"]["Obstacle"][] | null;
             ready: boolean;
         };
@@ -4989,6 +5092,127 @@ export interface components {
         SignalPage: {
             items: components["schemas"]["CallSignal"][];
             next: string | null;
+        };
+        SimulateInputBody: {
+            /** @description How people behave; what is left out is a guess of ours */
+            people?: {
+                answer?: number[] | null;
+                /**
+                 * Format: double
+                 * @description Share of the calls that no person takes where the line is busy
+                 */
+                busy?: number;
+                /**
+                 * Format: double
+                 * @description Share of the people spoken to who ask to be called another time
+                 */
+                callback?: number;
+                /**
+                 * Format: double
+                 * @description Share of the calls that the carrier fails to carry
+                 */
+                failed?: number;
+                /**
+                 * Format: double
+                 * @description Share of the numbers that do not exist
+                 */
+                invalid?: number;
+                /**
+                 * Format: double
+                 * @description Share of the calls that no person takes which a machine answers
+                 */
+                machine?: number;
+                /**
+                 * Format: int64
+                 * @description Who take calls, in modes with operators
+                 */
+                operators?: number;
+                /**
+                 * Format: double
+                 * @description Share of the people spoken to who ask not to be called again
+                 */
+                optOut?: number;
+                /**
+                 * Format: double
+                 * @description Share of the people spoken to who say no
+                 */
+                refuse?: number;
+                /**
+                 * Format: double
+                 * @description Until somebody answers, on average
+                 */
+                ringSeconds?: number;
+                /**
+                 * Format: double
+                 * @description Of a conversation: the median
+                 */
+                talkSeconds?: number;
+                /**
+                 * Format: double
+                 * @description Of the conversations' length: the standard deviation of its logarithm
+                 */
+                talkSpread?: number;
+                /**
+                 * Format: double
+                 * @description After each call of an operator
+                 */
+                wrapUpSeconds?: number;
+            };
+            /**
+             * Format: int64
+             * @default 20
+             */
+            runs: number;
+            /**
+             * Format: date-time
+             * @description Left out: now, or when the campaign begins
+             */
+            start?: string;
+        };
+        Simulation: {
+            attempts: components["schemas"]["Interval"];
+            /** @description Rules that would be broken; a campaign with one cannot start */
+            breaks: components["schemas"]["Break"][] | null;
+            /** @description Of the first 14 days, on average */
+            byHour: components["schemas"]["HourOf"][] | null;
+            cost: components["schemas"]["Interval"];
+            /** @description Share of the calls that people took which found nobody */
+            dropped: components["schemas"]["Interval"];
+            /**
+             * Format: double
+             * @description Share of the runs in which every lead was done
+             */
+            finished: number;
+            /** @description From the start to the last call */
+            hours: components["schemas"]["Interval"];
+            /** @description Share of the operators' time in which they were free */
+            idle: components["schemas"]["Interval"];
+            /** Format: int64 */
+            leads: number;
+            /** @description Calls at once, the most there were */
+            lines: components["schemas"]["Interval"];
+            /** @description Attempts by outcome, on average */
+            outcomes: {
+                [key: string]: number;
+            };
+            /** @description Refusals to call by rule, on average */
+            refused: {
+                [key: string]: number;
+            };
+            /** Format: int64 */
+            runs: number;
+            /**
+             * Format: double
+             * @description Every so many-th lead was played, with as many lines fewer; attempts, people and cost are multiplied by it
+             */
+            scale: number;
+            /**
+             * Format: double
+             * @description Hours that were played in all runs together
+             */
+            simulatedHours: number;
+            /** @description People who were spoken to */
+            spoken: components["schemas"]["Interval"];
         };
         Span: {
             /** @description 24-hour clock, as 08:00 */
@@ -7237,6 +7461,45 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Campaign"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "simulate-campaign": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The campaign's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SimulateInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Simulation"];
                 };
             };
             /** @description Error */
