@@ -4,6 +4,7 @@
 //
 //	agent.go        types: Agent, Version, Definition, Snapshot
 //	check.go        what can be wrong with a definition
+//	variables.go    what a call brings with it
 //	service.go      create, change, publish, delete
 //	published.go    the snapshot a call starts from, cached: asked for hundreds of times a second
 //	model.go        models: connections to vendors, with their keys sealed
@@ -91,8 +92,8 @@ type Version struct {
 // Definition is everything an agent is.
 type Definition struct {
 	Kind         string       `json:"kind" enum:"flow,prompt"`
-	Greeting     string       `json:"greeting,omitempty" doc:"prompt: said first; empty lets the caller begin"`
-	Prompt       string       `json:"prompt,omitempty" doc:"prompt: what the language model is told to be"`
+	Greeting     string       `json:"greeting,omitempty" doc:"prompt: said first; empty lets the caller begin. {{firstName}} stands for what a call brings with it, {{firstName|there}} has a word for when it does not"`
+	Prompt       string       `json:"prompt,omitempty" doc:"prompt: what the language model is told to be; it may have {{placeholders}} as the greeting"`
 	Language     string       `json:"language,omitempty" doc:"BCP 47, en-US when empty"`
 	Voice        Voice        `json:"voice,omitempty" required:"false"`
 	Models       Models       `json:"models,omitempty" required:"false"`
@@ -166,6 +167,8 @@ type Snapshot struct {
 	Version    int
 	Definition *Definition
 	Flow       *flow.Program // of a flow agent
+
+	values map[string]string // of one call's variables: see With
 }
 
 // parseDefinition reads what the store holds.

@@ -256,16 +256,7 @@ func (a *App) buildContexts(ctx context.Context) (err error) {
 		return err
 	}
 	a.buildSSO()
-	a.phones = telephony.New(telephony.Config{
-		DB: a.db, Sealer: a.keyring.Box(telephony.SealPurpose), Realm: a.cfg.SIPDomain, Clock: a.clock, Log: a.log, Quota: a.phoneQuota, Standing: a.standing, Assignable: a.assignable, Server: a.phoneServer,
-		Registrations: func() telephony.Registrations {
-			if a.sip == nil {
-				return nil
-			}
-			return a.sip
-		},
-		Forgotten: a.forgetPhone,
-	})
+	a.phones = a.newPhones()
 	key, err := a.keptSecret(ctx, "media tokens")
 	if err != nil {
 		return err

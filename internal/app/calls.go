@@ -16,7 +16,6 @@ import (
 	"github.com/parley-voice/parley/internal/agent/flow"
 	"github.com/parley-voice/parley/internal/conversation"
 	"github.com/parley-voice/parley/internal/event"
-	"github.com/parley-voice/parley/internal/identity"
 	"github.com/parley-voice/parley/internal/media"
 	"github.com/parley-voice/parley/internal/platform/fault"
 	"github.com/parley-voice/parley/internal/telephony"
@@ -57,6 +56,7 @@ type calls struct {
 
 	mu       sync.Mutex
 	live     map[string]*liveCall
+	placing  map[string]bool  // ids of calls that are being placed, until they are among the live ones
 	taken    map[string]int64 // lines, by organisation: of running calls and of those that begin
 	all      int              // lines taken
 	draining bool
@@ -85,7 +85,7 @@ func (c *calls) accept(ctx context.Context, leg media.Leg) {
 		c.refuse(leg, causeOf(err))
 		return
 	}
-	rec, err := c.begin(ctx, leg, snap, conversation.StatusRinging, "", nil)
+	rec, err := c.begin(ctx, leg, snap, "")
 	if err != nil {
 		c.log.Warn("call refused", "to", info.To, "reason", err)
 		c.refuse(leg, causeOf(err))
@@ -229,7 +229,7 @@ func (c *calls) brain(ctx context.Context, rec *conversation.Call, snap *agent.S
 	if d.Kind == agent.KindFlow {
 		m, err := snap.Flow.New(flow.Deps{
 			Now: func() time.Time { return c.clock.Now() }, Calendar: c.agents.Calendar(snap.OrgID, snap.AgentID, rec.ID()),
-			Caller: info.From, Name: info.FromName,
+			Caller: info.From, Name: info.FromName, Variables: snap.Values(),
 		})
 		if err != nil {
 			return nil, err
@@ -241,19 +241,13 @@ func (c *calls) brain(ctx context.Context, rec *conversation.Call, snap *agent.S
 		return nil, err
 	}
 	return voice.NewPromptBrain(voice.PromptConfig{
-		LLM: use.llm, Vendor: use.llmName, System: d.Prompt, Greeting: d.Greeting, Tools: tools, Clock: c.clock, Log: log,
+		LLM: use.llm, Vendor: use.llmName, System: snap.Prompt(), Greeting: snap.Greeting(), Tools: tools, Clock: c.clock, Log: log,
 	})
 }
 
 // Hangup implements conversation.Live.
 func (c *calls) Hangup(ctx context.Context, callID, by string) error {
-	c.mu.Lock()
-	l := c.live[callID]
-	c.mu.Unlock()
-	if l == nil {
-		return fault.New(fault.NotPossible, "the call is not carried by this server, or is over already")
-	}
-	return l.leg.Hangup(ctx, media.Cause{By: by, Code: "normal", Text: "Hung up."})
+	return c.callOff(ctx, callID, media.Cause{By: by, Code: "normal", Text: "Hung up."})
 }
 
 // endOf hangs up an organisation's calls that this process carries.
@@ -273,47 +267,6 @@ func (c *calls) endOf(ctx context.Context, orgID string) {
 			c.log.WarnContext(ctx, "a call of a closed organisation does not end", "organisation", orgID, "error", err)
 		}
 	}
-}
-
-// PlaceCall implements conversation.Dialer: it dials, and joins the far end to an agent when it answers.
-func (c *calls) PlaceCall(ctx context.Context, r conversation.OutboundRequest) (string, error) {
-	if c.sip == nil {
-		return "", fault.New(fault.Unavailable, "SIP is off (sip-addr); turn it on to place calls")
-	}
-	if c.stopping() { // before it rings at the far end
-		return "", errStopping()
-	}
-	snap, err := c.agents.Published(ctx, r.OrgID, r.Agent)
-	if err != nil {
-		return "", err
-	}
-	// The call outlives the request that asked for it.
-	ctx = identity.Unscoped(context.WithoutCancel(ctx))
-	l, err := c.take(ctx, r.OrgID) // before it rings at the far end
-	if err != nil {
-		return "", err
-	}
-	leg, err := c.ringUp(ctx, r)
-	if err != nil {
-		c.leave(l)
-		return "", err
-	}
-	rec, err := c.open(ctx, l, leg, snap, conversation.StatusRinging, r.UserID, r.Metadata)
-	if err != nil {
-		c.refuse(leg, causeOf(err))
-		return "", err
-	}
-	go c.hold(ctx, leg, rec, snap, ringTimeout+answerTimeout)
-	c.settled(ctx)
-	return rec.ID(), nil
-}
-
-// ringUp calls whom a request names.
-func (c *calls) ringUp(ctx context.Context, r conversation.OutboundRequest) (media.Leg, error) {
-	if err := c.reachable(ctx, r.OrgID, r.To); err != nil {
-		return nil, err
-	}
-	return c.sip.Dial(ctx, sip.DialRequest{To: r.To, From: r.From, Ring: ringTimeout})
 }
 
 // settled waits until other processes find a call that began just now: whoever asked for it asks them next.

@@ -16,8 +16,8 @@ import (
 // callPath begins the paths of operations on one call.
 const callPath = "/api/v1/calls/{id}"
 
-// starting are the operations that begin a call: any media process does.
-var starting = map[string]bool{"place-call": true, "talk-to-agent": true}
+// starting are the operations that begin a call, or ask a carrier whether one could: any media process does.
+var starting = map[string]bool{"place-call": true, "talk-to-agent": true, "check-trunk": true}
 
 // holderKey is the context's name of the instance that has to answer.
 type holderKey struct{}

@@ -73,34 +73,38 @@ func (c *calls) vacate(orgID string) {
 	c.wg.Done()
 }
 
-// begin takes a line and opens the record. by is the person who places the call; "" is whoever has
-// the phone that it comes from.
-func (c *calls) begin(ctx context.Context, leg media.Leg, snap *agent.Snapshot, status conversation.Status, by string, meta map[string]any) (*conversation.Call, error) {
+// begin takes a line and opens the record of a call that reached us. by is the person who calls; "" is whoever has the phone that it
+// comes from.
+func (c *calls) begin(ctx context.Context, leg media.Leg, snap *agent.Snapshot, by string) (*conversation.Call, error) {
 	l, err := c.take(ctx, snap.OrgID)
 	if err != nil {
 		return nil, err
 	}
-	return c.open(ctx, l, leg, snap, status, by, meta)
+	return c.open(ctx, l, leg, snap, conversation.NewCall{UserID: by})
 }
 
-// open opens the record of a call that has a line, which it gives back when it cannot.
-func (c *calls) open(ctx context.Context, l line, leg media.Leg, snap *agent.Snapshot, status conversation.Status, by string, meta map[string]any) (*conversation.Call, error) {
+// open opens the record of a call that has a line, which it gives back when it cannot. n says what the leg does not: who places
+// the call ("" is whoever has the phone that it comes from), its id, its numbers as people write them.
+func (c *calls) open(ctx context.Context, l line, leg media.Leg, snap *agent.Snapshot, n conversation.NewCall) (*conversation.Call, error) {
 	info, may := leg.Info(), l.may
-	id := uuid.Must(uuid.NewV7()).String()
-	c.mu.Lock()
-	c.live[id] = &liveCall{id: id, org: snap.OrgID, agentID: snap.AgentID, leg: leg, line: l}
-	c.mu.Unlock()
-	if phone := info.Params["phone"]; by == "" && phone != "" {
-		by = c.personOf(ctx, snap.OrgID, phone)
+	if n.ID == "" {
+		n.ID = uuid.Must(uuid.NewV7()).String()
 	}
-	rec, err := c.records.Begin(ctx, conversation.NewCall{
-		ID: id, OrgID: snap.OrgID, Channel: string(info.Kind), Direction: string(info.Direction), From: info.From, FromName: info.FromName,
-		To: info.To, AgentID: snap.AgentID, AgentSlug: snap.Slug, AgentName: snap.Name, AgentVersion: snap.Version,
-		UserID: by, ExternalID: info.External, Remote: info.Remote, Status: status, Metadata: meta,
-		NoRecording: may.noRecord,
-	})
+	c.mu.Lock()
+	c.live[n.ID] = &liveCall{id: n.ID, org: snap.OrgID, agentID: snap.AgentID, leg: leg, line: l}
+	c.mu.Unlock()
+	if phone := info.Params["phone"]; n.UserID == "" && phone != "" {
+		n.UserID = c.personOf(ctx, snap.OrgID, phone)
+	}
+	if n.To == "" {
+		n.From, n.FromName, n.To = info.From, info.FromName, info.To
+	}
+	n.OrgID, n.Channel, n.Direction, n.ExternalID, n.Remote = snap.OrgID, string(info.Kind), string(info.Direction), info.External, info.Remote
+	n.AgentID, n.AgentSlug, n.AgentName, n.AgentVersion = snap.AgentID, snap.Slug, snap.Name, snap.Version
+	n.Status, n.NoRecording = conversation.StatusRinging, may.noRecord
+	rec, err := c.records.Begin(ctx, n)
 	if err != nil {
-		c.done(id)
+		c.done(n.ID)
 		return nil, err
 	}
 	if may.noRecord {

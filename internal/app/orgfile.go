@@ -106,6 +106,7 @@ func (a *App) sealedColumns() map[string]sealed {
 	return map[string]sealed{
 		"models":          {"keys", a.agents.OpenSecret, a.agents.SealSecret},
 		"phones":          {"secret", a.phones.OpenSecret, a.phones.SealSecret},
+		"trunks":          {"secret", a.phones.OpenTrunkSecret, a.phones.SealTrunkSecret},
 		"sso_connections": {"secret", a.sso.OpenSecret, a.sso.SealSecret},
 	}
 }

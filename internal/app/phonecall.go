@@ -44,7 +44,7 @@ func (c *calls) phoneCalled(ctx context.Context, info media.LegInfo) (string, er
 
 // acceptForPhone rings a phone and connects the caller when it answers.
 func (c *calls) acceptForPhone(ctx context.Context, leg media.Leg, org string) {
-	rec, err := c.begin(ctx, leg, &agent.Snapshot{OrgID: org}, conversation.StatusRinging, "", nil)
+	rec, err := c.begin(ctx, leg, &agent.Snapshot{OrgID: org}, "")
 	if err != nil {
 		c.log.Warn("call refused", "to", leg.Info().To, "reason", err)
 		c.refuse(leg, causeOf(err))

@@ -12,6 +12,7 @@ import (
 	"github.com/parley-voice/parley/internal/identity"
 	"github.com/parley-voice/parley/internal/platform/fault"
 	"github.com/parley-voice/parley/internal/platform/secret/envelope"
+	"github.com/parley-voice/parley/internal/telephony"
 )
 
 // secretSource is a context's part of an organisation's secrets: at most limit of them, sorted by id, after the one with id
@@ -26,14 +27,14 @@ type secretOps struct{ app *App }
 // sources are listed one after another; a cursor begins with the name of one.
 func (o *secretOps) sources() (names []string, parts []secretSource) {
 	a := o.app
-	return []string{"models", "phones", "sso", "scim", "tokens"}, []secretSource{a.agents, a.phones, a.sso, a.scim, a.identity}
+	return []string{"models", "phones", "trunks", "sso", "scim", "tokens"}, []secretSource{a.agents, a.phones, telephony.TrunkSecrets{Service: a.phones}, a.sso, a.scim, a.identity}
 }
 
 // Routes adds the operation.
 func (o *secretOps) Routes(api huma.API) {
 	huma.Register(api, huma.Operation{
 		OperationID: "list-secrets", Method: http.MethodGet, Path: "/api/v1/secrets", Summary: "Every secret of the organisation, never a value",
-		Description: "Keys of vendors, phones' passwords, secrets and keys of identity providers, SCIM and API tokens: what they are for, who set them and which key they are sealed under. " +
+		Description: "Keys of vendors, phones' and trunks' passwords, secrets and keys of identity providers, SCIM and API tokens: what they are for, who set them and which key they are sealed under. " +
 			"A secret is replaced or removed where it belongs, which `objectKind` and `objectId` name. The installation's own secrets, such as a carrier's credentials, are settings of the server and not listed.",
 		Tags: []string{"Secrets"}, Metadata: map[string]any{"permission": "secret:read"},
 	}, o.list)
@@ -42,10 +43,10 @@ func (o *secretOps) Routes(api huma.API) {
 // OrganisationSecret is what is told of a secret.
 type OrganisationSecret struct {
 	ID         string        `json:"id" doc:"Unique in the list"`
-	Kind       string        `json:"kind" enum:"modelKey,phonePassword,ssoClientSecret,samlKey,scimToken,apiToken"`
+	Kind       string        `json:"kind" enum:"modelKey,phonePassword,trunkPassword,ssoClientSecret,samlKey,scimToken,apiToken"`
 	Name       string        `json:"name" doc:"Of what it belongs to"`
 	Part       string        `json:"part" doc:"Which of several secrets of one thing, such as stt, llm or tts; else empty"`
-	ObjectKind string        `json:"objectKind" enum:"model,phone,ssoConnection,token" doc:"What it belongs to, and where it is replaced or removed"`
+	ObjectKind string        `json:"objectKind" enum:"model,phone,trunk,ssoConnection,token" doc:"What it belongs to, and where it is replaced or removed"`
 	ObjectID   string        `json:"objectId"`
 	SetBy      *SecretSetter `json:"setBy" doc:"null: nobody who signed in, or not known"`
 	SetAt      *time.Time    `json:"setAt" doc:"null: not known"`
@@ -71,7 +72,7 @@ type SecretKey struct {
 
 // SecretUse is one place where a secret is used.
 type SecretUse struct {
-	Kind string `json:"kind" enum:"agent,phone,ssoConnection"`
+	Kind string `json:"kind" enum:"agent,phone,trunk,ssoConnection"`
 	ID   string `json:"id"`
 	Name string `json:"name"`
 }

@@ -7,7 +7,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/parley-voice/parley/internal/agent"
-	"github.com/parley-voice/parley/internal/conversation"
 	"github.com/parley-voice/parley/internal/identity"
 	"github.com/parley-voice/parley/internal/media"
 	"github.com/parley-voice/parley/internal/platform/fault"
@@ -79,7 +78,7 @@ func (t *talk) offer(ctx context.Context, in *talkInput) (*talkOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	rec, err := t.calls.begin(ctx, leg, snap, conversation.StatusRinging, p.UserID, nil)
+	rec, err := t.calls.begin(ctx, leg, snap, p.UserID)
 	if err != nil {
 		t.calls.refuse(leg, media.Cause{By: "system", Code: "overloaded", Text: err.Error()})
 		return nil, err

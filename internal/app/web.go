@@ -119,5 +119,6 @@ func (a *App) routes(api huma.API) {
 // callRoutes adds the operations on calls: those that a gateway sends to a media process, and those beside them.
 func (a *App) callRoutes(api huma.API) {
 	a.records.Routes(api)
+	a.phones.CheckRoutes(api)
 	(&talk{agents: a.agents, identity: a.identity, calls: a.calls, webrtc: func() *webrtc.Server { return a.webrtc }}).Routes(api)
 }

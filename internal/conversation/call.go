@@ -58,6 +58,7 @@ type NewCall struct {
 	TakenBy      string // whose phone is called
 	Remote       string // network address of the signalling peer
 	Status       Status // StatusQueued when empty
+	TrunkID      string // that it is placed through
 	NoRecording  bool
 	Metadata     map[string]any
 }
@@ -130,6 +131,9 @@ type CallRecord struct {
 	EndedBy      string         `json:"endedBy" doc:"caller, agent, operator, system or carrier"`
 	EndReason    string         `json:"endReason" doc:"Stable code: normal, interrupted, busy, no_answer, ..."`
 	EndText      string         `json:"endText" doc:"A sentence for a person"`
+	EndStatus    int            `json:"endStatus" doc:"SIP or HTTP status that it ended with; 0: none"`
+	Result       Result         `json:"result" doc:"What became of a call that was placed: answered, busy, no_answer, rejected, invalid_number, trunk_failed, cancelled or failed; empty while it goes on, and of calls that reached us"`
+	TrunkID      string         `json:"trunkId" doc:"The trunk that it was placed through; empty: none"`
 	Activity     string         `json:"activity" doc:"What the agent does now: listening, thinking, speaking, paused, tool"`
 	Codec        string         `json:"codec"`
 	Recording    RecordingInfo  `json:"recording"`

@@ -124,10 +124,14 @@ func (s *Service) hangupOp(ctx context.Context, in *callPath) (*body[CallDetail]
 
 type outboundInput struct {
 	Body struct {
-		To       string         `json:"to" minLength:"1" maxLength:"512" example:"sip:alice@192.0.2.7" doc:"SIP URI, phone or number to call"`
+		To       string         `json:"to" minLength:"1" maxLength:"512" example:"sip:alice@192.0.2.7" doc:"SIP URI, phone, or number in international form, which is called through a trunk"`
 		Agent    string         `json:"agent" minLength:"1" maxLength:"100" doc:"Slug or id of the agent that speaks"`
-		From     string         `json:"from,omitempty" maxLength:"512" doc:"Caller id"`
+		From     string         `json:"from,omitempty" maxLength:"512" doc:"Caller id of a call that goes through no trunk"`
 		Metadata map[string]any `json:"metadata,omitempty" maxProperties:"64" doc:"Kept with the call"`
+
+		TrunkID      string            `json:"trunkId,omitempty" maxLength:"64" doc:"The trunk that a number is called through; left out, the first that is switched on"`
+		CallerNumber string            `json:"callerNumber,omitempty" maxLength:"64" doc:"One of the caller numbers, to be shown; left out, the nearest to whom is called"`
+		Variables    map[string]string `json:"variables,omitempty" maxProperties:"64" doc:"What the agent's {{placeholders}} stand for in this call"`
 	}
 }
 
@@ -148,7 +152,7 @@ func (s *Service) outboundOp(ctx context.Context, in *outboundInput) (*body[Call
 	dial, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	id, err := s.dialer.PlaceCall(dial, OutboundRequest{OrgID: org, UserID: p.UserID, To: in.Body.To, Agent: in.Body.Agent,
-		From: in.Body.From, Metadata: in.Body.Metadata})
+		From: in.Body.From, Metadata: in.Body.Metadata, TrunkID: in.Body.TrunkID, CallerNumber: in.Body.CallerNumber, Variables: in.Body.Variables})
 	if err != nil {
 		return nil, err
 	}

@@ -115,7 +115,7 @@ func (s *Service) endLost(ctx context.Context, row *callRow) (ended bool, err er
 		}
 		row.end(Ending{By: "system", Reason: ReasonInterrupted, Text: "The process that carried the call is gone.",
 			At: fromMs(row.zero()).Add(time.Duration(spoken) * time.Millisecond)})
-		res, err := tx.NewUpdate().Model(row).Column("status", "ended_at", "ended_by", "end_reason", "end_text", "duration_ms").
+		res, err := tx.NewUpdate().Model(row).Column("status", "ended_at", "ended_by", "end_reason", "end_text", "end_status", "duration_ms").
 			Where("organisation_id = ? AND id = ? AND node = ? AND status <> 'ended'", row.OrganisationID, row.ID, row.Node).Exec(ctx)
 		if err != nil {
 			return err

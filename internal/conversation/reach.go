@@ -2,12 +2,14 @@ package conversation
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/uptrace/bun"
 
 	"github.com/parley-voice/parley/internal/event"
 	"github.com/parley-voice/parley/internal/identity"
+	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/fault"
 )
 
@@ -73,6 +75,22 @@ func (s *Service) visible(ctx context.Context, org, id string) (*Call, reach, er
 		return nil, in, errNoCall
 	}
 	return c, in, nil
+}
+
+// Known reports whether there is a call with this id, going on or over.
+func (s *Service) Known(ctx context.Context, org, id string) (bool, error) {
+	if s.find(org, id) != nil {
+		return true, nil
+	}
+	n := int64(0)
+	err := s.db.ReadTenant(ctx, org, func(ctx context.Context, tx *db.Tx) (err error) {
+		n, err = tx.NewSelect().Model((*callRow)(nil)).Where("c.organisation_id = ? AND c.id = ?", org, id).Count(ctx)
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("look for a call: %w", err)
+	}
+	return n > 0, nil
 }
 
 // inProject gives the agents of a project, an empty list where it has none.

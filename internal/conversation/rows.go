@@ -49,6 +49,8 @@ type callRow struct {
 	EndedBy        string `bun:"ended_by"`
 	EndReason      string `bun:"end_reason"`
 	EndText        string `bun:"end_text"`
+	EndStatus      int    `bun:"end_status"` // SIP or HTTP; 0: none
+	TrunkID        string `bun:"trunk_id"`   // that it was placed through
 	Codec          string `bun:"codec"`
 	RecState       string `bun:"rec_state"`
 	RecDurationMs  int64  `bun:"rec_duration_ms"`
@@ -151,6 +153,7 @@ func (r *callRow) end(e Ending) {
 	r.Status = string(StatusEnded)
 	r.EndedAt = &at
 	r.EndedBy, r.EndReason, r.EndText = clip(e.By, maxNameBytes), clip(e.Reason, maxNameBytes), clip(e.Text, maxTextBytes)
+	r.EndStatus = e.Status
 	if r.AnsweredAt != nil {
 		r.DurationMs = max(at-*r.AnsweredAt, 0)
 	}
@@ -170,7 +173,7 @@ func (r *callRow) show(now time.Time) CallRecord {
 		To: r.To, AgentID: r.AgentID, AgentSlug: r.AgentSlug, AgentName: r.AgentName, AgentVersion: r.AgentVersion,
 		UserID: r.UserID, TakenBy: r.TakenBy, ExternalID: r.ExternalID, StartedAt: fromMs(r.StartedAt), AnsweredAt: fromMsPtr(r.AnsweredAt),
 		EndedAt: fromMsPtr(r.EndedAt), DurationMs: r.DurationMs, EndedBy: r.EndedBy, EndReason: r.EndReason,
-		EndText: r.EndText, Codec: r.Codec, Turns: r.Turns,
+		EndText: r.EndText, EndStatus: r.EndStatus, TrunkID: r.TrunkID, Result: r.result(), Codec: r.Codec, Turns: r.Turns,
 		Recording: RecordingInfo{State: RecordingState(r.RecState), DurationMs: r.RecDurationMs, Bytes: r.RecBytes,
 			DeletedAt: fromMsPtr(r.RecordingGoneAt)},
 		Latency:  LatencyInfo{P50Ms: toMillis(r.P50US), P95Ms: toMillis(r.P95US)},
@@ -271,4 +274,12 @@ func fromJSON(s string) map[string]any {
 		m = map[string]any{}
 	}
 	return m
+}
+
+// value gives what p points to, 0 for nothing.
+func value(p *int64) int64 {
+	if p == nil {
+		return 0
+	}
+	return *p
 }

@@ -60,12 +60,15 @@ type Live interface {
 
 // OutboundRequest asks for a call to be placed.
 type OutboundRequest struct {
-	OrgID    string
-	UserID   string // who asks
-	To       string // sip: URI or number
-	Agent    string // slug or id
-	From     string
-	Metadata map[string]any
+	OrgID  string
+	UserID string // who asks
+	To     string // sip: URI or number
+	Agent  string // slug or id
+	From   string
+	// TrunkID is what a number is called through, "" being the first trunk that is switched on, and CallerNumber what it shows.
+	TrunkID, CallerNumber string
+	Variables             map[string]string
+	Metadata              map[string]any
 }
 
 // Dialer places calls. The id it gives is that of a call which was begun here.
@@ -249,7 +252,7 @@ func (s *Service) newCall(n NewCall) *Call {
 		Channel: n.Channel, From: clip(n.From, maxNameBytes), FromName: clip(n.FromName, maxNameBytes),
 		To: clip(n.To, maxNameBytes), AgentID: n.AgentID, AgentSlug: n.AgentSlug, AgentName: clip(n.AgentName, maxNameBytes),
 		AgentVersion: n.AgentVersion, ExternalID: clip(n.ExternalID, maxNameBytes), StartedAt: now.UnixMilli(),
-		UserID: n.UserID, TakenBy: n.TakenBy, RecState: string(rec)}
+		UserID: n.UserID, TakenBy: n.TakenBy, TrunkID: n.TrunkID, RecState: string(rec)}
 	st.legs = []legRow{{ID: newID(), OrganisationID: n.OrgID, CallID: n.ID, Channel: n.Channel, Direction: n.Direction,
 		From: st.row.From, To: st.row.To, Remote: clip(n.Remote, maxNameBytes), StartedAt: now.UnixMilli()}}
 	st.legsNew = []bool{true}

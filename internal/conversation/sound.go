@@ -128,7 +128,8 @@ func (sh *shard) finish(c *Call) {
 
 func (r *callRow) endFact() event.CallEnded {
 	return event.CallEnded{CallOf: r.of(), CallID: r.ID, OrgID: r.OrganisationID, EndedBy: r.EndedBy, EndReason: r.EndReason,
-		DurationMS: r.DurationMs, EndedAt: *r.EndedAt}
+		DurationMS: r.DurationMs, EndedAt: *r.EndedAt, Direction: r.Direction, AnsweredAt: value(r.AnsweredAt), Status: r.EndStatus,
+		Result: string(r.result()), TrunkID: r.TrunkID}
 }
 
 // outcomeFact completes an outcome of the log, whose times count from zero.

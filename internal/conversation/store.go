@@ -19,7 +19,7 @@ func upsert(ctx context.Context, tx *db.Tx, calls []callRow, legs []legRow, item
 	peaks []peakRow, files []fileRow,
 ) error {
 	if err := put(ctx, tx, calls, "id", "status", "agent_id", "agent_slug", "agent_name", "agent_version", "external_id",
-		"answered_at", "ended_at", "duration_ms", "ended_by", "end_reason", "end_text", "codec", "rec_state",
+		"answered_at", "ended_at", "duration_ms", "ended_by", "end_reason", "end_text", "end_status", "codec", "rec_state",
 		"rec_duration_ms", "rec_bytes", "rec_key", "log_key", "turns", "p50_us", "p95_us", "metadata", "outcome",
 		"alerts", "taken_by"); err != nil {
 		return fmt.Errorf("save calls: %w", err)

@@ -52,7 +52,12 @@ type CallEnded struct {
 	EndedBy    string `json:"endedBy"`   // caller, agent, operator, system, carrier
 	EndReason  string `json:"endReason"` // normal, interrupted, vendor_failed, max_duration, idle, ...
 	DurationMS int64  `json:"durationMs"`
-	EndedAt    int64  `json:"endedAt"` // Unix milliseconds
+	EndedAt    int64  `json:"endedAt"`              // Unix milliseconds
+	Direction  string `json:"direction,omitempty"`  // inbound, outbound
+	AnsweredAt int64  `json:"answeredAt,omitempty"` // Unix milliseconds; 0: nobody answered
+	Status     int    `json:"status,omitempty"`     // SIP or HTTP status that it ended with
+	Result     string `json:"result,omitempty"`     // of an outbound call: answered, busy, no_answer, rejected, invalid_number, trunk_failed, cancelled, failed
+	TrunkID    string `json:"trunkId,omitempty"`    // that it was placed through
 }
 
 // CallOutcome says what a call came to so far: what the person wishes, who answered, what was played. The last one of a

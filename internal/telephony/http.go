@@ -83,6 +83,7 @@ func (s *Service) Routes(api huma.API) {
 	remove.DefaultStatus = http.StatusNoContent
 	remove.Metadata["ifMatch"] = settingsKind
 	huma.Register(api, remove, s.httpDelete)
+	s.trunkRoutes(api)
 }
 
 func operation(id, method, path, summary, permission string) huma.Operation {

@@ -41,3 +41,21 @@ func passwordUsed(ctx context.Context, tx *db.Tx, id string, now int64) error {
 	}
 	return nil
 }
+
+// TrunkSecrets lists the passwords of an organisation's trunks.
+type TrunkSecrets struct{ *Service }
+
+// HeldSecrets lists them after the one of the trunk with id after.
+func (s TrunkSecrets) HeldSecrets(ctx context.Context, orgID, after string, limit int) (out []envelope.Held, err error) {
+	var rows []trunkRow
+	err = s.c.DB.ReadTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) (err error) {
+		rows, err = trunksWithSecret(ctx, tx, after, limit)
+		return err
+	})
+	for _, r := range rows {
+		out = append(out, envelope.Held{ID: r.ID, Kind: "trunkPassword", Name: r.Name, ObjectKind: "trunk", ObjectID: r.ID,
+			SetBy: r.SecretBy, SetAt: known(r.SecretAt), LastUsedAt: known(r.SecretUsedAt), Sealed: r.Secret,
+			UsedBy: []envelope.Use{{Kind: "trunk", ID: r.ID, Name: r.Name}}})
+	}
+	return out, err
+}

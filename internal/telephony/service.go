@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"time"
 
 	"github.com/coder/quartz"
@@ -27,6 +28,11 @@ type Registrations interface {
 	Registrations() map[string][]sip.Contact
 	// Forget ends the registrations of a phone that was deleted or got a new password.
 	Forget(username string)
+}
+
+// Signalling asks trunks whether they are there; a sip.Server is one.
+type Signalling interface {
+	Probe(ctx context.Context, t sip.Trunk) (sip.Probed, error)
 }
 
 // Config is what a Service needs.
@@ -49,11 +55,15 @@ type Config struct {
 	Quota func(ctx context.Context, orgID string) (*int64, error)
 	// Assignable refuses a person or a project that is not the organisation's; "" is none. It may be nil.
 	Assignable func(ctx context.Context, orgID, userID, projectID string) error
+	// Permit gives what refuses the addresses that an organisation's trunks may not have. nil: all are permitted.
+	Permit func(ctx context.Context, orgID string) func(host string, addr netip.Addr) error
+	// Signalling gives what asks a trunk whether it is there, nil while SIP is off. It may be nil.
+	Signalling func() Signalling
 	// Standing says why an organisation may do nothing now, as a fault of code Forbidden. nil: all may.
 	Standing func(ctx context.Context, orgID string) error
 }
 
-// Service manages phones.
+// Service manages phones, trunks and the numbers that calls show.
 type Service struct{ c Config }
 
 // New makes a Service.
@@ -348,10 +358,14 @@ func (s *Service) password() (string, error) {
 
 func phoneAAD(id string) []byte { return []byte("phone\x00" + id) }
 
+func trunkAAD(id string) []byte { return []byte("trunk\x00" + id) }
+
 // Sealed lists what is stored sealed.
 func Sealed() []envelope.Column {
 	return []envelope.Column{{Table: "phones", Column: "secret", Org: "organisation_id", Key: []string{"id"}, Purpose: SealPurpose,
-		AAD: func(_ string, key []string) []byte { return phoneAAD(key[0]) }}}
+		AAD: func(_ string, key []string) []byte { return phoneAAD(key[0]) }},
+		{Table: "trunks", Column: "secret", Org: "organisation_id", Key: []string{"id"}, Purpose: SealPurpose,
+			AAD: func(_ string, key []string) []byte { return trunkAAD(key[0]) }}}
 }
 
 // SealPurpose is that of the Box in Config.Sealer.

@@ -67,7 +67,7 @@ type Position struct {
 // NodeData holds the settings of a node. Which of them count depends on its type.
 type NodeData struct {
 	Label      string   `json:"label,omitempty" doc:"Name on the canvas"`
-	Text       string   `json:"text,omitempty" doc:"What is said; {name}, {hours}, {address}, {open}, a fact or a variable in braces is filled in"`
+	Text       string   `json:"text,omitempty" doc:"What is said; {name}, {hours}, {address}, {open}, a fact or a variable in braces is filled in, and so is in two braces what a call brings with it: {{firstName}} must be given, {{firstName|there}} may"`
 	Reprompt   string   `json:"reprompt,omitempty" doc:"ask, collect: what is said when the answer was not understood"`
 	Intents    []Intent `json:"intents,omitempty" doc:"ask: what the caller may want"`
 	Slot       string   `json:"slot,omitempty" enum:"day,time,digits,phone,yesno" doc:"collect: the kind of value"`

@@ -81,6 +81,8 @@ type Deps struct {
 	Calendar Calendar // nil: the nodes that need one leave by "failed"
 	Caller   string   // the caller's number, "" when unknown
 	Name     string   // the caller's name, if known
+	// Variables are the call's own, which texts name in two braces.
+	Variables map[string]string
 }
 
 // Machine holds one conversation. It is used by one goroutine at a time.

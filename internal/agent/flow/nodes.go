@@ -255,6 +255,7 @@ func (m *Machine) fill(text string) string {
 	if !strings.Contains(text, "{") {
 		return text
 	}
+	text = FillVariables(text, m.deps.Variables)
 	var b strings.Builder
 	for text != "" {
 		before, rest, found := strings.Cut(text, "{")
@@ -275,7 +276,7 @@ func (m *Machine) fill(text string) string {
 
 func (m *Machine) value(name string) string {
 	if v, ok := m.vars[name]; ok {
-		return strings.NewReplacer("{", "", "}", "").Replace(v)
+		return bare(v)
 	}
 	switch name {
 	case "name":
@@ -287,5 +288,5 @@ func (m *Machine) value(name string) string {
 	case "open":
 		return m.openNow()
 	}
-	return strings.NewReplacer("{", "", "}", "").Replace(m.def.Data.Facts[name])
+	return bare(m.def.Data.Facts[name])
 }

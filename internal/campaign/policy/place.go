@@ -8,6 +8,7 @@ import (
 
 	"github.com/nyaruka/phonenumbers"
 
+	"github.com/parley-voice/parley/internal/platform/e164"
 	"github.com/parley-voice/parley/internal/platform/fault"
 )
 
@@ -64,7 +65,7 @@ func Locate(number, country, region, zone string) (Place, error) {
 		add(&p.Zones, z)
 	}
 	add(&p.Zones, zone)
-	state := stateOf(n, home)
+	state := e164.State(n, home)
 	for _, z := range split[home+"-"+state] {
 		p.Certain = p.Certain && (zone != "" || slices.Contains(zones, z))
 		add(&p.Zones, z)
@@ -89,24 +90,6 @@ func geographic(n *phonenumbers.PhoneNumber) bool {
 		return false
 	}
 	return true
-}
-
-// stateOf is the state or province a North American number was given out in: the data says "Miami, FL" or "Florida".
-func stateOf(n *phonenumbers.PhoneNumber, country string) string {
-	if n.GetCountryCode() != 1 {
-		return ""
-	}
-	name, err := phonenumbers.GetGeocodingForNumber(n, "en")
-	if err != nil || name == "" {
-		return ""
-	}
-	if i := strings.LastIndex(name, ", "); i >= 0 {
-		name = name[i+2:]
-	}
-	if len(name) == 2 {
-		return name
-	}
-	return states[country][name]
 }
 
 func add(to *[]string, s string) {
@@ -137,25 +120,6 @@ func location(name string) (*time.Location, error) {
 		locations.Store(name, l)
 	}
 	return l, err
-}
-
-// states are the names that numbers' data uses, with their codes of ISO 3166-2.
-var states = map[string]map[string]string{
-	"US": {
-		"Alabama": "AL", "Alaska": "AK", "Arizona": "AZ", "Arkansas": "AR", "California": "CA", "Colorado": "CO", "Connecticut": "CT",
-		"Delaware": "DE", "Washington D.C.": "DC", "Washington DC": "DC", "District of Columbia": "DC", "Florida": "FL", "Georgia": "GA",
-		"Hawaii": "HI", "Idaho": "ID", "Illinois": "IL", "Indiana": "IN", "Iowa": "IA", "Kansas": "KS", "Kentucky": "KY", "Louisiana": "LA",
-		"Maine": "ME", "Maryland": "MD", "Massachusetts": "MA", "Michigan": "MI", "Minnesota": "MN", "Mississippi": "MS", "Missouri": "MO",
-		"Montana": "MT", "Nebraska": "NE", "Nevada": "NV", "New Hampshire": "NH", "New Jersey": "NJ", "New Mexico": "NM", "New York": "NY",
-		"North Carolina": "NC", "North Dakota": "ND", "Ohio": "OH", "Oklahoma": "OK", "Oregon": "OR", "Pennsylvania": "PA",
-		"Rhode Island": "RI", "South Carolina": "SC", "South Dakota": "SD", "Tennessee": "TN", "Texas": "TX", "Utah": "UT", "Vermont": "VT",
-		"Virginia": "VA", "Washington": "WA", "Washington State": "WA", "West Virginia": "WV", "Wisconsin": "WI", "Wyoming": "WY",
-	},
-	"CA": {
-		"Alberta": "AB", "British Columbia": "BC", "Manitoba": "MB", "New Brunswick": "NB", "Newfoundland and Labrador": "NL",
-		"Nova Scotia": "NS", "Northwest Territories": "NT", "Nunavut": "NU", "Ontario": "ON", "Prince Edward Island": "PE", "Quebec": "QC",
-		"Saskatchewan": "SK", "Yukon": "YT",
-	},
 }
 
 // split are the states and provinces with more than one time zone. An area code is given out on both sides of the line, and

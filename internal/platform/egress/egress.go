@@ -158,6 +158,15 @@ func (d *Dialer) address(ip netip.Addr, named bool) error {
 	return nil
 }
 
+// Permits judges an address that a host's name led to, for who connects by other means.
+func (d *Dialer) Permits(host string, ip netip.Addr) error {
+	named, err := d.name(host)
+	if err != nil {
+		return err
+	}
+	return d.address(ip, named)
+}
+
 // Check judges a URL as far as it can be judged before it is used: to tell who typed it at once.
 func (d *Dialer) Check(u *url.URL) error {
 	named, err := d.name(u.Hostname())

@@ -28,6 +28,9 @@ func (b *branch) invite(header, credentials string) {
 	b.seq = l.d.localSeq
 	d := l.d
 	d.remoteTarget, d.remoteTag, d.routes = b.target, "", nil
+	if trunk := b.a.request.Trunk; trunk != nil {
+		d.routes = trunk.route()
+	}
 	req := d.requestSeq(sipmsg.INVITE, b.seq)
 	l.mu.Unlock()
 	if credentials != "" {
@@ -35,6 +38,9 @@ func (b *branch) invite(header, credentials string) {
 	}
 	for name, value := range b.a.request.Headers {
 		req.AppendHeader(sipmsg.NewHeader(name, value))
+	}
+	if trunk := b.a.request.Trunk; trunk != nil && trunk.Assert {
+		req.AppendHeader(sipmsg.NewHeader("P-Asserted-Identity", asserted(&d)))
 	}
 	req.AppendHeader(sipmsg.NewHeader("Session-Expires", fmt.Sprint(int(sessionDefault.Seconds()))))
 	req.AppendHeader(sipmsg.NewHeader("Content-Type", "application/sdp"))
@@ -54,11 +60,16 @@ func (b *branch) invite(header, credentials string) {
 
 // answered takes a response to the branch's INVITE.
 func (b *branch) answered(res *sipmsg.Response) {
+	b.a.l.mu.Lock()
+	b.heard = true
+	b.a.l.mu.Unlock()
 	switch code := res.StatusCode; {
 	case code < 200:
 		b.ringing(res)
 	case code < 300:
 		b.accepted(res)
+	case code < 400 && b.a.request.Trunk != nil: // it was asked to bring the call there, not to say who else might
+		b.finish(code)
 	case code < 400:
 		b.redirected(res)
 	case code == 401 || code == 407:

@@ -154,6 +154,11 @@ func (d *dialog) hop(ctx context.Context, s *Server) (flow, error) {
 
 // resolve finds where requests to u go: its transport, address and port (RFC 3263, without NAPTR).
 func (s *Server) resolve(ctx context.Context, u sipmsg.Uri) (flow, error) {
+	return s.resolveIf(ctx, u, nil)
+}
+
+// resolveIf is resolve where the address may be refused before anything is sent there.
+func (s *Server) resolveIf(ctx context.Context, u sipmsg.Uri, permit func(host string, addr netip.Addr) error) (flow, error) {
 	network, _ := u.UriParams.Get("transport")
 	switch network = strings.ToLower(network); network {
 	case "", "udp":
@@ -175,6 +180,11 @@ func (s *Server) resolve(ctx context.Context, u sipmsg.Uri) (flow, error) {
 	}
 	if addr.Addr().IsMulticast() || addr.Addr().IsUnspecified() {
 		return flow{}, fmt.Errorf("%s is not an address of one peer", addr.Addr())
+	}
+	if permit != nil {
+		if err := permit(host, addr.Addr()); err != nil {
+			return flow{}, err
+		}
 	}
 	if p := s.needsTLS(flow{remote: addr}); p != nil && network != "tls" {
 		return flow{}, fmt.Errorf("this server calls by TLS only (sip-require-tls); use sips: or transport=tls")

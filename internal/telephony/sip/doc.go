@@ -8,7 +8,7 @@
 //	transaction.go, client.go transactions of both sides (section 17), drawn at txState
 //	dialog.go       dialogs (section 12), and where their requests go (RFC 3263)
 //	leg.go          one call: its states drawn at legState, media.Leg
-//	inbound.go      calls we are sent; outbound.go, branch.go calls we place
+//	inbound.go      calls we are sent; outbound.go, branch.go calls we place; trunk.go through a carrier's server
 //	reoffer.go      hold, re-INVITE, UPDATE, INFO; refer.go transfer; session.go session timers (RFC 4028)
 //	sdp.go, stream.go, sdes.go offers and answers
 //	audio.go        a leg's media, and the queue of its events

@@ -1,6 +1,7 @@
 package sip
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"slices"
@@ -27,6 +28,10 @@ type DialRequest struct {
 	Codecs   []string          // default: the server's
 	SRTP     bool              // offer RTP/SAVP
 	Ring     time.Duration     // how long it may ring; default 60 s
+	// Trunk is what the call goes through; To is then the number as the trunk wants it, and Auth and SRTP are the trunk's.
+	Trunk *Trunk
+	// CallID begins the Call-ID, so that a carrier's list of calls can be compared with ours; default: random.
+	CallID string
 }
 
 const (
@@ -64,6 +69,7 @@ type branch struct {
 	req         *sipmsg.Request
 	tx          *clientTx
 	provisional bool
+	heard       bool // any answer came
 	cancelSent  bool
 	finished    bool
 	auths       int
@@ -93,7 +99,18 @@ func (s *Server) Dial(ctx context.Context, r DialRequest) (media.Leg, error) {
 	if strings.ContainsAny(r.From+r.FromName, "\r\n\x00\"<>") {
 		return nil, fault.Field("from", "the caller's name may not hold quotes, brackets or line ends")
 	}
-	uri, hops, err := s.route(ctx, r.To)
+	if strings.Trim(strings.ToLower(r.CallID), "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || len(r.CallID) > 100 {
+		return nil, fault.Field("callId", "a Call-ID begins with letters, digits and hyphens here")
+	}
+	var uri sipmsg.Uri
+	var hops []hop
+	var err error
+	if r.Trunk != nil {
+		r.Auth, r.SRTP = r.Trunk.Auth, r.Trunk.SRTP
+		uri, hops, err = s.through(ctx, r.Trunk, r.To)
+	} else {
+		uri, hops, err = s.route(ctx, r.To)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -219,7 +236,7 @@ func (s *Server) target(text string) (sipmsg.Uri, error) {
 // place makes the leg and sends the first INVITEs.
 func (s *Server) place(r DialRequest, to sipmsg.Uri, hops []hop) (media.Leg, error) {
 	l := newLeg(s, media.LegInfo{Direction: media.Outbound, From: r.From, FromName: r.FromName, To: to.User,
-		External: s.token() + "@" + s.advertised(hops[0].flow).host, Remote: remoteAddr(hops[0].flow), Params: map[string]string{}})
+		External: cmp.Or(r.CallID, s.token()) + "@" + s.advertised(hops[0].flow).host, Remote: remoteAddr(hops[0].flow), Params: map[string]string{}})
 	local := s.advertised(hops[0].flow)
 	l.state = calling
 	l.d = dialog{id: dialogID{l.info.External, s.token()}, remote: *to.Clone(),
@@ -228,6 +245,13 @@ func (s *Server) place(r DialRequest, to sipmsg.Uri, hops []hop) (media.Leg, err
 		l.d.local.Port = local.port
 	}
 	l.d.secure = hops[0].uri.Scheme == "sips"
+	if r.Trunk != nil {
+		l.info.To = r.To
+		l.d.remote = sipmsg.Uri{Scheme: "sip", User: to.User, Host: to.Host} // without what tells the way (RFC 3261 section 19.1.1)
+		if r.Trunk.Domain != "" {
+			l.d.local.Host, l.d.local.Port = r.Trunk.Domain, 0
+		}
+	}
 	if err := l.audio.open(hops[0].flow); err != nil {
 		return nil, fault.Wrap(fault.Unavailable, err, "no port is free for the call's media")
 	}
@@ -308,10 +332,7 @@ func (a *attempt) settled() {
 	}
 	a.over = true
 	a.timer.Stop()
-	cause := causeOf(a.best, "carrier")
-	if a.best == 0 {
-		cause = causeOf(404, "carrier")
-	}
+	cause := a.outOf(cmp.Or(a.best, 404))
 	a.err = fault.New(fault.Upstream, "the call was not answered: %s (%d)", cause.Text, cause.Status)
 	l.mu.Unlock()
 	l.end(cause)
@@ -320,7 +341,13 @@ func (a *attempt) settled() {
 
 // rang gives up a call that rang long enough.
 func (a *attempt) rang() {
-	a.cancel(media.Cause{By: "system", Code: "no_answer", Status: 408, Text: "nobody answered in time"})
+	cause := media.Cause{By: "system", Code: "no_answer", Status: 408, Text: "nobody answered in time"}
+	a.l.mu.Lock()
+	if a.request.Trunk != nil && a.silent() {
+		cause = a.outOf(408)
+	}
+	a.l.mu.Unlock()
+	a.cancel(cause)
 }
 
 // cancel calls the attempt off.
