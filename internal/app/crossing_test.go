@@ -67,6 +67,8 @@ func furnish(t *testing.T, c *client, sipAddr string) {
 	make("/api/v1/invitations", map[string]any{"email": strings.ToLower(canary) + "@example.com", "role": "viewer", "teams": []string{team}})
 	make("/api/v1/tokens", map[string]any{"name": canary + " token"})
 	make("/api/v1/phones", map[string]any{"username": strings.ToLower(canary), "displayName": canary + " phone"})
+	trunk := make("/api/v1/trunks", map[string]any{"name": canary + " trunk", "address": "sip.example.com", "username": strings.ToLower(canary), "password": canary + "-1"})
+	make("/api/v1/caller-numbers", map[string]any{"number": "+4930765432", "displayName": canary, "trunkId": trunk})
 	make("/api/v1/models", map[string]any{"name": canary + " model", "baseUrls": map[string]string{"llm": "http://127.0.0.1:1/v1"}})
 	make("/api/v1/legal-holds", map[string]any{"scope": "organisation", "reason": canary + " hold"})
 	make("/api/v1/consents", map[string]any{"subject": "+4930123456", "scope": "calls", "source": canary + " form"})

@@ -54,11 +54,13 @@ func TestSecretsAreListed(t *testing.T) {
 		}
 		var me struct{ User struct{ ID string } }
 		owner.want(http.StatusOK, "GET", "/api/v1/me", nil, &me)
-		var model, phone, sso, scim, token struct{ ID string }
+		var model, phone, trunk, sso, scim, token struct{ ID string }
 		owner.want(http.StatusCreated, "POST", "/api/v1/models", map[string]any{"name": "box", "baseUrls": map[string]string{"llm": "http://127.0.0.1:1/v1", "stt": "http://127.0.0.1:1/v1"},
 			"keys": map[string]string{"llm": "sk-Kanarienvogel", "stt": "st-Kanarienvogel"}}, &model)
 		owner.want(http.StatusCreated, "POST", "/api/v1/models", map[string]any{"name": "keyless", "baseUrls": map[string]string{"llm": "http://127.0.0.1:1/v1"}}, nil)
 		owner.want(http.StatusCreated, "POST", "/api/v1/phones", map[string]string{"username": "desk", "password": "Kanarienvogel-1"}, &phone)
+		owner.want(http.StatusCreated, "POST", "/api/v1/trunks", map[string]string{"name": "carrier", "address": "sip.example.com", "username": "us", "password": "Kanarienvogel-3"}, &trunk)
+		owner.want(http.StatusCreated, "POST", "/api/v1/trunks", map[string]string{"name": "without", "address": "sip.example.net"}, nil)
 		owner.want(http.StatusCreated, "POST", "/api/v1/sso/connections", map[string]any{"name": "Work", "protocol": "oidc", "clientSecret": "Kanarienvogel-2",
 			"oidc": map[string]any{"issuer": "https://id.example.com", "clientId": "parley", "emailClaim": "", "scopes": []string{"openid"}}}, &sso)
 		owner.want(http.StatusCreated, "POST", "/api/v1/sso/connections/"+sso.ID+"/scim-tokens", nil, &scim)
@@ -66,7 +68,7 @@ func TestSecretsAreListed(t *testing.T) {
 
 		all := owner.secrets(100)
 		want := []string{"modelKey box llm " + model.ID, "modelKey box stt " + model.ID, "phonePassword desk  " + phone.ID,
-			"ssoClientSecret Work  " + sso.ID, "scimToken Work  " + sso.ID, "apiToken robot  " + token.ID}
+			"trunkPassword carrier  " + trunk.ID, "ssoClientSecret Work  " + sso.ID, "scimToken Work  " + sso.ID, "apiToken robot  " + token.ID}
 		var got []string
 		for _, s := range all {
 			got = append(got, strings.Join([]string{s.Kind, s.Name, s.Part, s.ObjectID}, " "))
@@ -110,7 +112,7 @@ func TestSecretsAreListed(t *testing.T) {
 		for _, s := range admin.secrets(100) {
 			by[s.Kind+s.Part] = s.SetBy.Name
 		}
-		if len(by) != 4 || by["modelKeyllm"] != "Somebody admin" || by["ssoClientSecret"] != "Somebody admin" || by["phonePassword"] != "Practice owner" {
+		if len(by) != 5 || by["modelKeyllm"] != "Somebody admin" || by["ssoClientSecret"] != "Somebody admin" || by["phonePassword"] != "Practice owner" {
 			t.Errorf("afterwards: %v", by)
 		}
 		owner.audited("model.update", `"newKeys":["llm"]`, `"removedKeys":["stt"]`)

@@ -14,6 +14,7 @@ import { type Secret, useSecrets } from "./organisationApi";
 const kinds: Record<Secret["kind"], string> = {
   modelKey: "Key of a model vendor",
   phonePassword: "Password of a phone",
+  trunkPassword: "Password of a trunk",
   ssoClientSecret: "Client secret at an identity provider",
   samlKey: "Signing key for an identity provider",
   scimToken: "Token for provisioning (SCIM)",
@@ -43,7 +44,7 @@ export function SecretsPage() {
               <Empty
                 icon={<IconKey size={22} />}
                 title="No secrets yet"
-                text="Keys of model vendors, passwords of phones, secrets of identity providers and API tokens are listed here."
+                text="Keys of model vendors, passwords of phones and trunks, secrets of identity providers and API tokens are listed here."
               />
             ) : (
               <Secrets items={items} />
@@ -155,8 +156,10 @@ function Kept({ secret: s }: { secret: Secret }) {
 }
 
 function Owner({ kind }: { kind: Secret["objectKind"] }) {
+  const may = useMay();
+  if (kind === "trunk") return <>Trunks</>;
   const { to, label, permission } = owners[kind];
-  if (!useMay().some(permission)) return <>{label}</>;
+  if (!may.some(permission)) return <>{label}</>;
   return (
     <Anchor component={Link} to={to} size="sm" underline="always">
       {label}
