@@ -817,6 +817,7 @@ const (
 	SamlKey         OrganisationSecretKind = "samlKey"
 	ScimToken       OrganisationSecretKind = "scimToken"
 	SsoClientSecret OrganisationSecretKind = "ssoClientSecret"
+	TrunkPassword   OrganisationSecretKind = "trunkPassword"
 )
 
 // Valid indicates whether the value is a known member of the OrganisationSecretKind enum.
@@ -834,6 +835,8 @@ func (e OrganisationSecretKind) Valid() bool {
 		return true
 	case SsoClientSecret:
 		return true
+	case TrunkPassword:
+		return true
 	default:
 		return false
 	}
@@ -845,6 +848,7 @@ const (
 	OrganisationSecretObjectKindPhone         OrganisationSecretObjectKind = "phone"
 	OrganisationSecretObjectKindSsoConnection OrganisationSecretObjectKind = "ssoConnection"
 	OrganisationSecretObjectKindToken         OrganisationSecretObjectKind = "token"
+	OrganisationSecretObjectKindTrunk         OrganisationSecretObjectKind = "trunk"
 )
 
 // Valid indicates whether the value is a known member of the OrganisationSecretObjectKind enum.
@@ -857,6 +861,8 @@ func (e OrganisationSecretObjectKind) Valid() bool {
 	case OrganisationSecretObjectKindSsoConnection:
 		return true
 	case OrganisationSecretObjectKindToken:
+		return true
+	case OrganisationSecretObjectKindTrunk:
 		return true
 	default:
 		return false
@@ -919,19 +925,19 @@ func (e OwnSSOLinkProtocol) Valid() bool {
 
 // Defines values for PhoneContactTransport.
 const (
-	Tcp PhoneContactTransport = "tcp"
-	Tls PhoneContactTransport = "tls"
-	Udp PhoneContactTransport = "udp"
+	PhoneContactTransportTcp PhoneContactTransport = "tcp"
+	PhoneContactTransportTls PhoneContactTransport = "tls"
+	PhoneContactTransportUdp PhoneContactTransport = "udp"
 )
 
 // Valid indicates whether the value is a known member of the PhoneContactTransport enum.
 func (e PhoneContactTransport) Valid() bool {
 	switch e {
-	case Tcp:
+	case PhoneContactTransportTcp:
 		return true
-	case Tls:
+	case PhoneContactTransportTls:
 		return true
-	case Udp:
+	case PhoneContactTransportUdp:
 		return true
 	default:
 		return false
@@ -1144,6 +1150,7 @@ const (
 	SecretUseKindAgent         SecretUseKind = "agent"
 	SecretUseKindPhone         SecretUseKind = "phone"
 	SecretUseKindSsoConnection SecretUseKind = "ssoConnection"
+	SecretUseKindTrunk         SecretUseKind = "trunk"
 )
 
 // Valid indicates whether the value is a known member of the SecretUseKind enum.
@@ -1154,6 +1161,8 @@ func (e SecretUseKind) Valid() bool {
 	case SecretUseKindPhone:
 		return true
 	case SecretUseKindSsoConnection:
+		return true
+	case SecretUseKindTrunk:
 		return true
 	default:
 		return false
@@ -1319,6 +1328,150 @@ func (e TranscriptItemSpeaker) Valid() bool {
 	case TranscriptItemSpeakerCaller:
 		return true
 	case TranscriptItemSpeakerOperator:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TrunkNumberFormat.
+const (
+	TrunkNumberFormatDigits TrunkNumberFormat = "digits"
+	TrunkNumberFormatE164   TrunkNumberFormat = "e164"
+)
+
+// Valid indicates whether the value is a known member of the TrunkNumberFormat enum.
+func (e TrunkNumberFormat) Valid() bool {
+	switch e {
+	case TrunkNumberFormatDigits:
+		return true
+	case TrunkNumberFormatE164:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TrunkTransport.
+const (
+	TrunkTransportTcp TrunkTransport = "tcp"
+	TrunkTransportTls TrunkTransport = "tls"
+	TrunkTransportUdp TrunkTransport = "udp"
+)
+
+// Valid indicates whether the value is a known member of the TrunkTransport enum.
+func (e TrunkTransport) Valid() bool {
+	switch e {
+	case TrunkTransportTcp:
+		return true
+	case TrunkTransportTls:
+		return true
+	case TrunkTransportUdp:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TrunkCheckVerdict.
+const (
+	TrunkCheckVerdictCredentials TrunkCheckVerdict = "credentials"
+	TrunkCheckVerdictOverloaded  TrunkCheckVerdict = "overloaded"
+	TrunkCheckVerdictReady       TrunkCheckVerdict = "ready"
+	TrunkCheckVerdictRefused     TrunkCheckVerdict = "refused"
+	TrunkCheckVerdictUnreachable TrunkCheckVerdict = "unreachable"
+)
+
+// Valid indicates whether the value is a known member of the TrunkCheckVerdict enum.
+func (e TrunkCheckVerdict) Valid() bool {
+	switch e {
+	case TrunkCheckVerdictCredentials:
+		return true
+	case TrunkCheckVerdictOverloaded:
+		return true
+	case TrunkCheckVerdictReady:
+		return true
+	case TrunkCheckVerdictRefused:
+		return true
+	case TrunkCheckVerdictUnreachable:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TrunkCreateInputBodyNumberFormat.
+const (
+	TrunkCreateInputBodyNumberFormatDigits TrunkCreateInputBodyNumberFormat = "digits"
+	TrunkCreateInputBodyNumberFormatE164   TrunkCreateInputBodyNumberFormat = "e164"
+)
+
+// Valid indicates whether the value is a known member of the TrunkCreateInputBodyNumberFormat enum.
+func (e TrunkCreateInputBodyNumberFormat) Valid() bool {
+	switch e {
+	case TrunkCreateInputBodyNumberFormatDigits:
+		return true
+	case TrunkCreateInputBodyNumberFormatE164:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TrunkCreateInputBodyTransport.
+const (
+	TrunkCreateInputBodyTransportTcp TrunkCreateInputBodyTransport = "tcp"
+	TrunkCreateInputBodyTransportTls TrunkCreateInputBodyTransport = "tls"
+	TrunkCreateInputBodyTransportUdp TrunkCreateInputBodyTransport = "udp"
+)
+
+// Valid indicates whether the value is a known member of the TrunkCreateInputBodyTransport enum.
+func (e TrunkCreateInputBodyTransport) Valid() bool {
+	switch e {
+	case TrunkCreateInputBodyTransportTcp:
+		return true
+	case TrunkCreateInputBodyTransportTls:
+		return true
+	case TrunkCreateInputBodyTransportUdp:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TrunkUpdateInputBodyNumberFormat.
+const (
+	TrunkUpdateInputBodyNumberFormatDigits TrunkUpdateInputBodyNumberFormat = "digits"
+	TrunkUpdateInputBodyNumberFormatE164   TrunkUpdateInputBodyNumberFormat = "e164"
+)
+
+// Valid indicates whether the value is a known member of the TrunkUpdateInputBodyNumberFormat enum.
+func (e TrunkUpdateInputBodyNumberFormat) Valid() bool {
+	switch e {
+	case TrunkUpdateInputBodyNumberFormatDigits:
+		return true
+	case TrunkUpdateInputBodyNumberFormatE164:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TrunkUpdateInputBodyTransport.
+const (
+	TrunkUpdateInputBodyTransportTcp TrunkUpdateInputBodyTransport = "tcp"
+	TrunkUpdateInputBodyTransportTls TrunkUpdateInputBodyTransport = "tls"
+	TrunkUpdateInputBodyTransportUdp TrunkUpdateInputBodyTransport = "udp"
+)
+
+// Valid indicates whether the value is a known member of the TrunkUpdateInputBodyTransport enum.
+func (e TrunkUpdateInputBodyTransport) Valid() bool {
+	switch e {
+	case TrunkUpdateInputBodyTransportTcp:
+		return true
+	case TrunkUpdateInputBodyTransportTls:
+		return true
+	case TrunkUpdateInputBodyTransportUdp:
 		return true
 	default:
 		return false
@@ -1925,6 +2078,9 @@ type CallDetail struct {
 	// EndReason Stable code: normal, interrupted, busy, no_answer, ...
 	EndReason string `json:"endReason"`
 
+	// EndStatus SIP or HTTP status that it ended with; 0: none
+	EndStatus int64 `json:"endStatus"`
+
 	// EndText A sentence for a person
 	EndText string     `json:"endText"`
 	EndedAt *time.Time `json:"endedAt"`
@@ -1944,12 +2100,18 @@ type CallDetail struct {
 	Metadata  map[string]interface{} `json:"metadata"`
 	Outcome   map[string]interface{} `json:"outcome"`
 	Recording RecordingInfo          `json:"recording"`
-	StartedAt time.Time              `json:"startedAt"`
-	Status    CallDetailStatus       `json:"status"`
+
+	// Result What became of a call that was placed: answered, busy, no_answer, rejected, invalid_number, trunk_failed, cancelled or failed; empty while it goes on, and of calls that reached us
+	Result    string           `json:"result"`
+	StartedAt time.Time        `json:"startedAt"`
+	Status    CallDetailStatus `json:"status"`
 
 	// TakenBy Whose phone it was put through to; empty: nobody's
 	TakenBy string `json:"takenBy"`
 	To      string `json:"to"`
+
+	// TrunkId The trunk that it was placed through; empty: none
+	TrunkId string `json:"trunkId"`
 	Turns   int64  `json:"turns"`
 
 	// UserId Who placed it, or whose phone it came from; empty: nobody of the organisation
@@ -2019,6 +2181,9 @@ type CallRecord struct {
 	// EndReason Stable code: normal, interrupted, busy, no_answer, ...
 	EndReason string `json:"endReason"`
 
+	// EndStatus SIP or HTTP status that it ended with; 0: none
+	EndStatus int64 `json:"endStatus"`
+
 	// EndText A sentence for a person
 	EndText string     `json:"endText"`
 	EndedAt *time.Time `json:"endedAt"`
@@ -2037,12 +2202,18 @@ type CallRecord struct {
 	Metadata  map[string]interface{} `json:"metadata"`
 	Outcome   map[string]interface{} `json:"outcome"`
 	Recording RecordingInfo          `json:"recording"`
-	StartedAt time.Time              `json:"startedAt"`
-	Status    CallRecordStatus       `json:"status"`
+
+	// Result What became of a call that was placed: answered, busy, no_answer, rejected, invalid_number, trunk_failed, cancelled or failed; empty while it goes on, and of calls that reached us
+	Result    string           `json:"result"`
+	StartedAt time.Time        `json:"startedAt"`
+	Status    CallRecordStatus `json:"status"`
 
 	// TakenBy Whose phone it was put through to; empty: nobody's
 	TakenBy string `json:"takenBy"`
 	To      string `json:"to"`
+
+	// TrunkId The trunk that it was placed through; empty: none
+	TrunkId string `json:"trunkId"`
 	Turns   int64  `json:"turns"`
 
 	// UserId Who placed it, or whose phone it came from; empty: nobody of the organisation
@@ -2088,6 +2259,62 @@ type CallTurn struct {
 
 	// Turn From 1; 0 is the greeting
 	Turn int64 `json:"turn"`
+}
+
+// CallerCreateInputBody defines model for CallerCreateInputBody.
+type CallerCreateInputBody struct {
+	DisplayName *string `json:"displayName,omitempty"`
+	Enabled     *bool   `json:"enabled,omitempty"`
+
+	// Number In international form
+	//
+	// Examples: +4930123456
+	Number string `json:"number"`
+
+	// TrunkId The only trunk whose carrier takes it; left out: any
+	TrunkId *string `json:"trunkId,omitempty"`
+}
+
+// CallerListBodyBody defines model for CallerListBodyBody.
+type CallerListBodyBody struct {
+	Items []CallerNumber `json:"items"`
+
+	// Next Cursor of the next page, null at the end
+	Next *string `json:"next"`
+}
+
+// CallerNumber defines model for CallerNumber.
+type CallerNumber struct {
+	// Area Area code; empty: it has none
+	Area string `json:"area"`
+
+	// Country Where the number was given out, as ISO 3166-1; empty: nowhere
+	Country   string    `json:"country"`
+	CreatedAt time.Time `json:"createdAt"`
+
+	// DisplayName Shown with the number where the carrier passes it on
+	DisplayName string `json:"displayName"`
+	Enabled     bool   `json:"enabled"`
+	Id          string `json:"id"`
+
+	// Number E.164
+	Number string `json:"number"`
+
+	// Region State or province, as ISO 3166-2; empty: not known
+	Region string `json:"region"`
+
+	// TrunkId The only trunk whose carrier takes it; empty: any
+	TrunkId   string    `json:"trunkId"`
+	UpdatedAt time.Time `json:"updatedAt"`
+}
+
+// CallerUpdateInputBody defines model for CallerUpdateInputBody.
+type CallerUpdateInputBody struct {
+	DisplayName *string `json:"displayName,omitempty"`
+	Enabled     *bool   `json:"enabled,omitempty"`
+
+	// TrunkId Empty: any trunk
+	TrunkId *string `json:"trunkId,omitempty"`
 }
 
 // Callers defines model for Callers.
@@ -2420,7 +2647,7 @@ type Definition struct {
 	// Flow flow: the drawn conversation
 	Flow *Graph `json:"flow,omitempty"`
 
-	// Greeting prompt: said first; empty lets the caller begin
+	// Greeting prompt: said first; empty lets the caller begin. {{firstName}} stands for what a call brings with it, {{firstName|there}} has a word for when it does not
 	Greeting     *string        `json:"greeting,omitempty"`
 	Interruption *Interruption  `json:"interruption,omitempty"`
 	Kind         DefinitionKind `json:"kind"`
@@ -2430,7 +2657,7 @@ type Definition struct {
 	Limits   *Limits `json:"limits,omitempty"`
 	Models   *Models `json:"models,omitempty"`
 
-	// Prompt prompt: what the language model is told to be
+	// Prompt prompt: what the language model is told to be; it may have {{placeholders}} as the greeting
 	Prompt *string `json:"prompt,omitempty"`
 
 	// Tools prompt: what the language model may use
@@ -3327,7 +3554,7 @@ type NodeData struct {
 	// Slot collect: the kind of value
 	Slot *NodeDataSlot `json:"slot,omitempty"`
 
-	// Text What is said; {name}, {hours}, {address}, {open}, a fact or a variable in braces is filled in
+	// Text What is said; {name}, {hours}, {address}, {open}, a fact or a variable in braces is filled in, and so is in two braces what a call brings with it: {{firstName}} must be given, {{firstName|there}} may
 	Text *string `json:"text,omitempty"`
 
 	// Topic info: hours, address, or the name of a fact
@@ -3621,16 +3848,25 @@ type OutboundInputBody struct {
 	// Agent Slug or id of the agent that speaks
 	Agent string `json:"agent"`
 
-	// From Caller id
+	// CallerNumber One of the caller numbers, to be shown; left out, the nearest to whom is called
+	CallerNumber *string `json:"callerNumber,omitempty"`
+
+	// From Caller id of a call that goes through no trunk
 	From *string `json:"from,omitempty"`
 
 	// Metadata Kept with the call
 	Metadata *map[string]interface{} `json:"metadata,omitempty"`
 
-	// To SIP URI, phone or number to call
+	// To SIP URI, phone, or number in international form, which is called through a trunk
 	//
 	// Examples: sip:alice@192.0.2.7
 	To string `json:"to"`
+
+	// TrunkId The trunk that a number is called through; left out, the first that is switched on
+	TrunkId *string `json:"trunkId,omitempty"`
+
+	// Variables What the agent's {{placeholders}} stand for in this call
+	Variables *map[string]string `json:"variables,omitempty"`
 }
 
 // Overview defines model for Overview.
@@ -5026,6 +5262,153 @@ type TranscriptPage struct {
 	Next  *string          `json:"next"`
 }
 
+// Trunk defines model for Trunk.
+type Trunk struct {
+	// Address host or host:port
+	Address string `json:"address"`
+
+	// AssertIdentity Names the caller in P-Asserted-Identity too (RFC 3325)
+	AssertIdentity bool      `json:"assertIdentity"`
+	CreatedAt      time.Time `json:"createdAt"`
+
+	// Domain Host of the caller's address (From); empty: this server's own
+	Domain  string `json:"domain"`
+	Enabled bool   `json:"enabled"`
+
+	// EncryptedOnly No call without SRTP; needs TLS
+	EncryptedOnly bool   `json:"encryptedOnly"`
+	Id            string `json:"id"`
+
+	// Lines Calls at once
+	Lines int64  `json:"lines"`
+	Name  string `json:"name"`
+
+	// NumberFormat How the carrier wants numbers: e164 is +4930123456, digits is 4930123456
+	NumberFormat TrunkNumberFormat `json:"numberFormat"`
+	PasswordSet  bool              `json:"passwordSet"`
+
+	// PerSecond Calls begun a second
+	PerSecond int64 `json:"perSecond"`
+
+	// Prefix Dialled before every number that is called
+	Prefix string `json:"prefix"`
+
+	// Proxy host or host:port that messages go through on their way to the address; empty: they go there
+	Proxy     string         `json:"proxy"`
+	Transport TrunkTransport `json:"transport"`
+	UpdatedAt time.Time      `json:"updatedAt"`
+
+	// Username What the carrier knows us by when it asks for a password; empty: it asks for none
+	Username string `json:"username"`
+}
+
+// TrunkNumberFormat How the carrier wants numbers: e164 is +4930123456, digits is 4930123456
+type TrunkNumberFormat string
+
+// TrunkTransport defines model for Trunk.Transport.
+type TrunkTransport string
+
+// TrunkCheck defines model for TrunkCheck.
+type TrunkCheck struct {
+	Reason string `json:"reason"`
+
+	// Remote Address and port that answered
+	Remote string `json:"remote"`
+
+	// Software What the server calls itself
+	Software string `json:"software"`
+
+	// Status SIP status of the answer, 0 when none came
+	Status int64 `json:"status"`
+
+	// Text A sentence for a person
+	Text string `json:"text"`
+
+	// TookMs From request to answer
+	TookMs int64 `json:"tookMs"`
+
+	// Verdict ready: it takes requests; credentials: it does not take user name and password, or wants some; refused: it knows us not; overloaded: it is there and takes no calls now; unreachable: no answer came
+	Verdict TrunkCheckVerdict `json:"verdict"`
+}
+
+// TrunkCheckVerdict ready: it takes requests; credentials: it does not take user name and password, or wants some; refused: it knows us not; overloaded: it is there and takes no calls now; unreachable: no answer came
+type TrunkCheckVerdict string
+
+// TrunkCreateInputBody defines model for TrunkCreateInputBody.
+type TrunkCreateInputBody struct {
+	// Address host or host:port; a host alone is looked up by SRV first
+	//
+	// Examples: sip.example.com:5060
+	Address        string `json:"address"`
+	AssertIdentity *bool  `json:"assertIdentity,omitempty"`
+
+	// Domain Host of the caller's address (From)
+	Domain  *string `json:"domain,omitempty"`
+	Enabled *bool   `json:"enabled,omitempty"`
+
+	// EncryptedOnly No call without SRTP; with transport tls only
+	EncryptedOnly *bool `json:"encryptedOnly,omitempty"`
+
+	// Lines Calls at once
+	Lines        *int64                            `json:"lines,omitempty"`
+	Name         string                            `json:"name"`
+	NumberFormat *TrunkCreateInputBodyNumberFormat `json:"numberFormat,omitempty"`
+
+	// Password Kept sealed, and never shown
+	Password *string `json:"password,omitempty"`
+
+	// PerSecond Calls begun a second
+	PerSecond *int64 `json:"perSecond,omitempty"`
+
+	// Prefix Dialled before every number; with numberFormat digits only
+	Prefix *string `json:"prefix,omitempty"`
+
+	// Proxy host or host:port that messages go through on their way to the address
+	Proxy     *string                        `json:"proxy,omitempty"`
+	Transport *TrunkCreateInputBodyTransport `json:"transport,omitempty"`
+	Username  *string                        `json:"username,omitempty"`
+}
+
+// TrunkCreateInputBodyNumberFormat defines model for TrunkCreateInputBody.NumberFormat.
+type TrunkCreateInputBodyNumberFormat string
+
+// TrunkCreateInputBodyTransport defines model for TrunkCreateInputBody.Transport.
+type TrunkCreateInputBodyTransport string
+
+// TrunkListBodyBody defines model for TrunkListBodyBody.
+type TrunkListBodyBody struct {
+	Items []Trunk `json:"items"`
+
+	// Next Cursor of the next page, null at the end
+	Next *string `json:"next"`
+}
+
+// TrunkUpdateInputBody defines model for TrunkUpdateInputBody.
+type TrunkUpdateInputBody struct {
+	Address        *string                           `json:"address,omitempty"`
+	AssertIdentity *bool                             `json:"assertIdentity,omitempty"`
+	Domain         *string                           `json:"domain,omitempty"`
+	Enabled        *bool                             `json:"enabled,omitempty"`
+	EncryptedOnly  *bool                             `json:"encryptedOnly,omitempty"`
+	Lines          *int64                            `json:"lines,omitempty"`
+	Name           *string                           `json:"name,omitempty"`
+	NumberFormat   *TrunkUpdateInputBodyNumberFormat `json:"numberFormat,omitempty"`
+
+	// Password A new password; empty removes it
+	Password  *string                        `json:"password,omitempty"`
+	PerSecond *int64                         `json:"perSecond,omitempty"`
+	Prefix    *string                        `json:"prefix,omitempty"`
+	Proxy     *string                        `json:"proxy,omitempty"`
+	Transport *TrunkUpdateInputBodyTransport `json:"transport,omitempty"`
+	Username  *string                        `json:"username,omitempty"`
+}
+
+// TrunkUpdateInputBodyNumberFormat defines model for TrunkUpdateInputBody.NumberFormat.
+type TrunkUpdateInputBodyNumberFormat string
+
+// TrunkUpdateInputBodyTransport defines model for TrunkUpdateInputBody.Transport.
+type TrunkUpdateInputBodyTransport string
+
 // TurnPage defines model for TurnPage.
 type TurnPage struct {
 	Items []CallTurn `json:"items"`
@@ -5426,6 +5809,43 @@ type SignOutParams struct {
 type StartSsoParams struct {
 	ParleySso                         *string `form:"parley_sso,omitempty" json:"parley_sso,omitempty"`
 	UnderscoreUnderscoreHostParleySso *string `form:"__Host-parley_sso,omitempty" json:"__Host-parley_sso,omitempty"`
+}
+
+// ListCallerNumbersParams defines parameters for ListCallerNumbers.
+type ListCallerNumbersParams struct {
+	// Cursor next of the page before
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Limit  *int64  `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// TrunkId Numbers of this trunk only
+	TrunkId *string `form:"trunkId,omitempty" json:"trunkId,omitempty"`
+
+	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
+// CreateCallerNumberParams defines parameters for CreateCallerNumber.
+type CreateCallerNumberParams struct {
+	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteCallerNumberParams defines parameters for DeleteCallerNumber.
+type DeleteCallerNumberParams struct {
+	// IfMatch Entity tag of what you read: answered 412 when it was changed since
+	IfMatch *string `json:"If-Match,omitempty"`
+}
+
+// GetCallerNumberParams defines parameters for GetCallerNumber.
+type GetCallerNumberParams struct {
+	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
+// UpdateCallerNumberParams defines parameters for UpdateCallerNumber.
+type UpdateCallerNumberParams struct {
+	// IfMatch Entity tag of what you read: answered 412 when it was changed since
+	IfMatch *string `json:"If-Match,omitempty"`
 }
 
 // ListCallsParams defines parameters for ListCalls.
@@ -6487,6 +6907,46 @@ type CreateTokenParams struct {
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
+// ListTrunksParams defines parameters for ListTrunks.
+type ListTrunksParams struct {
+	// Cursor next of the page before
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Limit  *int64  `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
+// CreateTrunkParams defines parameters for CreateTrunk.
+type CreateTrunkParams struct {
+	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteTrunkParams defines parameters for DeleteTrunk.
+type DeleteTrunkParams struct {
+	// IfMatch Entity tag of what you read: answered 412 when it was changed since
+	IfMatch *string `json:"If-Match,omitempty"`
+}
+
+// GetTrunkParams defines parameters for GetTrunk.
+type GetTrunkParams struct {
+	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
+// UpdateTrunkParams defines parameters for UpdateTrunk.
+type UpdateTrunkParams struct {
+	// IfMatch Entity tag of what you read: answered 412 when it was changed since
+	IfMatch *string `json:"If-Match,omitempty"`
+}
+
+// CheckTrunkParams defines parameters for CheckTrunk.
+type CheckTrunkParams struct {
+	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
 // CreateAgentJSONRequestBody defines body for CreateAgent for application/json ContentType.
 type CreateAgentJSONRequestBody = CreateAgentBody
 
@@ -6522,6 +6982,12 @@ type SignInJSONRequestBody = SignInInputBody
 
 // StartSsoJSONRequestBody defines body for StartSso for application/json ContentType.
 type StartSsoJSONRequestBody = SsoStartInputBody
+
+// CreateCallerNumberJSONRequestBody defines body for CreateCallerNumber for application/json ContentType.
+type CreateCallerNumberJSONRequestBody = CallerCreateInputBody
+
+// UpdateCallerNumberJSONRequestBody defines body for UpdateCallerNumber for application/json ContentType.
+type UpdateCallerNumberJSONRequestBody = CallerUpdateInputBody
 
 // PlaceCallJSONRequestBody defines body for PlaceCall for application/json ContentType.
 type PlaceCallJSONRequestBody = OutboundInputBody
@@ -6687,6 +7153,12 @@ type UpdateTeamJSONRequestBody = NamedPatchBody
 
 // CreateTokenJSONRequestBody defines body for CreateToken for application/json ContentType.
 type CreateTokenJSONRequestBody = NewTokenInputBody
+
+// CreateTrunkJSONRequestBody defines body for CreateTrunk for application/json ContentType.
+type CreateTrunkJSONRequestBody = TrunkCreateInputBody
+
+// UpdateTrunkJSONRequestBody defines body for UpdateTrunk for application/json ContentType.
+type UpdateTrunkJSONRequestBody = TrunkUpdateInputBody
 
 // RequestEditorFn is the function signature for the RequestEditor callback function
 type RequestEditorFn func(ctx context.Context, req *http.Request) error
@@ -7003,6 +7475,49 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/v1/auth/sso/start (the `StartSso` operationId).
 	StartSso(ctx context.Context, params *StartSsoParams, body StartSsoJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListCallerNumbers List the numbers that calls may show
+	//
+	// Corresponds with GET /api/v1/caller-numbers (the `ListCallerNumbers` operationId).
+	ListCallerNumbers(ctx context.Context, params *ListCallerNumbersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateCallerNumberWithBody Add a number that calls may show
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/caller-numbers (the `CreateCallerNumber` operationId).
+	CreateCallerNumberWithBody(ctx context.Context, params *CreateCallerNumberParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateCallerNumber Add a number that calls may show
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/caller-numbers (the `CreateCallerNumber` operationId).
+	CreateCallerNumber(ctx context.Context, params *CreateCallerNumberParams, body CreateCallerNumberJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteCallerNumber Delete a number that calls may show
+	//
+	// Corresponds with DELETE /api/v1/caller-numbers/{id} (the `DeleteCallerNumber` operationId).
+	DeleteCallerNumber(ctx context.Context, id string, params *DeleteCallerNumberParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetCallerNumber Get a number that calls may show
+	//
+	// Corresponds with GET /api/v1/caller-numbers/{id} (the `GetCallerNumber` operationId).
+	GetCallerNumber(ctx context.Context, id string, params *GetCallerNumberParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateCallerNumberWithBody Change a number that calls may show
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /api/v1/caller-numbers/{id} (the `UpdateCallerNumber` operationId).
+	UpdateCallerNumberWithBody(ctx context.Context, id string, params *UpdateCallerNumberParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateCallerNumber Change a number that calls may show
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /api/v1/caller-numbers/{id} (the `UpdateCallerNumber` operationId).
+	UpdateCallerNumber(ctx context.Context, id string, params *UpdateCallerNumberParams, body UpdateCallerNumberJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListCalls List calls, newest first
 	//
@@ -7893,7 +8408,7 @@ type ClientInterface interface {
 
 	// ListSecrets Every secret of the organisation, never a value
 	//
-	// Keys of vendors, phones' passwords, secrets and keys of identity providers, SCIM and API tokens: what they are for, who set them and which key they are sealed under. A secret is replaced or removed where it belongs, which `objectKind` and `objectId` name. The installation's own secrets, such as a carrier's credentials, are settings of the server and not listed.
+	// Keys of vendors, phones' and trunks' passwords, secrets and keys of identity providers, SCIM and API tokens: what they are for, who set them and which key they are sealed under. A secret is replaced or removed where it belongs, which `objectKind` and `objectId` name. The installation's own secrets, such as a carrier's credentials, are settings of the server and not listed.
 	//
 	// Corresponds with GET /api/v1/secrets (the `ListSecrets` operationId).
 	ListSecrets(ctx context.Context, params *ListSecretsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -8320,6 +8835,56 @@ type ClientInterface interface {
 	//
 	// Corresponds with DELETE /api/v1/tokens/{id} (the `RevokeToken` operationId).
 	RevokeToken(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListTrunks List trunks
+	//
+	// Corresponds with GET /api/v1/trunks (the `ListTrunks` operationId).
+	ListTrunks(ctx context.Context, params *ListTrunksParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateTrunkWithBody Add a trunk
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/trunks (the `CreateTrunk` operationId).
+	CreateTrunkWithBody(ctx context.Context, params *CreateTrunkParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateTrunk Add a trunk
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/trunks (the `CreateTrunk` operationId).
+	CreateTrunk(ctx context.Context, params *CreateTrunkParams, body CreateTrunkJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteTrunk Delete a trunk
+	//
+	// Corresponds with DELETE /api/v1/trunks/{id} (the `DeleteTrunk` operationId).
+	DeleteTrunk(ctx context.Context, id string, params *DeleteTrunkParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetTrunk Get a trunk
+	//
+	// Corresponds with GET /api/v1/trunks/{id} (the `GetTrunk` operationId).
+	GetTrunk(ctx context.Context, id string, params *GetTrunkParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateTrunkWithBody Change a trunk
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /api/v1/trunks/{id} (the `UpdateTrunk` operationId).
+	UpdateTrunkWithBody(ctx context.Context, id string, params *UpdateTrunkParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateTrunk Change a trunk
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /api/v1/trunks/{id} (the `UpdateTrunk` operationId).
+	UpdateTrunk(ctx context.Context, id string, params *UpdateTrunkParams, body UpdateTrunkJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CheckTrunk Ask a trunk whether it is there
+	//
+	// Sends OPTIONS with the trunk's user name and password and says what came back. That nothing came is an answer too.
+	//
+	// Corresponds with POST /api/v1/trunks/{id}/check (the `CheckTrunk` operationId).
+	CheckTrunk(ctx context.Context, id string, params *CheckTrunkParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
 // ListAgentTemplates Definitions to start from
@@ -8934,6 +9499,119 @@ func (c *Client) StartSsoWithBody(ctx context.Context, params *StartSsoParams, c
 // Corresponds with POST /api/v1/auth/sso/start (the `StartSso` operationId).
 func (c *Client) StartSso(ctx context.Context, params *StartSsoParams, body StartSsoJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewStartSsoRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListCallerNumbers List the numbers that calls may show
+//
+// Corresponds with GET /api/v1/caller-numbers (the `ListCallerNumbers` operationId).
+func (c *Client) ListCallerNumbers(ctx context.Context, params *ListCallerNumbersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCallerNumbersRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateCallerNumberWithBody Add a number that calls may show
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/caller-numbers (the `CreateCallerNumber` operationId).
+func (c *Client) CreateCallerNumberWithBody(ctx context.Context, params *CreateCallerNumberParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateCallerNumberRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateCallerNumber Add a number that calls may show
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/caller-numbers (the `CreateCallerNumber` operationId).
+func (c *Client) CreateCallerNumber(ctx context.Context, params *CreateCallerNumberParams, body CreateCallerNumberJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateCallerNumberRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteCallerNumber Delete a number that calls may show
+//
+// Corresponds with DELETE /api/v1/caller-numbers/{id} (the `DeleteCallerNumber` operationId).
+func (c *Client) DeleteCallerNumber(ctx context.Context, id string, params *DeleteCallerNumberParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteCallerNumberRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetCallerNumber Get a number that calls may show
+//
+// Corresponds with GET /api/v1/caller-numbers/{id} (the `GetCallerNumber` operationId).
+func (c *Client) GetCallerNumber(ctx context.Context, id string, params *GetCallerNumberParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCallerNumberRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateCallerNumberWithBody Change a number that calls may show
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /api/v1/caller-numbers/{id} (the `UpdateCallerNumber` operationId).
+func (c *Client) UpdateCallerNumberWithBody(ctx context.Context, id string, params *UpdateCallerNumberParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateCallerNumberRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateCallerNumber Change a number that calls may show
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /api/v1/caller-numbers/{id} (the `UpdateCallerNumber` operationId).
+func (c *Client) UpdateCallerNumber(ctx context.Context, id string, params *UpdateCallerNumberParams, body UpdateCallerNumberJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateCallerNumberRequest(c.Server, id, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -11303,7 +11981,7 @@ func (c *Client) UpdateRole(ctx context.Context, id string, params *UpdateRolePa
 
 // ListSecrets Every secret of the organisation, never a value
 //
-// Keys of vendors, phones' passwords, secrets and keys of identity providers, SCIM and API tokens: what they are for, who set them and which key they are sealed under. A secret is replaced or removed where it belongs, which `objectKind` and `objectId` name. The installation's own secrets, such as a carrier's credentials, are settings of the server and not listed.
+// Keys of vendors, phones' and trunks' passwords, secrets and keys of identity providers, SCIM and API tokens: what they are for, who set them and which key they are sealed under. A secret is replaced or removed where it belongs, which `objectKind` and `objectId` name. The installation's own secrets, such as a carrier's credentials, are settings of the server and not listed.
 //
 // Corresponds with GET /api/v1/secrets (the `ListSecrets` operationId).
 func (c *Client) ListSecrets(ctx context.Context, params *ListSecretsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -12441,6 +13119,136 @@ func (c *Client) CreateToken(ctx context.Context, params *CreateTokenParams, bod
 // Corresponds with DELETE /api/v1/tokens/{id} (the `RevokeToken` operationId).
 func (c *Client) RevokeToken(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRevokeTokenRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListTrunks List trunks
+//
+// Corresponds with GET /api/v1/trunks (the `ListTrunks` operationId).
+func (c *Client) ListTrunks(ctx context.Context, params *ListTrunksParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListTrunksRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateTrunkWithBody Add a trunk
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/trunks (the `CreateTrunk` operationId).
+func (c *Client) CreateTrunkWithBody(ctx context.Context, params *CreateTrunkParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateTrunkRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateTrunk Add a trunk
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/trunks (the `CreateTrunk` operationId).
+func (c *Client) CreateTrunk(ctx context.Context, params *CreateTrunkParams, body CreateTrunkJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateTrunkRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteTrunk Delete a trunk
+//
+// Corresponds with DELETE /api/v1/trunks/{id} (the `DeleteTrunk` operationId).
+func (c *Client) DeleteTrunk(ctx context.Context, id string, params *DeleteTrunkParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteTrunkRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetTrunk Get a trunk
+//
+// Corresponds with GET /api/v1/trunks/{id} (the `GetTrunk` operationId).
+func (c *Client) GetTrunk(ctx context.Context, id string, params *GetTrunkParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetTrunkRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateTrunkWithBody Change a trunk
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /api/v1/trunks/{id} (the `UpdateTrunk` operationId).
+func (c *Client) UpdateTrunkWithBody(ctx context.Context, id string, params *UpdateTrunkParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateTrunkRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateTrunk Change a trunk
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /api/v1/trunks/{id} (the `UpdateTrunk` operationId).
+func (c *Client) UpdateTrunk(ctx context.Context, id string, params *UpdateTrunkParams, body UpdateTrunkJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateTrunkRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CheckTrunk Ask a trunk whether it is there
+//
+// Sends OPTIONS with the trunk's user name and password and says what came back. That nothing came is an answer too.
+//
+// Corresponds with POST /api/v1/trunks/{id}/check (the `CheckTrunk` operationId).
+func (c *Client) CheckTrunk(ctx context.Context, id string, params *CheckTrunkParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCheckTrunkRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -14092,6 +14900,314 @@ func NewStartSsoRequestWithBody(server string, params *StartSsoParams, contentTy
 			req.AddCookie(cookie1)
 		}
 	}
+	return req, nil
+}
+
+// NewListCallerNumbersRequest constructs an http.Request for the ListCallerNumbers method
+func NewListCallerNumbersRequest(server string, params *ListCallerNumbersParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/caller-numbers")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.TrunkId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "trunkId", *params.TrunkId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCreateCallerNumberRequest calls the generic CreateCallerNumber builder with application/json body
+func NewCreateCallerNumberRequest(server string, params *CreateCallerNumberParams, body CreateCallerNumberJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateCallerNumberRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateCallerNumberRequestWithBody constructs an http.Request for the CreateCallerNumber method, with any body, and a specified content type
+func NewCreateCallerNumberRequestWithBody(server string, params *CreateCallerNumberParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/caller-numbers")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteCallerNumberRequest constructs an http.Request for the DeleteCallerNumber method
+func NewDeleteCallerNumberRequest(server string, id string, params *DeleteCallerNumberParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/caller-numbers/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetCallerNumberRequest constructs an http.Request for the GetCallerNumber method
+func NewGetCallerNumberRequest(server string, id string, params *GetCallerNumberParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/caller-numbers/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdateCallerNumberRequest calls the generic UpdateCallerNumber builder with application/json body
+func NewUpdateCallerNumberRequest(server string, id string, params *UpdateCallerNumberParams, body UpdateCallerNumberJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateCallerNumberRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewUpdateCallerNumberRequestWithBody constructs an http.Request for the UpdateCallerNumber method, with any body, and a specified content type
+func NewUpdateCallerNumberRequestWithBody(server string, id string, params *UpdateCallerNumberParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/caller-numbers/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
 	return req, nil
 }
 
@@ -23328,6 +24444,351 @@ func NewRevokeTokenRequest(server string, id string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewListTrunksRequest constructs an http.Request for the ListTrunks method
+func NewListTrunksRequest(server string, params *ListTrunksParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/trunks")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCreateTrunkRequest calls the generic CreateTrunk builder with application/json body
+func NewCreateTrunkRequest(server string, params *CreateTrunkParams, body CreateTrunkJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateTrunkRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateTrunkRequestWithBody constructs an http.Request for the CreateTrunk method, with any body, and a specified content type
+func NewCreateTrunkRequestWithBody(server string, params *CreateTrunkParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/trunks")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteTrunkRequest constructs an http.Request for the DeleteTrunk method
+func NewDeleteTrunkRequest(server string, id string, params *DeleteTrunkParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/trunks/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetTrunkRequest constructs an http.Request for the GetTrunk method
+func NewGetTrunkRequest(server string, id string, params *GetTrunkParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/trunks/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdateTrunkRequest calls the generic UpdateTrunk builder with application/json body
+func NewUpdateTrunkRequest(server string, id string, params *UpdateTrunkParams, body UpdateTrunkJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateTrunkRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewUpdateTrunkRequestWithBody constructs an http.Request for the UpdateTrunk method, with any body, and a specified content type
+func NewUpdateTrunkRequestWithBody(server string, id string, params *UpdateTrunkParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/trunks/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCheckTrunkRequest constructs an http.Request for the CheckTrunk method
+func NewCheckTrunkRequest(server string, id string, params *CheckTrunkParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/trunks/%s/check", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 func (c *Client) applyEditors(ctx context.Context, req *http.Request, additionalEditors []RequestEditorFn) error {
 	for _, r := range c.RequestEditors {
 		if err := r(ctx, req); err != nil {
@@ -23641,6 +25102,55 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /api/v1/auth/sso/start (the `StartSso` operationId).
 	StartSsoWithResponse(ctx context.Context, params *StartSsoParams, body StartSsoJSONRequestBody, reqEditors ...RequestEditorFn) (*StartSsoResponse, error)
+
+	// ListCallerNumbersWithResponse List the numbers that calls may show
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/caller-numbers (the `ListCallerNumbers` operationId).
+	ListCallerNumbersWithResponse(ctx context.Context, params *ListCallerNumbersParams, reqEditors ...RequestEditorFn) (*ListCallerNumbersResponse, error)
+
+	// CreateCallerNumberWithBodyWithResponse Add a number that calls may show
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/caller-numbers (the `CreateCallerNumber` operationId).
+	CreateCallerNumberWithBodyWithResponse(ctx context.Context, params *CreateCallerNumberParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateCallerNumberResponse, error)
+
+	// CreateCallerNumberWithResponse Add a number that calls may show
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/caller-numbers (the `CreateCallerNumber` operationId).
+	CreateCallerNumberWithResponse(ctx context.Context, params *CreateCallerNumberParams, body CreateCallerNumberJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateCallerNumberResponse, error)
+
+	// DeleteCallerNumberWithResponse Delete a number that calls may show
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /api/v1/caller-numbers/{id} (the `DeleteCallerNumber` operationId).
+	DeleteCallerNumberWithResponse(ctx context.Context, id string, params *DeleteCallerNumberParams, reqEditors ...RequestEditorFn) (*DeleteCallerNumberResponse, error)
+
+	// GetCallerNumberWithResponse Get a number that calls may show
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/caller-numbers/{id} (the `GetCallerNumber` operationId).
+	GetCallerNumberWithResponse(ctx context.Context, id string, params *GetCallerNumberParams, reqEditors ...RequestEditorFn) (*GetCallerNumberResponse, error)
+
+	// UpdateCallerNumberWithBodyWithResponse Change a number that calls may show
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /api/v1/caller-numbers/{id} (the `UpdateCallerNumber` operationId).
+	UpdateCallerNumberWithBodyWithResponse(ctx context.Context, id string, params *UpdateCallerNumberParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateCallerNumberResponse, error)
+
+	// UpdateCallerNumberWithResponse Change a number that calls may show
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /api/v1/caller-numbers/{id} (the `UpdateCallerNumber` operationId).
+	UpdateCallerNumberWithResponse(ctx context.Context, id string, params *UpdateCallerNumberParams, body UpdateCallerNumberJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateCallerNumberResponse, error)
 
 	// ListCallsWithResponse List calls, newest first
 	//
@@ -24673,7 +26183,7 @@ type ClientWithResponsesInterface interface {
 
 	// ListSecretsWithResponse Every secret of the organisation, never a value
 	//
-	// Keys of vendors, phones' passwords, secrets and keys of identity providers, SCIM and API tokens: what they are for, who set them and which key they are sealed under. A secret is replaced or removed where it belongs, which `objectKind` and `objectId` name. The installation's own secrets, such as a carrier's credentials, are settings of the server and not listed.
+	// Keys of vendors, phones' and trunks' passwords, secrets and keys of identity providers, SCIM and API tokens: what they are for, who set them and which key they are sealed under. A secret is replaced or removed where it belongs, which `objectKind` and `objectId` name. The installation's own secrets, such as a carrier's credentials, are settings of the server and not listed.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -25176,6 +26686,64 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with DELETE /api/v1/tokens/{id} (the `RevokeToken` operationId).
 	RevokeTokenWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*RevokeTokenResponse, error)
+
+	// ListTrunksWithResponse List trunks
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/trunks (the `ListTrunks` operationId).
+	ListTrunksWithResponse(ctx context.Context, params *ListTrunksParams, reqEditors ...RequestEditorFn) (*ListTrunksResponse, error)
+
+	// CreateTrunkWithBodyWithResponse Add a trunk
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/trunks (the `CreateTrunk` operationId).
+	CreateTrunkWithBodyWithResponse(ctx context.Context, params *CreateTrunkParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateTrunkResponse, error)
+
+	// CreateTrunkWithResponse Add a trunk
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/trunks (the `CreateTrunk` operationId).
+	CreateTrunkWithResponse(ctx context.Context, params *CreateTrunkParams, body CreateTrunkJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateTrunkResponse, error)
+
+	// DeleteTrunkWithResponse Delete a trunk
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /api/v1/trunks/{id} (the `DeleteTrunk` operationId).
+	DeleteTrunkWithResponse(ctx context.Context, id string, params *DeleteTrunkParams, reqEditors ...RequestEditorFn) (*DeleteTrunkResponse, error)
+
+	// GetTrunkWithResponse Get a trunk
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/trunks/{id} (the `GetTrunk` operationId).
+	GetTrunkWithResponse(ctx context.Context, id string, params *GetTrunkParams, reqEditors ...RequestEditorFn) (*GetTrunkResponse, error)
+
+	// UpdateTrunkWithBodyWithResponse Change a trunk
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /api/v1/trunks/{id} (the `UpdateTrunk` operationId).
+	UpdateTrunkWithBodyWithResponse(ctx context.Context, id string, params *UpdateTrunkParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateTrunkResponse, error)
+
+	// UpdateTrunkWithResponse Change a trunk
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /api/v1/trunks/{id} (the `UpdateTrunk` operationId).
+	UpdateTrunkWithResponse(ctx context.Context, id string, params *UpdateTrunkParams, body UpdateTrunkJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateTrunkResponse, error)
+
+	// CheckTrunkWithResponse Ask a trunk whether it is there
+	//
+	// Sends OPTIONS with the trunk's user name and password and says what came back. That nothing came is an answer too.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/trunks/{id}/check (the `CheckTrunk` operationId).
+	CheckTrunkWithResponse(ctx context.Context, id string, params *CheckTrunkParams, reqEditors ...RequestEditorFn) (*CheckTrunkResponse, error)
 }
 
 // ListAgentTemplatesResponse200Headers the declared response headers of an HTTP 200 response for ListAgentTemplates
@@ -26484,6 +28052,253 @@ func (r StartSsoResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r StartSsoResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListCallerNumbersResponse200Headers the declared response headers of an HTTP 200 response for ListCallerNumbers
+type ListCallerNumbersResponse200Headers struct {
+	ETag *string
+}
+
+type ListCallerNumbersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CallerListBodyBody
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListCallerNumbersResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListCallerNumbersResponse) GetJSON200() *CallerListBodyBody {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListCallerNumbersResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListCallerNumbersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListCallerNumbersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListCallerNumbersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListCallerNumbersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CreateCallerNumberResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *CallerNumber
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateCallerNumberResponse) GetJSON201() *CallerNumber {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateCallerNumberResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateCallerNumberResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateCallerNumberResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateCallerNumberResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateCallerNumberResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeleteCallerNumberResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteCallerNumberResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteCallerNumberResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteCallerNumberResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteCallerNumberResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteCallerNumberResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetCallerNumberResponse200Headers the declared response headers of an HTTP 200 response for GetCallerNumber
+type GetCallerNumberResponse200Headers struct {
+	ETag *string
+}
+
+type GetCallerNumberResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CallerNumber
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetCallerNumberResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetCallerNumberResponse) GetJSON200() *CallerNumber {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetCallerNumberResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCallerNumberResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCallerNumberResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCallerNumberResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCallerNumberResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type UpdateCallerNumberResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CallerNumber
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateCallerNumberResponse) GetJSON200() *CallerNumber {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateCallerNumberResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateCallerNumberResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateCallerNumberResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateCallerNumberResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateCallerNumberResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -34698,6 +36513,301 @@ func (r RevokeTokenResponse) ContentType() string {
 	return ""
 }
 
+// ListTrunksResponse200Headers the declared response headers of an HTTP 200 response for ListTrunks
+type ListTrunksResponse200Headers struct {
+	ETag *string
+}
+
+type ListTrunksResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TrunkListBodyBody
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListTrunksResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListTrunksResponse) GetJSON200() *TrunkListBodyBody {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListTrunksResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListTrunksResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListTrunksResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListTrunksResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListTrunksResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CreateTrunkResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Trunk
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateTrunkResponse) GetJSON201() *Trunk {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateTrunkResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateTrunkResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateTrunkResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateTrunkResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateTrunkResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeleteTrunkResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteTrunkResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteTrunkResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteTrunkResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteTrunkResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteTrunkResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetTrunkResponse200Headers the declared response headers of an HTTP 200 response for GetTrunk
+type GetTrunkResponse200Headers struct {
+	ETag *string
+}
+
+type GetTrunkResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Trunk
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetTrunkResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetTrunkResponse) GetJSON200() *Trunk {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetTrunkResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetTrunkResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetTrunkResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetTrunkResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetTrunkResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type UpdateTrunkResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Trunk
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateTrunkResponse) GetJSON200() *Trunk {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateTrunkResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateTrunkResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateTrunkResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateTrunkResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateTrunkResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CheckTrunkResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TrunkCheck
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CheckTrunkResponse) GetJSON200() *TrunkCheck {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CheckTrunkResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CheckTrunkResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CheckTrunkResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CheckTrunkResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CheckTrunkResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListAgentTemplatesWithResponse Definitions to start from
 //
 // Returns a wrapper object for the known response body format(s).
@@ -35194,6 +37304,97 @@ func (c *ClientWithResponses) StartSsoWithResponse(ctx context.Context, params *
 		return nil, err
 	}
 	return ParseStartSsoResponse(rsp)
+}
+
+// ListCallerNumbersWithResponse List the numbers that calls may show
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/caller-numbers (the `ListCallerNumbers` operationId).
+func (c *ClientWithResponses) ListCallerNumbersWithResponse(ctx context.Context, params *ListCallerNumbersParams, reqEditors ...RequestEditorFn) (*ListCallerNumbersResponse, error) {
+	rsp, err := c.ListCallerNumbers(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListCallerNumbersResponse(rsp)
+}
+
+// CreateCallerNumberWithBodyWithResponse Add a number that calls may show
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/caller-numbers (the `CreateCallerNumber` operationId).
+func (c *ClientWithResponses) CreateCallerNumberWithBodyWithResponse(ctx context.Context, params *CreateCallerNumberParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateCallerNumberResponse, error) {
+	rsp, err := c.CreateCallerNumberWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateCallerNumberResponse(rsp)
+}
+
+// CreateCallerNumberWithResponse Add a number that calls may show
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/caller-numbers (the `CreateCallerNumber` operationId).
+func (c *ClientWithResponses) CreateCallerNumberWithResponse(ctx context.Context, params *CreateCallerNumberParams, body CreateCallerNumberJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateCallerNumberResponse, error) {
+	rsp, err := c.CreateCallerNumber(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateCallerNumberResponse(rsp)
+}
+
+// DeleteCallerNumberWithResponse Delete a number that calls may show
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/v1/caller-numbers/{id} (the `DeleteCallerNumber` operationId).
+func (c *ClientWithResponses) DeleteCallerNumberWithResponse(ctx context.Context, id string, params *DeleteCallerNumberParams, reqEditors ...RequestEditorFn) (*DeleteCallerNumberResponse, error) {
+	rsp, err := c.DeleteCallerNumber(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteCallerNumberResponse(rsp)
+}
+
+// GetCallerNumberWithResponse Get a number that calls may show
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/caller-numbers/{id} (the `GetCallerNumber` operationId).
+func (c *ClientWithResponses) GetCallerNumberWithResponse(ctx context.Context, id string, params *GetCallerNumberParams, reqEditors ...RequestEditorFn) (*GetCallerNumberResponse, error) {
+	rsp, err := c.GetCallerNumber(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCallerNumberResponse(rsp)
+}
+
+// UpdateCallerNumberWithBodyWithResponse Change a number that calls may show
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /api/v1/caller-numbers/{id} (the `UpdateCallerNumber` operationId).
+func (c *ClientWithResponses) UpdateCallerNumberWithBodyWithResponse(ctx context.Context, id string, params *UpdateCallerNumberParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateCallerNumberResponse, error) {
+	rsp, err := c.UpdateCallerNumberWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateCallerNumberResponse(rsp)
+}
+
+// UpdateCallerNumberWithResponse Change a number that calls may show
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /api/v1/caller-numbers/{id} (the `UpdateCallerNumber` operationId).
+func (c *ClientWithResponses) UpdateCallerNumberWithResponse(ctx context.Context, id string, params *UpdateCallerNumberParams, body UpdateCallerNumberJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateCallerNumberResponse, error) {
+	rsp, err := c.UpdateCallerNumber(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateCallerNumberResponse(rsp)
 }
 
 // ListCallsWithResponse List calls, newest first
@@ -37109,7 +39310,7 @@ func (c *ClientWithResponses) UpdateRoleWithResponse(ctx context.Context, id str
 
 // ListSecretsWithResponse Every secret of the organisation, never a value
 //
-// Keys of vendors, phones' passwords, secrets and keys of identity providers, SCIM and API tokens: what they are for, who set them and which key they are sealed under. A secret is replaced or removed where it belongs, which `objectKind` and `objectId` name. The installation's own secrets, such as a carrier's credentials, are settings of the server and not listed.
+// Keys of vendors, phones' and trunks' passwords, secrets and keys of identity providers, SCIM and API tokens: what they are for, who set them and which key they are sealed under. A secret is replaced or removed where it belongs, which `objectKind` and `objectId` name. The installation's own secrets, such as a carrier's credentials, are settings of the server and not listed.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -38043,6 +40244,112 @@ func (c *ClientWithResponses) RevokeTokenWithResponse(ctx context.Context, id st
 		return nil, err
 	}
 	return ParseRevokeTokenResponse(rsp)
+}
+
+// ListTrunksWithResponse List trunks
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/trunks (the `ListTrunks` operationId).
+func (c *ClientWithResponses) ListTrunksWithResponse(ctx context.Context, params *ListTrunksParams, reqEditors ...RequestEditorFn) (*ListTrunksResponse, error) {
+	rsp, err := c.ListTrunks(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListTrunksResponse(rsp)
+}
+
+// CreateTrunkWithBodyWithResponse Add a trunk
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/trunks (the `CreateTrunk` operationId).
+func (c *ClientWithResponses) CreateTrunkWithBodyWithResponse(ctx context.Context, params *CreateTrunkParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateTrunkResponse, error) {
+	rsp, err := c.CreateTrunkWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateTrunkResponse(rsp)
+}
+
+// CreateTrunkWithResponse Add a trunk
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/trunks (the `CreateTrunk` operationId).
+func (c *ClientWithResponses) CreateTrunkWithResponse(ctx context.Context, params *CreateTrunkParams, body CreateTrunkJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateTrunkResponse, error) {
+	rsp, err := c.CreateTrunk(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateTrunkResponse(rsp)
+}
+
+// DeleteTrunkWithResponse Delete a trunk
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/v1/trunks/{id} (the `DeleteTrunk` operationId).
+func (c *ClientWithResponses) DeleteTrunkWithResponse(ctx context.Context, id string, params *DeleteTrunkParams, reqEditors ...RequestEditorFn) (*DeleteTrunkResponse, error) {
+	rsp, err := c.DeleteTrunk(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteTrunkResponse(rsp)
+}
+
+// GetTrunkWithResponse Get a trunk
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/trunks/{id} (the `GetTrunk` operationId).
+func (c *ClientWithResponses) GetTrunkWithResponse(ctx context.Context, id string, params *GetTrunkParams, reqEditors ...RequestEditorFn) (*GetTrunkResponse, error) {
+	rsp, err := c.GetTrunk(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetTrunkResponse(rsp)
+}
+
+// UpdateTrunkWithBodyWithResponse Change a trunk
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /api/v1/trunks/{id} (the `UpdateTrunk` operationId).
+func (c *ClientWithResponses) UpdateTrunkWithBodyWithResponse(ctx context.Context, id string, params *UpdateTrunkParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateTrunkResponse, error) {
+	rsp, err := c.UpdateTrunkWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateTrunkResponse(rsp)
+}
+
+// UpdateTrunkWithResponse Change a trunk
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /api/v1/trunks/{id} (the `UpdateTrunk` operationId).
+func (c *ClientWithResponses) UpdateTrunkWithResponse(ctx context.Context, id string, params *UpdateTrunkParams, body UpdateTrunkJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateTrunkResponse, error) {
+	rsp, err := c.UpdateTrunk(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateTrunkResponse(rsp)
+}
+
+// CheckTrunkWithResponse Ask a trunk whether it is there
+//
+// Sends OPTIONS with the trunk's user name and password and says what came back. That nothing came is an answer too.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/trunks/{id}/check (the `CheckTrunk` operationId).
+func (c *ClientWithResponses) CheckTrunkWithResponse(ctx context.Context, id string, params *CheckTrunkParams, reqEditors ...RequestEditorFn) (*CheckTrunkResponse, error) {
+	rsp, err := c.CheckTrunk(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCheckTrunkResponse(rsp)
 }
 
 // ParseListAgentTemplatesResponse parses an HTTP response from a ListAgentTemplatesWithResponse call
@@ -39064,6 +41371,193 @@ func ParseStartSsoResponse(rsp *http.Response) (*StartSsoResponse, error) {
 			headers.SetCookie = &value
 		}
 		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListCallerNumbersResponse parses an HTTP response from a ListCallerNumbersWithResponse call
+func ParseListCallerNumbersResponse(rsp *http.Response) (*ListCallerNumbersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListCallerNumbersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CallerListBodyBody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListCallerNumbersResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateCallerNumberResponse parses an HTTP response from a CreateCallerNumberWithResponse call
+func ParseCreateCallerNumberResponse(rsp *http.Response) (*CreateCallerNumberResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateCallerNumberResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest CallerNumber
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDeleteCallerNumberResponse parses an HTTP response from a DeleteCallerNumberWithResponse call
+func ParseDeleteCallerNumberResponse(rsp *http.Response) (*DeleteCallerNumberResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteCallerNumberResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetCallerNumberResponse parses an HTTP response from a GetCallerNumberWithResponse call
+func ParseGetCallerNumberResponse(rsp *http.Response) (*GetCallerNumberResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCallerNumberResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CallerNumber
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetCallerNumberResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateCallerNumberResponse parses an HTTP response from a UpdateCallerNumberWithResponse call
+func ParseUpdateCallerNumberResponse(rsp *http.Response) (*UpdateCallerNumberResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateCallerNumberResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CallerNumber
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
 	}
 
 	return response, nil
@@ -45332,6 +47826,226 @@ func ParseRevokeTokenResponse(rsp *http.Response) (*RevokeTokenResponse, error) 
 	switch {
 	case rsp.StatusCode == 204:
 		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListTrunksResponse parses an HTTP response from a ListTrunksWithResponse call
+func ParseListTrunksResponse(rsp *http.Response) (*ListTrunksResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListTrunksResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TrunkListBodyBody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListTrunksResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateTrunkResponse parses an HTTP response from a CreateTrunkWithResponse call
+func ParseCreateTrunkResponse(rsp *http.Response) (*CreateTrunkResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateTrunkResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Trunk
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDeleteTrunkResponse parses an HTTP response from a DeleteTrunkWithResponse call
+func ParseDeleteTrunkResponse(rsp *http.Response) (*DeleteTrunkResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteTrunkResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetTrunkResponse parses an HTTP response from a GetTrunkWithResponse call
+func ParseGetTrunkResponse(rsp *http.Response) (*GetTrunkResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetTrunkResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Trunk
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetTrunkResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateTrunkResponse parses an HTTP response from a UpdateTrunkWithResponse call
+func ParseUpdateTrunkResponse(rsp *http.Response) (*UpdateTrunkResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateTrunkResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Trunk
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCheckTrunkResponse parses an HTTP response from a CheckTrunkWithResponse call
+func ParseCheckTrunkResponse(rsp *http.Response) (*CheckTrunkResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CheckTrunkResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TrunkCheck
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Error

@@ -369,6 +369,43 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/caller-numbers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the numbers that calls may show */
+        get: operations["list-caller-numbers"];
+        put?: never;
+        /** Add a number that calls may show */
+        post: operations["create-caller-number"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/caller-numbers/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get a number that calls may show */
+        get: operations["get-caller-number"];
+        put?: never;
+        post?: never;
+        /** Delete a number that calls may show */
+        delete: operations["delete-caller-number"];
+        options?: never;
+        head?: never;
+        /** Change a number that calls may show */
+        patch: operations["update-caller-number"];
+        trace?: never;
+    };
     "/api/v1/calls": {
         parameters: {
             query?: never;
@@ -1751,7 +1788,7 @@ export interface paths {
         };
         /**
          * Every secret of the organisation, never a value
-         * @description Keys of vendors, phones' passwords, secrets and keys of identity providers, SCIM and API tokens: what they are for, who set them and which key they are sealed under. A secret is replaced or removed where it belongs, which `objectKind` and `objectId` name. The installation's own secrets, such as a carrier's credentials, are settings of the server and not listed.
+         * @description Keys of vendors, phones' and trunks' passwords, secrets and keys of identity providers, SCIM and API tokens: what they are for, who set them and which key they are sealed under. A secret is replaced or removed where it belongs, which `objectKind` and `objectId` name. The installation's own secrets, such as a carrier's credentials, are settings of the server and not listed.
          */
         get: operations["list-secrets"];
         put?: never;
@@ -2408,6 +2445,63 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/trunks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List trunks */
+        get: operations["list-trunks"];
+        put?: never;
+        /** Add a trunk */
+        post: operations["create-trunk"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/trunks/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get a trunk */
+        get: operations["get-trunk"];
+        put?: never;
+        post?: never;
+        /** Delete a trunk */
+        delete: operations["delete-trunk"];
+        options?: never;
+        head?: never;
+        /** Change a trunk */
+        patch: operations["update-trunk"];
+        trace?: never;
+    };
+    "/api/v1/trunks/{id}/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask a trunk whether it is there
+         * @description Sends OPTIONS with the trunk's user name and password and says what came back. That nothing came is an answer too.
+         */
+        post: operations["check-trunk"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -2652,6 +2746,11 @@ export interface components {
             durationMs: number;
             /** @description Stable code: normal, interrupted, busy, no_answer, ... */
             endReason: string;
+            /**
+             * Format: int64
+             * @description SIP or HTTP status that it ended with; 0: none
+             */
+            endStatus: number;
             /** @description A sentence for a person */
             endText: string;
             /** Format: date-time */
@@ -2673,6 +2772,8 @@ export interface components {
                 [key: string]: unknown;
             };
             recording: components["schemas"]["RecordingInfo"];
+            /** @description What became of a call that was placed: answered, busy, no_answer, rejected, invalid_number, trunk_failed, cancelled or failed; empty while it goes on, and of calls that reached us */
+            result: string;
             /** Format: date-time */
             startedAt: string;
             /** @enum {string} */
@@ -2680,6 +2781,8 @@ export interface components {
             /** @description Whose phone it was put through to; empty: nobody's */
             takenBy: string;
             to: string;
+            /** @description The trunk that it was placed through; empty: none */
+            trunkId: string;
             /** Format: int64 */
             turns: number;
             /** @description Who placed it, or whose phone it came from; empty: nobody of the organisation */
@@ -2746,6 +2849,11 @@ export interface components {
             durationMs: number;
             /** @description Stable code: normal, interrupted, busy, no_answer, ... */
             endReason: string;
+            /**
+             * Format: int64
+             * @description SIP or HTTP status that it ended with; 0: none
+             */
+            endStatus: number;
             /** @description A sentence for a person */
             endText: string;
             /** Format: date-time */
@@ -2766,6 +2874,8 @@ export interface components {
                 [key: string]: unknown;
             };
             recording: components["schemas"]["RecordingInfo"];
+            /** @description What became of a call that was placed: answered, busy, no_answer, rejected, invalid_number, trunk_failed, cancelled or failed; empty while it goes on, and of calls that reached us */
+            result: string;
             /** Format: date-time */
             startedAt: string;
             /** @enum {string} */
@@ -2773,6 +2883,8 @@ export interface components {
             /** @description Whose phone it was put through to; empty: nobody's */
             takenBy: string;
             to: string;
+            /** @description The trunk that it was placed through; empty: none */
+            trunkId: string;
             /** Format: int64 */
             turns: number;
             /** @description Who placed it, or whose phone it came from; empty: nobody of the organisation */
@@ -2817,6 +2929,49 @@ export interface components {
              * @description From 1; 0 is the greeting
              */
             turn: number;
+        };
+        CallerCreateInputBody: {
+            displayName?: string;
+            /** @default true */
+            enabled: boolean;
+            /**
+             * @description In international form
+             * @example +4930123456
+             */
+            number: string;
+            /** @description The only trunk whose carrier takes it; left out: any */
+            trunkId?: string;
+        };
+        CallerListBodyBody: {
+            items: components["schemas"]["CallerNumber"][];
+            /** @description Cursor of the next page, null at the end */
+            next: string | null;
+        };
+        CallerNumber: {
+            /** @description Area code; empty: it has none */
+            area: string;
+            /** @description Where the number was given out, as ISO 3166-1; empty: nowhere */
+            country: string;
+            /** Format: date-time */
+            createdAt: string;
+            /** @description Shown with the number where the carrier passes it on */
+            displayName: string;
+            enabled: boolean;
+            id: string;
+            /** @description E.164 */
+            number: string;
+            /** @description State or province, as ISO 3166-2; empty: not known */
+            region: string;
+            /** @description The only trunk whose carrier takes it; empty: any */
+            trunkId: string;
+            /** Format: date-time */
+            updatedAt: string;
+        };
+        CallerUpdateInputBody: {
+            displayName?: string;
+            enabled?: boolean;
+            /** @description Empty: any trunk */
+            trunkId?: string;
         };
         Callers: {
             /**
@@ -3131,7 +3286,7 @@ export interface components {
         Definition: {
             /** @description flow: the drawn conversation */
             flow?: components["schemas"]["Graph"];
-            /** @description prompt: said first; empty lets the caller begin */
+            /** @description prompt: said first; empty lets the caller begin. {{firstName}} stands for what a call brings with it, {{firstName|there}} has a word for when it does not */
             greeting?: string;
             interruption?: components["schemas"]["Interruption"];
             /** @enum {string} */
@@ -3140,7 +3295,7 @@ export interface components {
             language?: string;
             limits?: components["schemas"]["Limits"];
             models?: components["schemas"]["Models"];
-            /** @description prompt: what the language model is told to be */
+            /** @description prompt: what the language model is told to be; it may have {{placeholders}} as the greeting */
             prompt?: string;
             /** @description prompt: what the language model may use */
             tools?: components["schemas"]["Tool"][] | null;
@@ -3870,7 +4025,7 @@ export interface components {
              * @enum {string}
              */
             slot?: "day" | "time" | "digits" | "phone" | "yesno";
-            /** @description What is said; {name}, {hours}, {address}, {open}, a fact or a variable in braces is filled in */
+            /** @description What is said; {name}, {hours}, {address}, {open}, a fact or a variable in braces is filled in, and so is in two braces what a call brings with it: {{firstName}} must be given, {{firstName|there}} may */
             text?: string;
             /** @description info: hours, address, or the name of a fact */
             topic?: string;
@@ -4078,7 +4233,7 @@ export interface components {
             /** @description What it is sealed under; null for hashed */
             key: components["schemas"]["SecretKey"];
             /** @enum {string} */
-            kind: "modelKey" | "phonePassword" | "ssoClientSecret" | "samlKey" | "scimToken" | "apiToken";
+            kind: "modelKey" | "phonePassword" | "trunkPassword" | "ssoClientSecret" | "samlKey" | "scimToken" | "apiToken";
             /**
              * Format: date-time
              * @description null: not used yet, or not known, as with modelKey
@@ -4091,7 +4246,7 @@ export interface components {
              * @description What it belongs to, and where it is replaced or removed
              * @enum {string}
              */
-            objectKind: "model" | "phone" | "ssoConnection" | "token";
+            objectKind: "model" | "phone" | "trunk" | "ssoConnection" | "token";
             /** @description Which of several secrets of one thing, such as stt, llm or tts; else empty */
             part: string;
             /**
@@ -4140,17 +4295,25 @@ export interface components {
         OutboundInputBody: {
             /** @description Slug or id of the agent that speaks */
             agent: string;
-            /** @description Caller id */
+            /** @description One of the caller numbers, to be shown; left out, the nearest to whom is called */
+            callerNumber?: string;
+            /** @description Caller id of a call that goes through no trunk */
             from?: string;
             /** @description Kept with the call */
             metadata?: {
                 [key: string]: unknown;
             };
             /**
-             * @description SIP URI, phone or number to call
+             * @description SIP URI, phone, or number in international form, which is called through a trunk
              * @example sip:alice@192.0.2.7
              */
             to: string;
+            /** @description The trunk that a number is called through; left out, the first that is switched on */
+            trunkId?: string;
+            /** @description What the agent's {{placeholders}} stand for in this call */
+            variables?: {
+                [key: string]: string;
+            };
         };
         Overview: {
             /** @description Agents that have had calls today or have one now */
@@ -4952,7 +5115,7 @@ export interface components {
         SecretUse: {
             id: string;
             /** @enum {string} */
-            kind: "agent" | "phone" | "ssoConnection";
+            kind: "agent" | "phone" | "trunk" | "ssoConnection";
             name: string;
         };
         SecretsOutputBody: {
@@ -5446,6 +5609,141 @@ export interface components {
         TranscriptPage: {
             items: components["schemas"]["TranscriptItem"][];
             next: string | null;
+        };
+        Trunk: {
+            /** @description host or host:port */
+            address: string;
+            /** @description Names the caller in P-Asserted-Identity too (RFC 3325) */
+            assertIdentity: boolean;
+            /** Format: date-time */
+            createdAt: string;
+            /** @description Host of the caller's address (From); empty: this server's own */
+            domain: string;
+            enabled: boolean;
+            /** @description No call without SRTP; needs TLS */
+            encryptedOnly: boolean;
+            id: string;
+            /**
+             * Format: int64
+             * @description Calls at once
+             */
+            lines: number;
+            name: string;
+            /**
+             * @description How the carrier wants numbers: e164 is +4930123456, digits is 4930123456
+             * @enum {string}
+             */
+            numberFormat: "e164" | "digits";
+            passwordSet: boolean;
+            /**
+             * Format: int64
+             * @description Calls begun a second
+             */
+            perSecond: number;
+            /** @description Dialled before every number that is called */
+            prefix: string;
+            /** @description host or host:port that messages go through on their way to the address; empty: they go there */
+            proxy: string;
+            /** @enum {string} */
+            transport: "udp" | "tcp" | "tls";
+            /** Format: date-time */
+            updatedAt: string;
+            /** @description What the carrier knows us by when it asks for a password; empty: it asks for none */
+            username: string;
+        };
+        TrunkCheck: {
+            reason: string;
+            /** @description Address and port that answered */
+            remote: string;
+            /** @description What the server calls itself */
+            software: string;
+            /**
+             * Format: int64
+             * @description SIP status of the answer, 0 when none came
+             */
+            status: number;
+            /** @description A sentence for a person */
+            text: string;
+            /**
+             * Format: int64
+             * @description From request to answer
+             */
+            tookMs: number;
+            /**
+             * @description ready: it takes requests; credentials: it does not take user name and password, or wants some; refused: it knows us not; overloaded: it is there and takes no calls now; unreachable: no answer came
+             * @enum {string}
+             */
+            verdict: "ready" | "credentials" | "refused" | "overloaded" | "unreachable";
+        };
+        TrunkCreateInputBody: {
+            /**
+             * @description host or host:port; a host alone is looked up by SRV first
+             * @example sip.example.com:5060
+             */
+            address: string;
+            assertIdentity?: boolean;
+            /** @description Host of the caller's address (From) */
+            domain?: string;
+            /** @default true */
+            enabled: boolean;
+            /** @description No call without SRTP; with transport tls only */
+            encryptedOnly?: boolean;
+            /**
+             * Format: int64
+             * @description Calls at once
+             * @default 10
+             */
+            lines: number;
+            name: string;
+            /**
+             * @default e164
+             * @enum {string}
+             */
+            numberFormat: "e164" | "digits";
+            /** @description Kept sealed, and never shown */
+            password?: string;
+            /**
+             * Format: int64
+             * @description Calls begun a second
+             * @default 2
+             */
+            perSecond: number;
+            /** @description Dialled before every number; with numberFormat digits only */
+            prefix?: string;
+            /** @description host or host:port that messages go through on their way to the address */
+            proxy?: string;
+            /**
+             * @default udp
+             * @enum {string}
+             */
+            transport: "udp" | "tcp" | "tls";
+            username?: string;
+        };
+        TrunkListBodyBody: {
+            items: components["schemas"]["Trunk"][];
+            /** @description Cursor of the next page, null at the end */
+            next: string | null;
+        };
+        TrunkUpdateInputBody: {
+            address?: string;
+            assertIdentity?: boolean;
+            domain?: string;
+            enabled?: boolean;
+            encryptedOnly?: boolean;
+            /** Format: int64 */
+            lines?: number;
+            name?: string;
+            /** @enum {string} */
+            numberFormat?: "e164" | "digits";
+            /** @description A new password; empty removes it */
+            password?: string;
+            /** Format: int64 */
+            perSecond?: number;
+            prefix?: string;
+            proxy?: string;
+            /** @enum {string} */
+            transport?: "udp" | "tcp" | "tls";
+            username?: string;
         };
         TurnPage: {
             items: components["schemas"]["CallTurn"][];
@@ -6617,6 +6915,191 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SSOStart"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "list-caller-numbers": {
+        parameters: {
+            query?: {
+                /** @description next of the page before */
+                cursor?: string;
+                limit?: number;
+                /** @description Numbers of this trunk only */
+                trunkId?: string;
+            };
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CallerListBodyBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "create-caller-number": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CallerCreateInputBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CallerNumber"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "get-caller-number": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The caller number's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CallerNumber"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "delete-caller-number": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Entity tag of what you read: answered 412 when it was changed since */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description The caller number's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "update-caller-number": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Entity tag of what you read: answered 412 when it was changed since */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description The caller number's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CallerUpdateInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CallerNumber"];
                 };
             };
             /** @description Error */
@@ -12457,6 +12940,224 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "list-trunks": {
+        parameters: {
+            query?: {
+                /** @description next of the page before */
+                cursor?: string;
+                limit?: number;
+            };
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrunkListBodyBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "create-trunk": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TrunkCreateInputBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Trunk"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "get-trunk": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The trunk's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Trunk"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "delete-trunk": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Entity tag of what you read: answered 412 when it was changed since */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description The trunk's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "update-trunk": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Entity tag of what you read: answered 412 when it was changed since */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description The trunk's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TrunkUpdateInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Trunk"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "check-trunk": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The trunk's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrunkCheck"];
+                };
             };
             /** @description Error */
             default: {
