@@ -33,6 +33,7 @@ import (
 	"github.com/parley-voice/parley/internal/platform/obs"
 	"github.com/parley-voice/parley/internal/platform/secret"
 	"github.com/parley-voice/parley/internal/platform/secret/envelope"
+	"github.com/parley-voice/parley/internal/platform/secret/keyholder"
 	"github.com/parley-voice/parley/internal/platform/secret/signing"
 	"github.com/parley-voice/parley/internal/telephony"
 	"github.com/parley-voice/parley/internal/telephony/mediastream"
@@ -58,6 +59,7 @@ type App struct {
 
 	key       *secret.Key
 	keyring   *envelope.Keyring
+	holders   *keyholder.Asker // who wraps data keys where this process has nothing to do it with; else nil
 	signing   *signing.Keyring
 	db        *db.DB
 	bus       *bus.Bus
@@ -175,55 +177,6 @@ func (a *App) onStop(name string, fn func(ctx context.Context) error) {
 // migrations lists every context's history.
 func migrations() []db.Migrations {
 	return []db.Migrations{identity.Migrations(), agent.Migrations(), telephony.Migrations(), conversation.Migrations(), campaign.Migrations(), compliance.Migrations(), gateway.Migrations(), signing.Migrations(), envelope.Migrations()}
-}
-
-// openDatabase is what the command line shares with the server.
-func (a *App) openDatabase(ctx context.Context) (err error) {
-	if a.key, err = a.cfg.masterKey(); err != nil {
-		return err
-	}
-	a.db, err = db.Open(ctx, db.Config{URL: a.cfg.DatabaseURL, DataDir: a.cfg.DataDir, Clock: a.clock, Log: a.log, Audit: a.metrics.systemDoor,
-		Regions: a.cfg.regions(), MaxOpen: a.cfg.OpenDatabases, OwnConns: a.cfg.OwnConnections, Followers: []db.Follower{&a.files}, Moved: a.moved})
-	if err != nil {
-		return err
-	}
-	a.onStop("database", func(context.Context) error { return a.db.Close() })
-	if err := a.db.Migrate(ctx, migrations()...); err != nil {
-		return err
-	}
-	return a.openKeyring(ctx)
-}
-
-func (a *App) startStorage(ctx context.Context) (err error) {
-	if err := a.openDatabase(ctx); err != nil {
-		return err
-	}
-	a.runKeyring(ctx)
-	if err := a.startSigning(ctx); err != nil {
-		return err
-	}
-	if a.cfg.is(roleWorker) {
-		if err := a.db.ResumeMoves(ctx); err != nil { // the others need not wait for that organisation
-			a.log.Error("an organisation that was being moved is out of reach; run parley org move again", "error", err)
-		}
-	}
-	if a.jobs, err = jobs.Open(ctx, jobs.Config{DB: a.db, Log: a.log}); err != nil {
-		return err
-	}
-	a.onStop("jobs", func(context.Context) error { return a.jobs.Close() })
-	if a.cfg.is(roleWorker) { // whose database user owns the tables; the others wait for its streams on the bus
-		if err := a.jobs.Migrate(ctx); err != nil {
-			return err
-		}
-	}
-	if _, err = a.files.open(ctx); err != nil {
-		return err
-	}
-	if a.search, err = a.openSearch(ctx); err != nil {
-		return err
-	}
-	a.onStop("search", func(context.Context) error { return a.search.Close() })
-	return a.startBus(ctx)
 }
 
 // buildContexts makes the contexts that the command line needs too.

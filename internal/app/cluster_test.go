@@ -70,7 +70,10 @@ func (i *installation) ownUsers() map[string]string {
 func (i *installation) settings(role, rtp string) app.Config {
 	i.t.Helper()
 	c := settings(i.t.TempDir(), rtp)
-	c.Role, c.Key, c.DatabaseURL, c.BlobURL = role, clusterKey, i.database, i.blobs
+	c.Role, c.DatabaseURL, c.BlobURL = role, i.database, i.blobs
+	if role == "worker" { // the others ask it
+		c.Key = clusterKey
+	}
 	c.NATSURL, c.NATSCA, c.NATSSeedFile = i.nats.URL, i.nats.CA, i.nats.Seeds[role]
 	c.InternalAddr, c.GoneAfter = "127.0.0.1:0", time.Second
 	return c
@@ -161,7 +164,9 @@ func TestRoles(t *testing.T) {
 		return c
 	}
 	gatewaySettings := settings("gateway", "41200-41219")
-	worker, gateway := in.run(settings("worker", "41200-41219")), in.run(gatewaySettings)
+	workerSettings := settings("worker", "41200-41219")
+	gateway := in.run(gatewaySettings) // which waits for the worker
+	worker := in.run(workerSettings)
 	here := settings("media", "41220-41279")
 	here.Zone = "east"
 	one, two := in.run(here), in.run(settings("media", "41280-41339"))
@@ -192,6 +197,7 @@ func TestRoles(t *testing.T) {
 		t.Errorf("processes: %+v", fleet)
 	}
 
+	withoutMasterKey(t, in, api, gatewaySettings, here)
 	carried(t, api, one, feed)
 	browsed(t, api)
 	streamed(t, api, gatewaySettings)
@@ -199,6 +205,7 @@ func TestRoles(t *testing.T) {
 	reached(t, api, one, two)
 	dies(t, in, api, one, two, id)
 	drained(t, api, two)
+	withoutWorkers(t, in, api, gateway, worker, workerSettings)
 }
 
 // strangersStayOutside asks an internal server for things without the token of a gateway.
@@ -518,6 +525,15 @@ func TestRoleSettings(t *testing.T) {
 		if err := c.Check(); err != nil {
 			t.Errorf("%s with a key service: %v", role, err)
 		}
+		if c.KMS = ""; role == "gateway" || role == "media" { // workers have something that wraps
+			if err := c.Check(); err != nil {
+				t.Errorf("%s without a master key: %v", role, err)
+			}
+			c.KeyPrevious = clusterKey
+			if err := c.Check(); err == nil || !strings.Contains(err.Error(), "give it to the workers") {
+				t.Errorf("%s with an earlier master key: %v", role, err)
+			}
+		}
 	}
 	for setting, c := range map[string]struct {
 		change func(*app.Config)
@@ -538,6 +554,9 @@ func TestRoleSettings(t *testing.T) {
 		"PARLEY_GONE_AFTER":          {func(c *app.Config) { c.GoneAfter = time.Millisecond }, "1m"},
 	} {
 		bad := good("media")
+		if setting == "PARLEY_KEY" {
+			bad = good("worker")
+		}
 		c.change(&bad)
 		if err := bad.Check(); err == nil || !strings.Contains(err.Error(), "("+setting+")") || !strings.Contains(err.Error(), c.remedy) {
 			t.Errorf("%s: %v", setting, err)

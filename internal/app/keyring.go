@@ -174,6 +174,9 @@ func (a *Admin) RotateKey(ctx context.Context, told func(done int)) (wrapper str
 	if err != nil {
 		return "", 0, err
 	}
+	if app.cfg.asksForKeys() {
+		return "", 0, fault.New(fault.NotPossible, "this process has no master key: run this with a worker's settings")
+	}
 	if !app.cfg.keyIsFile() {
 		if status.Wrapper == status.Settings && len(status.Wrappers) <= 1 {
 			return "", 0, fault.New(fault.NotPossible,

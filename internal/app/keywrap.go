@@ -43,6 +43,9 @@ func (c *Config) checkKeys(bad complain) {
 	if usesVault && (c.VaultToken == "") == (c.VaultTokenFile == "") {
 		bad("vault-token", "set vault-token or vault-token-file, one of them", "Vault needs a token")
 	}
+	if c.asksForKeys() && (c.KeyPrevious != "" || c.KMSPrevious != "") {
+		bad("key-previous", "give it to the workers, and none to this process", "this process has no master key and no key service, and asks workers")
+	}
 	if c.KMSPrevious != "" && c.KMSPrevious == c.KMS {
 		bad("kms-previous", "leave it empty unless another key service wrapped before", "it is the same as kms")
 	}
@@ -74,11 +77,19 @@ func (c *Config) previousKeys() (keys []*secret.Key, err error) {
 }
 
 // keyIsFile reports whether the master key is the file in the data folder.
-func (c *Config) keyIsFile() bool { return c.Key == "" && c.KMS == "" }
+func (c *Config) keyIsFile() bool { return c.Key == "" && c.KMS == "" && !c.asksForKeys() }
+
+// asksForKeys reports whether this process has nothing that wraps data keys, and asks workers to do it.
+func (c *Config) asksForKeys() bool {
+	return c.split() && c.Role != roleWorker && c.Key == "" && c.KMS == ""
+}
 
 // masterKey gives the master key: that of the setting, or the file, which is made where nothing else wraps. nil: there is
-// none, a key service has its place.
+// none, a key service or other processes have its place.
 func (c *Config) masterKey() (*secret.Key, error) {
+	if c.asksForKeys() {
+		return nil, nil
+	}
 	if c.Key != "" || c.KMS == "" {
 		return secret.LoadKey(c.Key, c.DataDir)
 	}
@@ -104,6 +115,9 @@ func (a *App) keyService(ctx context.Context, url string) (envelope.Wrapper, err
 
 // wrappers gives what the settings name as wrapping data keys, and what may have wrapped them before.
 func (a *App) wrappers(ctx context.Context) (current envelope.Wrapper, previous []envelope.Wrapper, err error) {
+	if a.holders != nil {
+		return a.holders.Wrapper(a.holders.Current()), nil, nil
+	}
 	if a.cfg.KMS == "" {
 		current = envelope.NewLocal(a.key)
 	} else if current, err = a.keyService(ctx, a.cfg.KMS); err != nil {
@@ -128,8 +142,12 @@ func (a *App) wrappers(ctx context.Context) (current envelope.Wrapper, previous 
 	return current, previous, nil
 }
 
-// findWrapper looks for a master key among the files: another process may just be replacing it.
+// findWrapper looks for a master key among the files: another process may just be replacing it. Of a process that asks for its
+// keys, those who answer know what they have.
 func (a *App) findWrapper(id string) (envelope.Wrapper, error) {
+	if a.holders != nil {
+		return a.holders.Wrapper(id), nil
+	}
 	for _, name := range []string{keyFile, keyFileNext, keyFilePrevious} {
 		k, err := readKeyFile(a.cfg.DataDir, name)
 		if err != nil {

@@ -414,7 +414,7 @@ func (e *orgErase) files(ctx context.Context) error {
 
 // forgetFacts removes an organisation's facts from the bus, where this process has one.
 func (a *App) forgetFacts(ctx context.Context, orgID string) error {
-	if a.bus == nil {
+	if !a.ownsStreams() {
 		return nil
 	}
 	return a.bus.Forget(ctx, orgID)

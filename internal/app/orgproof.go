@@ -51,7 +51,7 @@ func (e *orgErase) lookFor(ctx context.Context) (looked []Looked, err error) {
 		return nil, err
 	}
 	looked = append(looked, Looked{"the spool", "files of its calls", n})
-	if e.bus != nil {
+	if e.ownsStreams() {
 		if n, err = e.bus.Remembered(ctx, e.orgID); err != nil {
 			return nil, err
 		}

@@ -90,8 +90,8 @@ func (c *Config) checkRole(bad complain) {
 	if c.BlobURL == "" {
 		bad("blob-url", "use s3://bucket?region=... or file:///folder that all processes see", "%s", shared)
 	}
-	if c.Key == "" && c.KMS == "" {
-		bad("key", "name a key service in kms, where each process has a login of its own; or make a key with: openssl rand -hex 32, and give it to every process", "%s", shared)
+	if c.Role == roleWorker && c.Key == "" && c.KMS == "" {
+		bad("key", "make one with: openssl rand -hex 32, and give it to the workers; or name a key service in kms", "workers wrap data keys, for themselves and for processes of other roles")
 	}
 	if c.Role == roleMedia {
 		c.checkInternal(bad)
@@ -164,6 +164,9 @@ func (a *App) startBus(ctx context.Context) (err error) {
 	a.onStop("outbox", func(context.Context) error { a.relay.Stop(); return nil })
 	return nil
 }
+
+// ownsStreams reports whether this process has the bus and may remove from its streams.
+func (a *App) ownsStreams() bool { return a.bus != nil && a.cfg.is(roleWorker) }
 
 // keepBuckets makes the buckets that other roles use, and makes them again when the bus lost its memory.
 func (a *App) keepBuckets(ctx context.Context) error {

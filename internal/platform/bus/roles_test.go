@@ -151,6 +151,11 @@ func TestRolesAreKeptApart(t *testing.T) {
 		{"$KV.PARLEY_FLEET.media.1", "media worker"},
 		{"$KV.PARLEY_PLACES.o", "media worker"},
 		{"parley.peer.0123456789abcdef.message", "media"},
+		{"parley.ask.keys.gateway", "gateway"},
+		{"parley.ask.keys.gateway.0f8fad5b", "gateway"},
+		{"parley.ask.keys.media", "media"},
+		{"parley.ask.keys.media.0f8fad5b", "media"},
+		{"parley.ask.keys.worker", ""},
 		{"$KV.PARLEY_CARRIERS.media.1", "media worker"},
 		{"$KV.PARLEY_FLEET.gateway.1", "gateway worker"},
 		{"$JS.API.STREAM.UPDATE.PARLEY_LIVE", "worker"},
@@ -181,8 +186,8 @@ func TestRolesAreKeptApart(t *testing.T) {
 		}
 	}
 	for _, role := range natstest.Roles {
-		for _, subject := range []string{"parley.fact.>", "parley.live.>", "_INBOX.>", ">", "parley.peer.>"} {
-			if role == "media" && subject == "parley.peer.>" {
+		for _, subject := range []string{"parley.fact.>", "parley.live.>", "_INBOX.>", ">", "parley.peer.>", "parley.ask.>", "parley.ask.keys.>"} {
+			if role == "media" && subject == "parley.peer.>" || role == "worker" && subject == "parley.ask.keys.>" {
 				continue
 			}
 			nc, refused := dial(t, s, role)

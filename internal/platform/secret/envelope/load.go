@@ -50,6 +50,9 @@ func (k *Keyring) wrapper(id string) (Wrapper, error) {
 		id, k.c.Wrapper.ID())
 }
 
+// WrapperOf gives what has an id, of those that this process has: to answer for processes that have none.
+func (k *Keyring) WrapperOf(id string) (Wrapper, error) { return k.wrapper(id) }
+
 // final reports whether trying again will not help.
 func final(err error) bool {
 	return fault.Is(err, fault.Forbidden) || fault.Is(err, fault.NotFound) || errors.Is(err, secret.ErrOpen)

@@ -9,7 +9,7 @@ import (
 )
 
 // Wrapper encrypts data keys with a key that it keeps to itself: a master key in memory, or one in a key management
-// service. aad names the data key: what was wrapped with other aad does not unwrap.
+// service, or what another process has (package keyholder). aad names the data key: what was wrapped with other aad does not unwrap.
 //
 // An error of the code Forbidden says that the service refuses for good, of NotFound that its key is gone, and of
 // Unavailable or Timeout that it may work later.
