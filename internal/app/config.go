@@ -64,7 +64,7 @@ type Config struct {
 	NATSURL        string `name:"nats-url" help:"nats://... Empty: an embedded server." env:"PARLEY_NATS_URL" group:"Storage"`
 	BlobURL        string `help:"s3://bucket?... or file:///folder for recordings. Empty: a folder in the data folder." env:"PARLEY_BLOB_URL" group:"Storage"`
 	SearchURL      string `name:"search-url" help:"https://user:password@host:9200 of an OpenSearch server for the search index. Empty: an index in the data folder." env:"PARLEY_SEARCH_URL" group:"Storage"`
-	Key            string `help:"Master key: 32 bytes as hex or base64. Empty: a key file is made in the data folder." env:"PARLEY_KEY" group:"Storage"`
+	Key            string `help:"Master key: 32 bytes as hex or base64. Empty: a key file is made in the data folder; gateways and media processes of several ask workers." env:"PARLEY_KEY" group:"Storage"`
 	KeyPrevious    string `help:"Earlier master keys that still open, comma-separated, while the key is replaced: docs/keys.md." env:"PARLEY_KEY_PREVIOUS" group:"Storage"`
 	KMS            string `name:"kms" help:"Key service whose key wraps data keys in place of the master key: awskms://alias/NAME?region=REGION or vault://host:8200/MOUNT/KEY. Empty: the master key does." env:"PARLEY_KMS" group:"Storage"`
 	KMSPrevious    string `name:"kms-previous" help:"Key service that still opens, while it is replaced." env:"PARLEY_KMS_PREVIOUS" group:"Storage"`

@@ -233,7 +233,7 @@ const (
 func (a *App) startSigning(ctx context.Context) (err error) {
 	c := signing.Config{DB: a.db, Sealer: a.keyring, Roles: []string{roleGateway, roleMedia, roleWorker, roleAudit}, Clock: a.clock, Log: a.log}
 	if a.cfg.split() {
-		// Its own role's, and nobody else's: the master key, which all have, opens none of them.
+		// Its own role's, and nobody else's: what is sealed in the database opens none of them.
 		c.Roles, c.Alone = []string{a.cfg.Role}, true
 	}
 	if a.signing, err = signing.New(c); err != nil {
