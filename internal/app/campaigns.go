@@ -12,7 +12,7 @@ func (a *App) buildCampaigns(ctx context.Context) (err error) {
 	a.campaigns, err = campaign.New(campaign.Config{
 		DB: a.db, Bus: a.bus, Agents: campaignAgents{a.agents}, Node: a.node, Clock: a.clock, Log: a.log, Assignable: a.assignable, Standing: a.standing,
 	})
-	if err != nil {
+	if err != nil || !a.cfg.is(roleGateway) && !a.cfg.is(roleWorker) { // who shows no campaigns may not read that news either
 		return err
 	}
 	return a.campaigns.Follow(ctx)

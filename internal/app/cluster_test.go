@@ -165,7 +165,7 @@ func TestRoles(t *testing.T) {
 	}
 	gatewaySettings := settings("gateway", "41200-41219")
 	workerSettings := settings("worker", "41200-41219")
-	workerSettings.LogLevel = "info" // whose data keys it handles for whom
+	workerSettings.LogLevel = "info"   // whose data keys it handles for whom
 	gateway := in.run(gatewaySettings) // which waits for the worker
 	worker := in.run(workerSettings)
 	here := settings("media", "41220-41279")
