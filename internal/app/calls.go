@@ -91,7 +91,7 @@ func (c *calls) accept(ctx context.Context, leg media.Leg) {
 		c.refuse(leg, causeOf(err))
 		return
 	}
-	c.hold(ctx, leg, rec, snap, answerTimeout)
+	c.hold(ctx, leg, rec, snap, nil, answerTimeout)
 }
 
 // find gives the agent that a leg asks for: the one its token names, or the one of its address. AGENT.ADDRESS names
@@ -121,8 +121,8 @@ func (c *calls) find(ctx context.Context, info media.LegInfo) (*agent.Snapshot, 
 }
 
 // hold answers the leg and holds the conversation until it is over.
-func (c *calls) hold(ctx context.Context, leg media.Leg, rec *conversation.Call, snap *agent.Snapshot, answer time.Duration) {
-	c.carry(leg, rec, func() conversation.Ending { return c.converse(ctx, leg, rec, snap, answer) })
+func (c *calls) hold(ctx context.Context, leg media.Leg, rec *conversation.Call, snap *agent.Snapshot, o *Outset, answer time.Duration) {
+	c.carry(leg, rec, func() conversation.Ending { return c.converse(ctx, leg, rec, snap, o, answer) })
 }
 
 // carry runs a call to its end. The record ends in every case, also when something here panics: that ends
@@ -144,7 +144,7 @@ func (c *calls) carry(leg media.Leg, rec *conversation.Call, call func() convers
 	end = call()
 }
 
-func (c *calls) converse(ctx context.Context, leg media.Leg, rec *conversation.Call, snap *agent.Snapshot, answer time.Duration) conversation.Ending {
+func (c *calls) converse(ctx context.Context, leg media.Leg, rec *conversation.Call, snap *agent.Snapshot, o *Outset, answer time.Duration) conversation.Ending {
 	answering, cancel := context.WithTimeout(ctx, answer)
 	err := leg.Answer(answering)
 	cancel()
@@ -161,7 +161,7 @@ func (c *calls) converse(ctx context.Context, leg media.Leg, rec *conversation.C
 	codec := leg.Stats().Codec
 	rec.Answered(conversation.Answer{At: answered, Rate: leg.Rate(), Codec: codec})
 	h := c.handover(leg, rec)
-	cfg, err := c.session(ctx, h, rec, snap, rand.Uint64(), codec)
+	cfg, err := c.session(ctx, h, rec, snap, o, rand.Uint64(), codec)
 	if err != nil {
 		rec.Note(event.EntryVendorError, err.Error(), map[string]any{"code": string(fault.CodeOf(err)), "fatal": true})
 		return c.misconfigured(leg, err)
@@ -195,7 +195,7 @@ func (c *calls) misconfigured(leg media.Leg, err error) conversation.Ending {
 }
 
 // session maps an agent's definition to the runtime's configuration.
-func (c *calls) session(ctx context.Context, leg media.Leg, rec *conversation.Call, snap *agent.Snapshot, seed uint64, codec string) (voice.Config, error) {
+func (c *calls) session(ctx context.Context, leg media.Leg, rec *conversation.Call, snap *agent.Snapshot, o *Outset, seed uint64, codec string) (voice.Config, error) {
 	d := snap.Definition
 	use, err := c.vendors.of(ctx, snap.OrgID, d, seed)
 	if err != nil {
@@ -220,11 +220,14 @@ func (c *calls) session(ctx context.Context, leg media.Leg, rec *conversation.Ca
 	if c.vendors.local.Check().Speech && use.tts != c.vendors.local {
 		cfg.FallbackTTS = c.vendors.local
 	}
-	cfg.Brain, err = c.brain(ctx, rec, snap, use, leg.Info(), log)
+	if o != nil {
+		cfg.Outbound = &o.Outbound
+	}
+	cfg.Brain, err = c.brain(ctx, rec, snap, o, use, leg.Info(), log)
 	return cfg, err
 }
 
-func (c *calls) brain(ctx context.Context, rec *conversation.Call, snap *agent.Snapshot, use services, info media.LegInfo, log *slog.Logger) (voice.Brain, error) {
+func (c *calls) brain(ctx context.Context, rec *conversation.Call, snap *agent.Snapshot, o *Outset, use services, info media.LegInfo, log *slog.Logger) (voice.Brain, error) {
 	d := snap.Definition
 	if d.Kind == agent.KindFlow {
 		m, err := snap.Flow.New(flow.Deps{
@@ -241,7 +244,8 @@ func (c *calls) brain(ctx context.Context, rec *conversation.Call, snap *agent.S
 		return nil, err
 	}
 	return voice.NewPromptBrain(voice.PromptConfig{
-		LLM: use.llm, Vendor: use.llmName, System: snap.Prompt(), Greeting: snap.Greeting(), Tools: tools, Clock: c.clock, Log: log,
+		LLM: use.llm, Vendor: use.llmName, System: snap.Prompt(), Greeting: snap.Greeting(), Clock: c.clock, Log: log,
+		Tools: o.tools(tools, func() time.Time { return c.clock.Now() }),
 	})
 }
 

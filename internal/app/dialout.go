@@ -29,6 +29,7 @@ type DialOut struct {
 	Ring         time.Duration
 	Metadata     map[string]string
 	Variables    map[string]string // what the agent's placeholders stand for
+	Outset       *Outset           // what comes before the conversation; nil: it begins when the call is answered
 }
 
 // DialOut places a call through a trunk and joins the far end to an agent when it answers. It returns once the INVITE is out;
@@ -59,6 +60,9 @@ func (c *calls) dialOut(ctx context.Context, d DialOut, meta map[string]any) (st
 	if err != nil {
 		return "", err
 	}
+	if d.Outset, err = d.Outset.ready(d.Variables); err != nil {
+		return "", err
+	}
 	release, err := c.reserve(ctx, d.OrgID, d.CallID)
 	if err != nil {
 		return "", err
@@ -76,7 +80,7 @@ func (c *calls) dialOut(ctx context.Context, d DialOut, meta map[string]any) (st
 		d.Ring = ringTimeout
 	}
 	n := conversation.NewCall{ID: d.CallID, UserID: d.UserID, TrunkID: trunk.ID, From: shown.Number, FromName: shown.DisplayName, To: number.E164, Metadata: meta}
-	return c.place(ctx, snap, n, d.Ring, func(ctx context.Context) (media.Leg, error) {
+	return c.place(ctx, snap, n, d.Outset, d.Ring, func(ctx context.Context) (media.Leg, error) {
 		return c.sip.Dial(ctx, throughTrunk(trunk, shown, number.E164, d))
 	})
 }
@@ -110,7 +114,7 @@ func (c *calls) PlaceCall(ctx context.Context, r conversation.OutboundRequest) (
 	if err != nil {
 		return "", err
 	}
-	return c.place(ctx, snap, conversation.NewCall{UserID: r.UserID, Metadata: r.Metadata}, ringTimeout, func(ctx context.Context) (media.Leg, error) {
+	return c.place(ctx, snap, conversation.NewCall{UserID: r.UserID, Metadata: r.Metadata}, nil, ringTimeout, func(ctx context.Context) (media.Leg, error) {
 		if err := c.reachable(ctx, r.OrgID, r.To); err != nil {
 			return nil, err
 		}
@@ -139,7 +143,7 @@ func (c *calls) briefed(ctx context.Context, orgID, name string, variables map[s
 }
 
 // place takes a line, calls by dial, and holds the call.
-func (c *calls) place(ctx context.Context, snap *agent.Snapshot, n conversation.NewCall, ring time.Duration, dial func(context.Context) (media.Leg, error)) (string, error) {
+func (c *calls) place(ctx context.Context, snap *agent.Snapshot, n conversation.NewCall, o *Outset, ring time.Duration, dial func(context.Context) (media.Leg, error)) (string, error) {
 	ctx = identity.Unscoped(context.WithoutCancel(ctx)) // the call outlives the request that asked for it
 	l, err := c.take(ctx, snap.OrgID)                   // before it rings at the far end
 	if err != nil {
@@ -155,7 +159,7 @@ func (c *calls) place(ctx context.Context, snap *agent.Snapshot, n conversation.
 		c.refuse(leg, causeOf(err))
 		return "", err
 	}
-	go c.hold(ctx, leg, rec, snap, ring+answerTimeout)
+	go c.hold(ctx, leg, rec, snap, o, ring+answerTimeout)
 	c.settled(ctx)
 	return rec.ID(), nil
 }

@@ -83,7 +83,7 @@ func (t *talk) offer(ctx context.Context, in *talkInput) (*talkOutput, error) {
 		t.calls.refuse(leg, media.Cause{By: "system", Code: "overloaded", Text: err.Error()})
 		return nil, err
 	}
-	go t.calls.hold(ctx, leg, rec, snap, answerTimeout)
+	go t.calls.hold(ctx, leg, rec, snap, nil, answerTimeout)
 	t.calls.settled(ctx)
 	out := &talkOutput{}
 	out.Body.SDP, out.Body.CallID = answer, rec.ID()

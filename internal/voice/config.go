@@ -137,7 +137,7 @@ func (c *Config) check() error {
 		return fault.Field("log", "a session needs a logger")
 	}
 	if c.Outbound != nil {
-		if err := c.Outbound.check(); err != nil {
+		if err := c.Outbound.Check(); err != nil {
 			return err
 		}
 	}

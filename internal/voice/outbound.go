@@ -39,14 +39,14 @@ type Outbound struct {
 	Disclosures []string
 	// OptOutKey is the key by which the person is called no more, 0 for none. While digits are asked for it is a digit.
 	OptOutKey byte
-	OptedOut  string // said to somebody who opted out by key or word, then the call ends; "" is the English default
+	OptedOut  string // said to somebody who opted out by key or word, then the call ends; "" is a default in the call's language
 }
 
 // maxMessage bounds what a message takes to say.
 const maxMessage = 2 * time.Minute
 
-// check fails for what would only show on the call.
-func (o *Outbound) check() error {
+// Check fails for what would only show on the call.
+func (o *Outbound) Check() error {
 	switch o.OnMachine {
 	case "", MachineHangup, MachineTalk:
 	case MachineMessage:
@@ -254,7 +254,24 @@ func (r *reply) heardLine(h said) {
 
 // optedOutText is the last thing said to somebody who opted out.
 func (s *Session) optedOutText() string {
-	return orText(s.cfg.Outbound.OptedOut, "All right, you will not be called again. Goodbye.")
+	language, _, _ := strings.Cut(strings.ToLower(s.cfg.Voice.Language), "-")
+	usual, ok := optedOut[language]
+	if !ok {
+		usual = optedOut["en"]
+	}
+	return orText(s.cfg.Outbound.OptedOut, usual)
+}
+
+// optedOut is what is said to somebody who opted out, by language.
+var optedOut = map[string]string{
+	"en": "All right, you will not be called again. Goodbye.",
+	"de": "In Ordnung, wir rufen Sie nicht mehr an. Auf Wiederhören.",
+	"fr": "Très bien, nous ne vous appellerons plus. Au revoir.",
+	"es": "De acuerdo, no le llamaremos más. Adiós.",
+	"it": "Va bene, non la chiameremo più. Arrivederci.",
+	"nl": "Goed, we bellen u niet meer. Tot ziens.",
+	"pt": "Tudo bem, não ligaremos mais. Adeus.",
+	"ar": "حسنا، لن نتصل بك مرة أخرى. مع السلامة.",
 }
 
 // machineEnded is why a call is over that the far end hung up: nobody was spoken to when a machine did.

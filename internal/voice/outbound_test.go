@@ -395,7 +395,7 @@ func TestOutboundIsChecked(t *testing.T) {
 	for name, o := range map[string]Outbound{
 		"no message": {OnMachine: MachineMessage}, "no such way": {OnMachine: "sing"}, "empty disclosure": {Disclosures: []string{isAI, " "}}, "no key": {OptOutKey: 'x'},
 	} {
-		if err := o.check(); err == nil {
+		if err := o.Check(); err == nil {
 			t.Errorf("%s: taken", name)
 		}
 	}
