@@ -75,6 +75,7 @@ type App struct {
 	phones    *telephony.Service
 	records   *conversation.Service
 	campaigns *campaign.Service
+	dialling  *campaignCalls
 	trails    *compliance.Service
 	calls     *calls
 	pacer     *media.Pacer

@@ -81,6 +81,7 @@ type Config struct {
 	TwilioAuthToken  string `name:"twilio-auth-token" help:"Twilio auth token: verifies that requests come from Twilio." env:"PARLEY_TWILIO_AUTH_TOKEN" group:"Carriers"`
 	TwilioAgent      string `name:"twilio-agent" help:"Agent that answers Twilio's calls." default:"front-desk" env:"PARLEY_TWILIO_AGENT" group:"Carriers"`
 
+	KeptLines    int           `help:"Of max-calls, so many that campaigns leave free for calls that come in; -1: a tenth." default:"-1" env:"PARLEY_KEPT_LINES" group:"Limits"`
 	MaxCalls     int           `help:"Calls at once; more are refused as busy." default:"1000" env:"PARLEY_MAX_CALLS" group:"Limits"`
 	Drain        time.Duration `help:"How long running calls may go on after SIGTERM." default:"5m" env:"PARLEY_DRAIN" group:"Limits"`
 	SecondFactor bool          `name:"require-second-factor" help:"Everybody needs a second factor, whatever their organisation asks; who has none may only add one. Identity providers' people are their provider's business." env:"PARLEY_REQUIRE_SECOND_FACTOR" group:"Limits"`
@@ -141,6 +142,9 @@ func (c *Config) Check() error {
 		if _, _, err := simulated(value); err != nil {
 			bad(setting, "write KEY=VALUE pairs such as latency=normal:300ms,50ms error=0.01", "%v", err)
 		}
+	}
+	if c.KeptLines < -1 || c.KeptLines > c.MaxCalls {
+		bad("kept-lines", "give a number from 0 to max-calls, or -1 for a tenth of it", "%d lines cannot be kept of %d", c.KeptLines, c.MaxCalls)
 	}
 	if c.MaxCalls < 1 || c.MaxCalls > 100_000 {
 		bad("max-calls", "give a number from 1 to 100000", "%d calls at once is out of range", c.MaxCalls)

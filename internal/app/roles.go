@@ -44,6 +44,7 @@ func (a *App) steps() []step {
 		{"carriers", "", a.startCarriers},
 		{"internal", roleMedia, a.startInternal},
 		{"fleet", "", a.joinFleet},
+		{"campaigns", "", a.startCampaigns},
 		{"web", "", a.startWeb},
 	}
 }

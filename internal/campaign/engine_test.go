@@ -80,14 +80,14 @@ func (c *carrier) Place(_ context.Context, p Placement) error {
 	c.tried[p.Number]++
 	o := c.fate(p.Number, c.tried[p.Number])
 	x := &sentCall{p: p, at: now, until: now.Add(time.Duration(2+c.r.IntN(40)) * time.Second)}
-	x.ended = Ended{CallID: p.CallID, Ended: x.until, Reason: string(o)}
+	x.ended = Ended{CallID: p.CallID, Ended: x.until, Result: string(o), Reason: string(o)}
 	switch o {
-	case dial.Answered, dial.Refused, dial.OptOut:
+	case dial.Answered:
 		x.ended.Answered, x.ended.Reason = now.Add(time.Second), "normal"
 	case dial.Machine:
-		x.ended.Answered = now.Add(time.Second)
+		x.ended.Answered, x.ended.Result = now.Add(time.Second), "answered"
 	case dial.Invalid:
-		x.ended.Reason = "not_found"
+		x.ended.Result = "invalid_number"
 	}
 	c.sent[p.CallID], c.live[p.Number] = x, p.CallID
 	c.most = max(c.most, len(c.live))

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/parley-voice/parley/internal/campaign/dial"
 )
 
 const (
@@ -61,5 +59,5 @@ func (s *Service) lookUp(ctx context.Context, a openAttempt, now time.Time) erro
 		return nil
 	}
 	s.c.Log.WarnContext(ctx, "an attempt left no trace; it counts as one", "call", a.ID)
-	return s.Settle(ctx, a.OrganisationID, Ended{CallID: a.ID, Reason: string(dial.Lost), Ended: now})
+	return s.Settle(ctx, a.OrganisationID, Ended{CallID: a.ID, Result: resultLost, Ended: now})
 }

@@ -42,6 +42,7 @@ type Placement struct {
 	Voicemail  Voicemail         `json:"voicemail"`
 	Disclosure Disclosure        `json:"disclosure"`
 	OptOutKey  string            `json:"optOutKey,omitempty"`
+	Outcomes   map[string]string `json:"outcomes,omitempty"` // what the agent may call its result
 	Until      time.Time         `json:"until"` // nothing is sent after this
 }
 

@@ -1,6 +1,7 @@
 package campaign
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -15,29 +16,42 @@ import (
 // Ended is what became of a call.
 type Ended struct {
 	CallID   string
-	Answered time.Time // zero: nobody took it
+	Answered time.Time // by somebody or something; zero: nobody took it
 	Ended    time.Time
-	Reason   string // as the call's record says: normal, busy, no_answer, machine, ...
+	Result   string // answered, busy, no_answer, rejected, invalid_number, trunk_failed, cancelled, failed: as the call's record says
+	Reason   string // why it ended: normal, machine, message, ...
 	Status   int    // of SIP; 0: none
 	Trunk    string // that carried it
 	Caller   string // the number shown
 }
 
-// outcomes is what a call's reasons mean for a lead, where nobody answered or not a person did. A reason that is not named is
-// a failure of ours or of the trunk.
-var outcomes = map[string]dial.Outcome{
-	"busy": dial.Busy, "no_answer": dial.NoAnswer, "cancelled": dial.NoAnswer, "declined": dial.Rejected, "refused": dial.Rejected,
-	"not_found": dial.Invalid, "invalid": dial.Invalid, "fax": dial.Fax, "machine": dial.Machine, "message": dial.Message, "dropped": dial.Dropped,
-	"overloaded": dial.Unplaced, "shutdown": dial.Unplaced, "lost": dial.Lost,
+// Of a call that was not placed, or of which nothing is known.
+const (
+	resultUnplaced = "unplaced"
+	resultLost     = "lost"
+)
+
+// byReason are the ends of answered calls in which no person was spoken to, or was and said one thing.
+var byReason = map[string]dial.Outcome{
+	"machine": dial.Machine, "message": dial.Message, "fax": dial.Fax, "invalid": dial.Invalid, "opted_out": dial.OptOut, "dropped": dial.Dropped,
+	"disclosure_failed": dial.Failed, "misconfigured": dial.Failed, "error": dial.Failed,
+}
+
+// byResult are the ends of calls that nobody answered.
+var byResult = map[string]dial.Outcome{
+	"busy": dial.Busy, "no_answer": dial.NoAnswer, "cancelled": dial.NoAnswer, "rejected": dial.Rejected, "invalid_number": dial.Invalid,
+	"trunk_failed": dial.Failed, "failed": dial.Failed, resultUnplaced: dial.Unplaced, resultLost: dial.Lost,
 }
 
 // outcome is what e means for a lead.
 func (e Ended) outcome() dial.Outcome {
-	o, known := outcomes[e.Reason]
-	switch {
-	case !e.Answered.IsZero() && (!known || o.Rang() && o != dial.Machine && o != dial.Message && o != dial.Fax && o != dial.Dropped || o == dial.Unplaced):
+	if e.Result == "answered" {
+		if o, ok := byReason[e.Reason]; ok {
+			return o
+		}
 		return dial.Answered
-	case known:
+	}
+	if o, ok := byResult[e.Result]; ok {
 		return o
 	}
 	return dial.Failed
@@ -75,6 +89,9 @@ func attemptOf(ctx context.Context, tx *db.Tx, callID string) (*attemptRow, erro
 // Settle writes what became of a call: to its attempt, its lead and the campaign's counts, once. A call that is no campaign's
 // changes nothing.
 func (s *Service) Settle(ctx context.Context, orgID string, e Ended) error {
+	if open, err := s.isOpen(ctx, orgID, e.CallID); err != nil || !open {
+		return err
+	}
 	return s.c.DB.InTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) error {
 		a, err := attemptOf(ctx, tx, e.CallID)
 		if err != nil || a == nil {
@@ -86,7 +103,7 @@ func (s *Service) Settle(ctx context.Context, orgID string, e Ended) error {
 		}
 		now := s.now()
 		o := e.outcome()
-		if a.Outcome != "" && o == dial.Answered { // what was said in the call
+		if a.Outcome == dial.OptOut || a.Outcome != "" && o == dial.Answered { // what was said in the call
 			o = a.Outcome
 		}
 		t := tally{}
@@ -113,6 +130,16 @@ func (s *Service) Settle(ctx context.Context, orgID string, e Ended) error {
 		t.both(now, "cost", a.Cost)
 		return s.saveSettled(ctx, tx, a, row, t, now)
 	})
+}
+
+// isOpen reports whether a call is a campaign's and not settled. Most calls are none: they should not wait for a writer.
+func (s *Service) isOpen(ctx context.Context, orgID, callID string) (open bool, err error) {
+	err = s.c.DB.ReadTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) error {
+		a, err := attemptByID(ctx, tx, callID)
+		open = a != nil && a.EndedAt == nil
+		return err
+	})
+	return open, err
 }
 
 func maybeZero(ms int64) time.Time {
@@ -143,7 +170,7 @@ func (a *attemptRow) finish(e Ended, o dial.Outcome, s *Settings, now time.Time)
 		ended = now
 	}
 	ms := ended.UnixMilli()
-	a.EndedAt, a.Outcome, a.Reason, a.Status, a.AnsweredAt = &ms, o, e.Reason, int64(e.Status), unix(e.Answered)
+	a.EndedAt, a.Outcome, a.Reason, a.Status, a.AnsweredAt = &ms, o, cmp.Or(e.Reason, e.Result), int64(e.Status), unix(e.Answered)
 	if e.Trunk != "" {
 		a.TrunkID = e.Trunk
 	}
@@ -230,6 +257,9 @@ type Said struct {
 
 // Note keeps what was said in a call until it ends. An opt-out stays one, whatever is said later.
 func (s *Service) Note(ctx context.Context, orgID string, said Said) error {
+	if open, err := s.isOpen(ctx, orgID, said.CallID); err != nil || !open {
+		return err
+	}
 	return s.c.DB.InTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) error {
 		a, err := attemptOf(ctx, tx, said.CallID)
 		if err != nil || a == nil {

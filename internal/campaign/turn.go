@@ -311,7 +311,7 @@ func (t *turn) Place(ctx context.Context, c dial.Call) {
 	s := t.c.Settings
 	p := Placement{OrgID: t.org, CampaignID: t.id, CallID: c.ID, LeadID: c.Lead.ID, Agent: s.Agent, Number: c.Lead.Number, Country: c.Lead.Country, Region: c.Lead.Region,
 		Name: c.Lead.Name, Zone: c.Clock, Variables: c.Lead.Variables, Callers: s.Callers, Ring: time.Duration(s.Dialler.Ring) * time.Second, Voicemail: s.Voicemail,
-		Disclosure: s.Disclosure, OptOutKey: s.OptOutKey, Until: c.At.Add(dial.Fresh)}
+		Disclosure: s.Disclosure, OptOutKey: s.OptOutKey, Outcomes: s.Outcomes, Until: c.At.Add(dial.Fresh)}
 	if s.Dialler.Mode != pace.Agentless {
 		p.Disclosure.AI = ""
 	}
@@ -332,18 +332,18 @@ func (t *turn) place(ctx context.Context, p Placement) {
 	}
 	settling, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
-	if err := t.s.Settle(settling, t.org, Ended{CallID: p.CallID, Reason: reasonOf(err)}); err != nil {
+	if err := t.s.Settle(settling, t.org, Ended{CallID: p.CallID, Result: resultOf(err), Reason: string(fault.CodeOf(err))}); err != nil {
 		t.s.c.Log.WarnContext(ctx, "a call that was not placed could not be settled; it is looked up later", "campaign", t.id, "call", p.CallID, "error", err)
 	}
 }
 
-// reasonOf is why a call was not placed, as Settle reads it.
-func reasonOf(err error) string {
+// resultOf is what Settle makes of a call that was not placed.
+func resultOf(err error) string {
 	switch {
-	case fault.Is(err, fault.NotFound), fault.Is(err, fault.Invalid):
-		return "not_found"
 	case fault.Is(err, fault.LimitReached), fault.Is(err, fault.RateLimited), fault.Is(err, fault.Unavailable):
-		return "overloaded"
+		return resultUnplaced
+	case fault.Is(err, fault.Invalid):
+		return "invalid_number"
 	}
 	return "failed"
 }

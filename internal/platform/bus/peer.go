@@ -66,6 +66,38 @@ func (b *Bus) ServePeer(ctx context.Context, to, name string, h func(data []byte
 	return nil
 }
 
+// ServePeerEach is ServePeer for an h that takes its time: each message has a goroutine of its own, at most so many at once; the
+// others wait, in the order in which they came.
+func (b *Bus) ServePeerEach(ctx context.Context, to, name string, most int, h func(ctx context.Context, data []byte) []byte) error {
+	subject, err := peer(to, name)
+	if err != nil {
+		return err
+	}
+	places := make(chan struct{}, most)
+	sub, err := b.nc.Subscribe(subject, func(m *nats.Msg) {
+		select {
+		case places <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		go func() {
+			defer func() { <-places }()
+			answer := h(ctx, m.Data)
+			if m.Reply == "" {
+				return
+			}
+			if err := m.Respond(answer); err != nil {
+				b.c.Log.Debug("an answer was not sent", "subject", subject, "error", err)
+			}
+		}()
+	})
+	if err != nil {
+		return fmt.Errorf("bus: %s: %w", subject, err)
+	}
+	context.AfterFunc(ctx, func() { _ = sub.Unsubscribe() }) // the connection may be closed already
+	return nil
+}
+
 func peer(to, name string) (string, error) {
 	if err := errors.Join(token(to), token(name)); err != nil {
 		return "", fmt.Errorf("bus: peer: %w", err)
