@@ -43,7 +43,7 @@ type Placement struct {
 	Disclosure Disclosure        `json:"disclosure"`
 	OptOutKey  string            `json:"optOutKey,omitempty"`
 	Outcomes   map[string]string `json:"outcomes,omitempty"` // what the agent may call its result
-	Until      time.Time         `json:"until"` // nothing is sent after this
+	Until      time.Time         `json:"until"`              // nothing is sent after this
 }
 
 // Look is what is known of a call.
