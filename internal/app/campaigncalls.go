@@ -20,6 +20,7 @@ import (
 	"github.com/parley-voice/parley/internal/platform/fault"
 	"github.com/parley-voice/parley/internal/telephony"
 	"github.com/parley-voice/parley/internal/telephony/sip"
+	"github.com/parley-voice/parley/internal/voice"
 )
 
 // campaignCalls places campaigns' calls: here where this process carries calls, else in a media process.
@@ -47,7 +48,7 @@ func (c *campaignCalls) Place(ctx context.Context, p campaign.Placement) error {
 		return err
 	}
 	_, err = c.calls.DialOut(ctx, DialOut{OrgID: p.OrgID, CallID: p.CallID, Agent: p.Agent, TrunkID: p.Callers.Trunk, Number: p.Number, CallerNumber: shown, Ring: p.Ring,
-		Metadata: map[string]string{"campaignId": p.CampaignID, "leadId": p.LeadID}, Variables: variablesOf(p)})
+		Metadata: map[string]string{"campaignId": p.CampaignID, "leadId": p.LeadID}, Variables: variablesOf(p), Outset: outsetOf(p)})
 	return err
 }
 
@@ -56,6 +57,31 @@ func variablesOf(p campaign.Placement) map[string]string {
 	v := map[string]string{"name": p.Name, "number": p.Number}
 	maps.Copy(v, p.Variables)
 	return v
+}
+
+// outsetOf is what comes before the conversation.
+func outsetOf(p campaign.Placement) *Outset {
+	o := &Outset{Results: slices.Sorted(maps.Keys(p.Outcomes))}
+	o.Detect = p.Voicemail.Rule != "talk"
+	o.OnMachine, o.Message = voice.MachineHangup, p.Voicemail.Message
+	switch p.Voicemail.Rule {
+	case "message":
+		o.OnMachine = voice.MachineMessage
+	case "talk":
+		o.OnMachine = voice.MachineTalk
+	}
+	for _, d := range []string{p.Disclosure.AI, p.Disclosure.Recording} {
+		if d != "" {
+			o.Disclosures = append(o.Disclosures, d)
+		}
+	}
+	if p.OptOutKey != "" {
+		o.OptOutKey = p.OptOutKey[0]
+	}
+	if z, err := time.LoadLocation(p.Zone); err == nil {
+		o.Zone = z
+	}
+	return o
 }
 
 // shown chooses the number that the callee sees; "" has the nearest one chosen.
