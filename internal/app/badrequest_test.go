@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	badRequests = 10_000
+	badRequests = 5_000 // on each engine
 	badSeed     = 20_260
 )
 
