@@ -10,7 +10,7 @@ const kinds = [
   "call.answered", "call.ended", "signal", "frames.digest", "vad.start", "vad.end", "turn.end_of_speech", "turn.backchannel",
   "stt.partial", "stt.final", "llm.first_token", "llm.done", "tts.first_audio", "playout.first_frame", "playout.paused",
   "playout.resumed", "playout.cut", "agent.said", "caller.text", "dtmf", "tool.call", "tool.result", "flow.node", "activity",
-  "hold", "filler", "apology", "idle", "outcome", "vendor.error", "alert",
+  "hold", "filler", "apology", "idle", "answerer", "disclosure", "message", "outcome", "vendor.error", "alert",
 ]; // biome-ignore format: a list of names
 
 /** The call's event log. */
