@@ -2,12 +2,9 @@ package app
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/parley-voice/parley/internal/agent/flow"
-	"github.com/parley-voice/parley/internal/campaign"
-	"github.com/parley-voice/parley/internal/platform/fault"
 	"github.com/parley-voice/parley/internal/voice"
 )
 
@@ -18,25 +15,6 @@ type Outset struct {
 	voice.Outbound
 	Zone    *time.Location // the person's, in which they ask to be called back; nil: UTC
 	Results []string       // codes that an agent with a language model may give the call; none: it gives no result
-}
-
-// outsetOf is what a campaign's call does before its conversation.
-func outsetOf(p campaign.Placement) (*Outset, error) {
-	o := &Outset{Outbound: voice.Outbound{Detect: p.Voicemail.Rule != "talk", OnMachine: voice.MachineAction(p.Voicemail.Rule), Message: p.Voicemail.Message}}
-	for _, text := range []string{p.Disclosure.AI, p.Disclosure.Recording} {
-		if strings.TrimSpace(text) != "" {
-			o.Disclosures = append(o.Disclosures, text)
-		}
-	}
-	if p.OptOutKey != "" {
-		o.OptOutKey = p.OptOutKey[0]
-	}
-	zone, err := time.LoadLocation(p.Zone)
-	if err != nil {
-		return nil, fault.Wrap(fault.Invalid, err, "the callee's time zone %q is unknown", p.Zone)
-	}
-	o.Zone = zone
-	return o, nil
 }
 
 // ready gives what a call with these variables says, or what is wrong with it.

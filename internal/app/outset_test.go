@@ -15,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/parley-voice/parley/internal/campaign"
 	"github.com/parley-voice/parley/internal/conversation"
 	"github.com/parley-voice/parley/internal/event"
 	"github.com/parley-voice/parley/internal/media"
@@ -199,29 +198,6 @@ func TestOutsetIsChecked(t *testing.T) {
 	}
 	if n := carrier.Calls(); n != 0 {
 		t.Errorf("%d calls reached the carrier", n)
-	}
-}
-
-// What a campaign says of its calls is what the runtime does.
-func TestOutsetOfACampaign(t *testing.T) {
-	usual := campaign.Usual()
-	p := campaign.Placement{Zone: "Asia/Dubai", Voicemail: usual.Voicemail, Disclosure: campaign.Disclosure{AI: "An assistant speaks.", Recording: " "}, OptOutKey: usual.OptOutKey}
-	o := must(outsetOf(p))(t)
-	if !o.Detect || o.OnMachine != voice.MachineHangup || o.OptOutKey != '9' || !slices.Equal(o.Disclosures, []string{"An assistant speaks."}) || o.Zone.String() != "Asia/Dubai" {
-		t.Errorf("%+v", o)
-	}
-	p.Voicemail, p.OptOutKey = campaign.Voicemail{Rule: "message", Message: "Call {{name}} back."}, ""
-	o = must(must(outsetOf(p))(t).ready(map[string]string{"name": "Anna"}))(t)
-	if o.OnMachine != voice.MachineMessage || o.Message != "Call Anna back." || o.OptOutKey != 0 {
-		t.Errorf("%+v", o)
-	}
-	p.Voicemail.Rule = "talk"
-	if o = must(outsetOf(p))(t); o.Detect || o.Check() != nil {
-		t.Errorf("%+v", o)
-	}
-	p.Zone = "Mars/Olympus"
-	if _, err := outsetOf(p); !fault.Is(err, fault.Invalid) {
-		t.Errorf("a zone that is none: %v", err)
 	}
 }
 
