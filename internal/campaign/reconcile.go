@@ -10,9 +10,9 @@ import (
 const (
 	// lookAfter is when an attempt that is open is looked up: its call was begun within dial.Fresh, or never.
 	lookAfter = 30 * time.Second
-	// lostAfter is when an attempt of which there is no record is given up: longer than a process that crashed may take to
-	// write down, after its restart, what it had in hand.
-	lostAfter   = 5 * time.Minute
+	// lostAfter is when an attempt of which there is no record is given up. A process that crashed may write down later what it
+	// had in hand: the attempt counts all the same, so that nobody is called more often.
+	lostAfter   = time.Minute
 	mostAtOnce  = 2000
 	lookTimeout = 10 * time.Second
 )

@@ -55,7 +55,7 @@ type Look struct {
 
 const (
 	lookEvery  = 10 * time.Second // for campaigns that nobody dials
-	sweepEvery = 30 * time.Second
+	sweepEvery = 15 * time.Second
 	holdFor    = 30 * time.Second
 	holdEvery  = 10 * time.Second
 	shareEvery = time.Second

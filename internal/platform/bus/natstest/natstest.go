@@ -33,6 +33,8 @@ type Server struct {
 	URL   string
 	CA    string
 	Seeds map[string]string // by role
+
+	vars map[string]string
 }
 
 // environment is one for all: the configuration reads its variables from it.
@@ -76,20 +78,41 @@ func run(dir string) (*Server, error) {
 			return nil, err
 		}
 	}
-	opts, err := configured(vars)
-	if err != nil {
+	s.vars = vars
+	if err := s.begin(); err != nil {
 		return nil, err
-	}
-	opts.NoSigs, opts.NoLog = true, true
-	if s.Server, err = server.NewServer(opts); err != nil {
-		return nil, err
-	}
-	s.Start()
-	if !s.ReadyForConnections(20 * time.Second) {
-		return nil, fmt.Errorf("NATS does not start")
 	}
 	s.URL = "tls://" + s.Addr().String()
 	return s, nil
+}
+
+// begin starts the server with its variables.
+func (s *Server) begin() error {
+	opts, err := configured(s.vars)
+	if err != nil {
+		return err
+	}
+	opts.NoSigs, opts.NoLog = true, true
+	if s.Server, err = server.NewServer(opts); err != nil {
+		return err
+	}
+	s.Start()
+	if !s.ReadyForConnections(20 * time.Second) {
+		return fmt.Errorf("NATS does not start")
+	}
+	return nil
+}
+
+// Restart ends the server, and starts it anew with what it had stored, at the same address.
+func (s *Server) Restart(t testing.TB) {
+	t.Helper()
+	address := s.Addr().String()
+	s.Shutdown()
+	s.WaitForShutdown()
+	s.vars["NATS_LISTEN"] = address
+	if err := s.begin(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // configured reads the configuration that is shipped, with these variables.

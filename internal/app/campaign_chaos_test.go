@@ -1,0 +1,114 @@
+package app_test
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// Workers, the database's connections and NATS are killed again and again while a campaign calls: SIPp, who is called, counts. Nobody
+// is called twice, and nobody is forgotten. PARLEY_CHAOS_KILLS and PARLEY_CHAOS_LEADS make it longer: make chaos.
+func TestKilledProcessesCallNobodyTwice(t *testing.T) {
+	kills, leads := wanted(t, "PARLEY_CHAOS_KILLS", 6), wanted(t, "PARLEY_CHAOS_LEADS", 30)
+	in := newInstallation(t)
+	users := in.ownUsers()
+	process := func(role, rtp string) *process {
+		c := in.settings(role, rtp)
+		c.DatabaseURL, c.MaxCalls, c.KeptLines = users[role], 100, 10
+		return in.run(c)
+	}
+	gateway := process("gateway", "41340-41349")
+	workers := []*processes{{process("worker", "41340-41349")}, {process("worker", "41340-41349")}}
+	media := process("media", "41350-41449")
+	gateway.up(t)
+	media.up(t)
+	c := owner(t, gateway.screen)
+	n := sippPeople(t, 1500*time.Millisecond)
+	id := campaignOn(t, c, n, leads, 8)
+	r := rand.New(rand.NewPCG(uint64(kills), 9)) //nolint:gosec // repeatable
+	admin, err := sql.Open("pgx", in.database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close() //nolint:errcheck // a test's
+	done := map[string]int{}
+	var p shownProgress
+	for began := time.Now(); p.State != "finished"; {
+		if time.Since(began) > 20*time.Minute {
+			t.Fatalf("it does not end: %+v", p)
+		}
+		<-time.After(time.Duration(300+r.IntN(900)) * time.Millisecond)
+		if kills > 0 {
+			kills--
+			done[in.hurt(t, r, admin, workers, process)]++
+		}
+		if _, b, err := c.try("GET", "/api/v1/campaigns/"+id+"/progress", nil); err == nil {
+			_ = json.Unmarshal(b, &p) // the gateway may be without its database for a moment
+		}
+	}
+	calls := n.calls(t)
+	for number, times := range calls {
+		if times != 1 {
+			t.Errorf("%s was called %d times", number, times)
+		}
+	}
+	ended := int64(0)
+	for o, k := range p.Outcomes {
+		if o != "unplaced" {
+			ended += k
+		}
+	}
+	if p.Leads["done"] != int64(leads) || ended != int64(leads) || int64(len(calls))+p.Outcomes["lost"] < int64(leads) {
+		t.Errorf("%d leads, %d called, %d attempts ended: %+v", leads, len(calls), ended, p)
+	}
+	t.Logf("killed %v; %v; %d called", done, p.Outcomes, len(calls))
+}
+
+// processes is a place where one process follows the other.
+type processes struct{ now *process }
+
+// hurt kills something, and says what.
+func (i *installation) hurt(t *testing.T, r *rand.Rand, admin *sql.DB, workers []*processes, run func(role, rtp string) *process) string {
+	t.Helper()
+	switch r.IntN(4) {
+	case 0, 1:
+		w := workers[r.IntN(len(workers))]
+		w.now.kill()
+		w.now = run("worker", "41340-41349")
+		return "a worker"
+	case 2:
+		ctx, cancel := context.WithTimeout(context.Background(), within)
+		defer cancel()
+		var n int
+		err := admin.QueryRowContext(ctx, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND usename = current_user").Scan(&n)
+		if err != nil {
+			t.Logf("connections were not killed: %v", err)
+		}
+		return "connections of the database"
+	}
+	i.nats.Restart(t)
+	return "NATS"
+}
+
+// campaignOn starts a campaign that calls people on a network, and gives its id.
+func campaignOn(t *testing.T, c *client, n *network, leads, lines int) string {
+	t.Helper()
+	var trunk, camp struct{ ID string }
+	c.want(201, "POST", "/api/v1/trunks", map[string]any{"name": "SIPp", "address": n.address, "lines": 5000, "perSecond": 1000}, &trunk)
+	c.want(201, "POST", "/api/v1/campaigns", map[string]any{"name": "Everybody", "settings": map[string]any{
+		"agent": "sim", "callers": map[string]any{"trunk": trunk.ID}, "dialler": map[string]any{"lines": lines, "perSecond": 50, "ringSeconds": 15},
+		"retry": map[string]any{"on": map[string]any{}}, "disclosure": map[string]any{"ai": "", "recording": ""}}}, &camp)
+	number := awake(t)
+	for from := 0; from < leads; from += 500 {
+		var some []map[string]string
+		for i := from; i < min(leads, from+500); i++ {
+			some = append(some, map[string]string{"number": number(i)})
+		}
+		c.want(200, "POST", "/api/v1/campaigns/"+camp.ID+"/leads", map[string]any{"leads": some}, nil)
+	}
+	c.want(200, "POST", "/api/v1/campaigns/"+camp.ID+"/start", nil, nil)
+	return camp.ID
+}
