@@ -1,10 +1,15 @@
 package app_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
+	"io"
 	"math/rand/v2"
+	"mime/multipart"
+	"net/http"
 	"testing"
 	"time"
 )
@@ -102,13 +107,50 @@ func campaignOn(t *testing.T, c *client, n *network, leads, lines int) string {
 		"agent": "sim", "callers": map[string]any{"trunk": trunk.ID}, "dialler": map[string]any{"lines": lines, "perSecond": 50, "ringSeconds": 15},
 		"retry": map[string]any{"on": map[string]any{}}, "disclosure": map[string]any{"ai": "", "recording": ""}}}, &camp)
 	number := awake(t)
-	for from := 0; from < leads; from += 500 {
-		var some []map[string]string
-		for i := from; i < min(leads, from+500); i++ {
-			some = append(some, map[string]string{"number": number(i)})
-		}
-		c.want(200, "POST", "/api/v1/campaigns/"+camp.ID+"/leads", map[string]any{"leads": some}, nil)
+	var list bytes.Buffer
+	list.WriteString("phone\n")
+	for i := range leads {
+		list.WriteString(number(i) + "\n")
 	}
+	c.imported(camp.ID, "people.csv", list.Bytes())
 	c.want(200, "POST", "/api/v1/campaigns/"+camp.ID+"/start", nil, nil)
 	return camp.ID
+}
+
+// imported has a campaign read a list, and waits until it has.
+func (c *client) imported(campaign, name string, list []byte) {
+	c.t.Helper()
+	var body bytes.Buffer
+	form := multipart.NewWriter(&body)
+	part, err := form.CreateFormFile("file", name)
+	if err == nil {
+		_, err = part.Write(list)
+	}
+	if err := errors.Join(err, form.WriteField("start", "true"), form.Close()); err != nil {
+		c.t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(c.t.Context(), http.MethodPost, c.base+"/api/v1/campaigns/"+campaign+"/leads/import", &body)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	req.Header = c.header.Clone()
+	req.Header.Set("Content-Type", form.FormDataContentType())
+	res, err := c.http.Do(req)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	text, err := io.ReadAll(res.Body)
+	_ = res.Body.Close()
+	var got struct{ Import struct{ ID string } }
+	if err != nil || res.StatusCode != http.StatusAccepted || json.Unmarshal(text, &got) != nil {
+		c.t.Fatalf("import: %d %s, %v", res.StatusCode, text, err)
+	}
+	eventually(c.t, "the list to be read", func() bool {
+		var i struct{ State, Error string }
+		c.want(200, "GET", "/api/v1/campaigns/"+campaign+"/imports/"+got.Import.ID, nil, &i)
+		if i.State == "failed" {
+			c.t.Fatalf("the list was not read: %s", i.Error)
+		}
+		return i.State == "done"
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -119,6 +120,30 @@ func (c *campaignCalls) next(all []telephony.CallerNumber, choice telephony.Call
 	}
 	slices.SortFunc(may, func(a, b telephony.CallerNumber) int { return cmp.Compare(a.ID, b.ID) })
 	return may[c.turn.Add(1)%uint64(len(may))].ID
+}
+
+// Preflight implements campaign.Preflighter: a campaign needs a trunk that can be used, and the numbers that it names.
+func (c *campaignCalls) Preflight(ctx context.Context, orgID string, camp campaign.Campaign) ([]campaign.Obstacle, error) {
+	set := camp.Settings.Callers
+	line, err := c.phones.Line(ctx, orgID, set.Trunk)
+	var f *fault.Error
+	if errors.As(err, &f) && f.Code != fault.Internal {
+		return []campaign.Obstacle{{Code: "callers", Field: "settings.callers.trunk", Message: "Calls cannot go out: " + f.Message + ".", Blocking: true}}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	all, err := c.phones.UsableCallers(ctx, orgID, line.ID)
+	if err != nil {
+		return nil, err
+	}
+	if _, found := telephony.ChooseCaller(all, telephony.CallerChoice{TrunkID: line.ID, Pool: set.Numbers}); len(set.Numbers) > 0 && !found {
+		return []campaign.Obstacle{{Code: "callers", Field: "settings.callers.numbers", Message: "None of the numbers that are chosen can be shown on this trunk; add them under Phones, Numbers, or choose others.", Blocking: true}}, nil
+	}
+	if len(all) == 0 {
+		return []campaign.Obstacle{{Code: "callers", Field: "settings.callers.numbers", Message: "There is no caller number: the carrier decides what people see. In many places a number that can be called back must be shown."}}, nil
+	}
+	return nil, nil
 }
 
 // Look implements campaign.Carrier.
