@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -332,20 +333,32 @@ func (t *turn) place(ctx context.Context, p Placement) {
 	}
 	settling, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
-	if err := t.s.Settle(settling, t.org, Ended{CallID: p.CallID, Result: resultOf(err), Reason: string(fault.CodeOf(err))}); err != nil {
+	result, stop := resultOf(err)
+	if stop != "" {
+		if _, err := t.s.Pause(settling, t.org, t.id, stop); err != nil && !fault.Is(err, fault.Conflict) {
+			t.s.c.Log.WarnContext(ctx, "a campaign that cannot go on could not be paused", "campaign", t.id, "error", err)
+		}
+	}
+	if err := t.s.Settle(settling, t.org, Ended{CallID: p.CallID, Result: result, Reason: string(fault.CodeOf(err))}); err != nil {
 		t.s.c.Log.WarnContext(ctx, "a call that was not placed could not be settled; it is looked up later", "campaign", t.id, "call", p.CallID, "error", err)
 	}
 }
 
-// resultOf is what Settle makes of a call that was not placed.
-func resultOf(err error) string {
+// resultOf is what Settle makes of a call that was not placed, and why the campaign cannot go on where that is so: what is
+// wrong with its settings is wrong for every lead.
+func resultOf(err error) (result, stop string) {
+	var f *fault.Error
 	switch {
-	case fault.Is(err, fault.LimitReached), fault.Is(err, fault.RateLimited), fault.Is(err, fault.Unavailable):
-		return resultUnplaced
-	case fault.Is(err, fault.Invalid):
-		return "invalid_number"
+	case !errors.As(err, &f), f.Code == fault.Internal, f.Code == fault.Upstream:
+		return "failed", ""
+	case slices.Contains([]fault.Code{fault.LimitReached, fault.RateLimited, fault.Unavailable}, f.Code):
+		return resultUnplaced, ""
+	case f.Code == fault.Invalid && slices.ContainsFunc(f.Details, func(d fault.Detail) bool { return d.Location == "body.to" }):
+		return "invalid_number", ""
+	case f.Code == fault.Invalid && slices.ContainsFunc(f.Details, func(d fault.Detail) bool { return strings.HasPrefix(d.Location, "body.variables") }):
+		return "failed", "" // this lead's
 	}
-	return "failed"
+	return resultUnplaced, "Calls cannot be placed: " + f.Message + "."
 }
 
 // progress tells everybody how it goes, and pauses a campaign that has spent its budget.

@@ -64,6 +64,7 @@ type Dialler struct {
 	talking int
 	places  int
 	asleep  time.Time // nobody is due before
+	held    time.Time // no line was free; nobody is called before
 }
 
 // line is a call that was placed.
@@ -159,7 +160,8 @@ func (d *Dialler) Ended(id string, placed, answered, now time.Time, o Outcome) {
 	d.Left(id)
 	day := pace.Day(now, d.c.Zone)
 	switch {
-	case o == Unplaced:
+	case o == Unplaced: // the next one would find no line either
+		d.held = now.Add(hold)
 		d.Wake()
 		return
 	case o == Failed:
@@ -214,6 +216,8 @@ func (d *Dialler) slowed(now time.Time) string {
 		return d.breaker.Why(now)
 	case d.asleep.After(now):
 		return "Nobody may be called before " + d.asleep.UTC().Format(time.RFC3339) + "."
+	case d.held.After(now):
+		return "No line was free for the last call: the trunk, the plan or the server has no more. It is tried again in a moment."
 	case d.places == 0:
 		return "All lines are in use: by calls that came in, by other campaigns, or as the plan limits them."
 	case d.places < d.c.Pace.Lines:
@@ -227,6 +231,9 @@ func (d *Dialler) slowed(now time.Time) string {
 func (d *Dialler) Step(ctx context.Context, now time.Time) (next time.Time, err error) {
 	if d.asleep.After(now) {
 		return d.asleep, nil
+	}
+	if d.held.After(now) {
+		return d.held, nil
 	}
 	day := pace.Day(now, d.c.Zone)
 	s := pace.State{Ringing: d.ringing, Waiting: d.waiting, Talking: d.talking, Places: d.places}
@@ -269,6 +276,9 @@ func (d *Dialler) Step(ctx context.Context, now time.Time) (next time.Time, err 
 	d.asleep = at
 	return at, nil
 }
+
+// hold is how long no call is begun after one for which no line was free.
+const hold = 3 * time.Second
 
 // soon is how long it takes to look again while there is something to do.
 const soon = 50 * time.Millisecond
