@@ -5,7 +5,7 @@
 //	member.go    Member: announces this process, every few seconds
 //	fleet.go     Fleet: who is there, by their announcements
 //	pick.go      who gets the next request
-//	breaker.go   the circuit breaker of an instance: a pure state machine
+//	breaker.go   when the circuit breaker of an instance opens; platform/breaker is the state machine
 //	proxy.go     Proxy: an http.Handler in front of a role
 //	send.go      tries and retries; attempt.go: one try, with its watchdog; upgrade.go: WebSockets
 //	headers.go   what crosses a proxy and what does not (RFC 9110 section 7.6, RFC 7239)

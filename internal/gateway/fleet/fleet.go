@@ -13,6 +13,7 @@ import (
 	"github.com/coder/quartz"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/parley-voice/parley/internal/platform/breaker"
 	"github.com/parley-voice/parley/internal/platform/bus"
 )
 
@@ -54,7 +55,7 @@ type peer struct {
 	Instance
 	seen     time.Time // by our clock
 	absent   int       // listings in a row that lacked it
-	breaker  breaker
+	breaker  breaker.Breaker
 	inflight int // requests of ours under way
 	sent     int // requests of ours since its last announcement
 	placed   int // those of them that take a place
@@ -215,7 +216,7 @@ func (f *Fleet) take(changes []Change, i Instance, now time.Time) []Change {
 		if p != nil { // started again: what was known of the run before says nothing
 			changes = f.drop(changes, i.ID)
 		}
-		p = &peer{breaker: newBreaker()}
+		p = &peer{breaker: breaker.New(judged)}
 		f.peers[i.ID] = p
 		changes = append(changes, Change{Instance: i, Joined: true})
 	case p.Instance != i:
@@ -286,7 +287,7 @@ func (f *Fleet) Instances(role string) []State {
 	out := make([]State, 0, len(f.peers))
 	for _, p := range f.peers {
 		if role == "" || p.Has(role) {
-			out = append(out, State{Instance: p.Instance, Breaker: p.breaker.stateAt(now), Age: now.Sub(p.seen), InFlight: p.inflight})
+			out = append(out, State{Instance: p.Instance, Breaker: p.breaker.StateAt(now), Age: now.Sub(p.seen), InFlight: p.inflight})
 		}
 	}
 	f.mu.Unlock()

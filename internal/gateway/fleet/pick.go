@@ -90,7 +90,7 @@ func (f *Fleet) Pick(w Want) (*Lease, error) {
 		return nil, err
 	}
 	p := f.choose(left, w)
-	gen, _ := p.breaker.allow(now)
+	gen, _ := p.breaker.Allow(now)
 	p.inflight++
 	p.sent++
 	if w.Takes {
@@ -122,10 +122,10 @@ func (f *Fleet) candidates(w Want, now time.Time) ([]*peer, error) {
 		{LackCapacity, f.c.TTL / 2, func(p *peer) bool { return !w.Takes || p.Calls+p.placed < p.Capacity }},
 		{LackTried, time.Second, func(p *peer) bool { return !slices.Contains(w.Not, p.ID) }},
 		{LackBroken, 0, func(p *peer) bool {
-			if wait := p.breaker.until.Sub(now); soonest == 0 || wait < soonest {
+			if wait := p.breaker.Until().Sub(now); soonest == 0 || wait < soonest {
 				soonest = wait
 			}
-			return p.breaker.ready(now)
+			return p.breaker.Ready(now)
 		}},
 	} {
 		if left = slices.DeleteFunc(left, func(p *peer) bool { return !step.keep(p) }); len(left) == 0 {
@@ -133,7 +133,7 @@ func (f *Fleet) candidates(w Want, now time.Time) ([]*peer, error) {
 		}
 	}
 	// A request that must not fail goes to one that is known to work, where there is one.
-	if well := slices.DeleteFunc(slices.Clone(left), func(p *peer) bool { return p.breaker.state != Closed }); len(well) > 0 && !w.Probe {
+	if well := slices.DeleteFunc(slices.Clone(left), func(p *peer) bool { return p.breaker.State() != Closed }); len(well) > 0 && !w.Probe {
 		left = well
 	}
 	// Who serves this region alone goes before who serves everybody; a request of no region leaves the regions' own to them.
@@ -229,9 +229,9 @@ func (l *Lease) judge(o Outcome) {
 	}
 	l.judged = true
 	now := l.f.c.Clock.Now()
-	before := l.p.breaker.state
-	l.p.breaker.done(l.gen, o, now, l.f.c.Rand())
-	if after := l.p.breaker.state; after != before {
+	before := l.p.breaker.State()
+	l.p.breaker.Done(l.gen, o, now, l.f.c.Rand())
+	if after := l.p.breaker.State(); after != before {
 		l.f.metrics.breaker(l.Role, after)
 		l.f.c.Log.Warn("circuit breaker", "id", l.ID, "role", l.Role, "was", before, "is", after)
 	}

@@ -1,16 +1,19 @@
-package fleet
+package breaker
 
 import (
 	"testing"
 	"time"
 )
 
+// fleet is how instances of the server are judged.
+var fleet = Settings{Window: 10 * time.Second, Enough: 20, Share: 0.5, Refusals: 3, Probes: 2, First: 5 * time.Second, Most: time.Minute}
+
 // step is one thing that happens to a breaker.
 type step struct {
 	after   time.Duration // since the one before
 	outcome Outcome       // of a request that is let through now
 	times   int           // 1
-	want    BreakerState
+	want    State
 }
 
 func TestBreaker(t *testing.T) {
@@ -32,17 +35,17 @@ func TestBreaker(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b, now := newBreaker(), time.Unix(1_700_000_000, 0)
+			b, now := New(fleet), time.Unix(1_700_000_000, 0)
 			for n, s := range steps {
 				now = now.Add(s.after)
 				for range s.times {
-					gen, ok := b.allow(now)
+					gen, ok := b.Allow(now)
 					if !ok {
 						t.Fatalf("step %d: nothing is let through, %+v", n, b)
 					}
-					b.done(gen, s.outcome, now, 0)
+					b.Done(gen, s.outcome, now, 0)
 				}
-				if got := b.stateAt(now); got != s.want {
+				if got := b.StateAt(now); got != s.want {
 					t.Fatalf("step %d: %s, want %s", n, got, s.want)
 				}
 			}
@@ -53,27 +56,27 @@ func TestBreaker(t *testing.T) {
 // While it is open nothing passes; half open it lets one through at a time; and what was sent before says nothing any more.
 func TestBreakerGuards(t *testing.T) {
 	t.Parallel()
-	b, now := newBreaker(), time.Unix(1_700_000_000, 0)
-	old, _ := b.allow(now)
-	for range refusalsOpen {
-		gen, _ := b.allow(now)
-		b.done(gen, Refused, now, 0.99)
+	b, now := New(fleet), time.Unix(1_700_000_000, 0)
+	old, _ := b.Allow(now)
+	for range fleet.Refusals {
+		gen, _ := b.Allow(now)
+		b.Done(gen, Refused, now, 0.99)
 	}
-	if _, ok := b.allow(now.Add(3700 * time.Millisecond)); ok {
+	if _, ok := b.Allow(now.Add(3700 * time.Millisecond)); ok {
 		t.Error("too early")
 	}
 	now = now.Add(3800 * time.Millisecond) // chance takes away up to a quarter
-	probe, ok := b.allow(now)
-	if _, second := b.allow(now); !ok || second {
+	probe, ok := b.Allow(now)
+	if _, second := b.Allow(now); !ok || second {
 		t.Errorf("probes: %v %v", ok, second)
 	}
-	b.done(old, Bad, now, 0)
-	b.done(old, Good, now, 0)
-	if b.stateAt(now) != HalfOpen || b.probed != 0 {
+	b.Done(old, Bad, now, 0)
+	b.Done(old, Good, now, 0)
+	if b.StateAt(now) != HalfOpen || b.probed != 0 {
 		t.Errorf("an old outcome counts: %+v", b)
 	}
-	b.done(probe, Bad, now, 0)
-	if _, ok := b.allow(now.Add(9 * time.Second)); ok {
+	b.Done(probe, Bad, now, 0)
+	if _, ok := b.Allow(now.Add(9 * time.Second)); ok {
 		t.Error("the second time is longer")
 	}
 	if b.until.Sub(now) != 10*time.Second {
