@@ -73,6 +73,7 @@ type App struct {
 	scim      *scim.Service
 	agents    *agent.Service
 	phones    *telephony.Service
+	trunkNews *trunkNews
 	records   *conversation.Service
 	campaigns *campaign.Service
 	dialling  *campaignCalls
@@ -259,6 +260,9 @@ func (a *App) startRecords(ctx context.Context) (err error) {
 		return err
 	}
 	a.onStop("records", a.records.Close)
+	if err := a.startTrunks(ctx); err != nil {
+		return err
+	}
 	if a.cfg.is(roleMedia) && a.cfg.NATSURL != "" { // there may be other media processes
 		if err := a.sharePlaces(ctx); err != nil {
 			return err

@@ -53,6 +53,7 @@ type calls struct {
 	shared  bool // other processes are asked about calls that begin here
 	// places counts organisations' calls together with other media processes; nil: there are none.
 	places *places
+	gates  *telephony.Gates // of trunks
 
 	mu       sync.Mutex
 	live     map[string]*liveCall
@@ -154,9 +155,11 @@ func (c *calls) converse(ctx context.Context, leg media.Leg, rec *conversation.C
 		if e := leg.End(); e.Code != "" {
 			cause = e
 		}
+		c.judge(rec.ID(), false, cause)
 		c.drainSignals(leg, rec)
 		return ending(cause)
 	}
+	c.judge(rec.ID(), true, media.Cause{})
 	answered := c.clock.Now()
 	codec := leg.Stats().Codec
 	rec.Answered(conversation.Answer{At: answered, Rate: leg.Rate(), Codec: codec})

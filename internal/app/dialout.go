@@ -34,7 +34,8 @@ type DialOut struct {
 
 // DialOut places a call through a trunk and joins the far end to an agent when it answers. It returns once the INVITE is out;
 // how the call ended is told by event.CallEnded. Whatever it refuses has sent nothing. An id that is a call's already, in this
-// process or in the records, is refused with fault.Conflict.
+// process or in the records, is refused with fault.Conflict; a trunk's limits and a broken trunk with telephony.ErrLinesBusy,
+// ErrTooFast and ErrTrunkOut; a trunk that no INVITE could be sent to with fault.Upstream.
 func (c *calls) DialOut(ctx context.Context, d DialOut) (callID string, err error) {
 	meta := make(map[string]any, len(d.Metadata))
 	for k, v := range d.Metadata {
@@ -80,7 +81,7 @@ func (c *calls) dialOut(ctx context.Context, d DialOut, meta map[string]any) (st
 		d.Ring = ringTimeout
 	}
 	n := conversation.NewCall{ID: d.CallID, UserID: d.UserID, TrunkID: trunk.ID, From: shown.Number, FromName: shown.DisplayName, To: number.E164, Metadata: meta}
-	return c.place(ctx, snap, n, d.Outset, d.Ring, func(ctx context.Context) (media.Leg, error) {
+	return c.place(ctx, snap, n, d.Outset, d.Ring, &trunk.Trunk, func(ctx context.Context) (media.Leg, error) {
 		return c.sip.Dial(ctx, throughTrunk(trunk, shown, number.E164, d))
 	})
 }
@@ -114,7 +115,7 @@ func (c *calls) PlaceCall(ctx context.Context, r conversation.OutboundRequest) (
 	if err != nil {
 		return "", err
 	}
-	return c.place(ctx, snap, conversation.NewCall{UserID: r.UserID, Metadata: r.Metadata}, nil, ringTimeout, func(ctx context.Context) (media.Leg, error) {
+	return c.place(ctx, snap, conversation.NewCall{UserID: r.UserID, Metadata: r.Metadata}, nil, ringTimeout, nil, func(ctx context.Context) (media.Leg, error) {
 		if err := c.reachable(ctx, r.OrgID, r.To); err != nil {
 			return nil, err
 		}
@@ -142,15 +143,22 @@ func (c *calls) briefed(ctx context.Context, orgID, name string, variables map[s
 	return snap.With(variables)
 }
 
-// place takes a line, calls by dial, and holds the call.
-func (c *calls) place(ctx context.Context, snap *agent.Snapshot, n conversation.NewCall, o *Outset, ring time.Duration, dial func(context.Context) (media.Leg, error)) (string, error) {
+// place takes a line, of the trunk too when there is one, calls by dial, and holds the call.
+func (c *calls) place(ctx context.Context, snap *agent.Snapshot, n conversation.NewCall, o *Outset, ring time.Duration, trunk *telephony.Trunk, dial func(context.Context) (media.Leg, error)) (string, error) {
 	ctx = identity.Unscoped(context.WithoutCancel(ctx)) // the call outlives the request that asked for it
 	l, err := c.take(ctx, snap.OrgID)                   // before it rings at the far end
 	if err != nil {
 		return "", err
 	}
+	if trunk != nil {
+		if l, err = c.through(ctx, l, *trunk); err != nil {
+			c.leave(l)
+			return "", err
+		}
+	}
 	leg, err := dial(ctx)
 	if err != nil {
+		undialled(l, err)
 		c.leave(l)
 		return "", err
 	}

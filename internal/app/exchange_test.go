@@ -65,6 +65,7 @@ func newExchangeRig(t *testing.T) *exchangeRig {
 	v := newVendors(agents, must(local.New(local.Config{Clock: clock, Log: log}))(t), sim.Config{Clock: clock}, newOutbound(egress.Rules{}, privateAll, nil), log)
 	r.calls = &calls{agents: agents, vendors: v, prompts: voice.NewPromptCache(promptCache), metrics: newMetrics(r.reg), tracer: noop.NewTracerProvider().Tracer(""),
 		phones: telephony.New(telephony.Config{DB: d, Sealer: envelopetest.New(0xab), Clock: clock, Log: log}),
+		gates:  telephony.NewGates(telephony.GatesConfig{Rand: func() float64 { return 0 }, Clock: clock}),
 		clock:  clock, log: log, max: 10, live: map[string]*liveCall{}}
 	r.says = &planned{}
 	r.plan = &plan{settings: r.says, clock: clock}

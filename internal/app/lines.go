@@ -11,12 +11,16 @@ import (
 	"github.com/parley-voice/parley/internal/identity"
 	"github.com/parley-voice/parley/internal/media"
 	"github.com/parley-voice/parley/internal/platform/fault"
+	"github.com/parley-voice/parley/internal/telephony"
 )
 
 // line is the place of one call among the running ones.
 type line struct {
 	org string
 	may allowance
+	// Where it goes through a trunk, its place there.
+	trunk   string
+	passage *telephony.Passage
 }
 
 // take takes a line, if the organisation's plan has one left. It is given back by leave, or with the call.
@@ -45,7 +49,7 @@ func (c *calls) take(ctx context.Context, orgID string) (line, error) {
 	if err != nil {
 		return line{}, c.counted(err)
 	}
-	l := line{orgID, may}
+	l := line{org: orgID, may: may}
 	if c.places != nil {
 		if err := c.places.take(ctx, orgID, may.most); err != nil {
 			c.vacate(orgID)
@@ -57,6 +61,7 @@ func (c *calls) take(ctx context.Context, orgID string) (line, error) {
 
 // leave gives a line back.
 func (c *calls) leave(l line) {
+	c.offTrunk(l)
 	if c.places != nil {
 		c.places.give(l.org)
 	}

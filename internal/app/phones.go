@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 
+	"github.com/parley-voice/parley/internal/event"
 	"github.com/parley-voice/parley/internal/telephony"
 )
 
@@ -21,6 +22,7 @@ func (a *App) newPhones() *telephony.Service {
 		Permit: func(ctx context.Context, orgID string) func(string, netip.Addr) error {
 			return a.outbound.dialer(ctx, orgID).Permits
 		},
+		TrunkStates: func(orgID string) []event.TrunkState { return a.trunkNews.of(orgID) },
 		Signalling: func() telephony.Signalling {
 			if a.sip == nil {
 				return nil

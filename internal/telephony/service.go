@@ -15,6 +15,7 @@ import (
 	"github.com/coder/quartz"
 	"github.com/google/uuid"
 
+	"github.com/parley-voice/parley/internal/event"
 	"github.com/parley-voice/parley/internal/identity"
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/etag"
@@ -57,6 +58,8 @@ type Config struct {
 	Assignable func(ctx context.Context, orgID, userID, projectID string) error
 	// Permit gives what refuses the addresses that an organisation's trunks may not have. nil: all are permitted.
 	Permit func(ctx context.Context, orgID string) func(host string, addr netip.Addr) error
+	// TrunkStates gives how an organisation's trunks fare, one state for each process that places calls. It may be nil.
+	TrunkStates func(orgID string) []event.TrunkState
 	// Signalling gives what asks a trunk whether it is there, nil while SIP is off. It may be nil.
 	Signalling func() Signalling
 	// Standing says why an organisation may do nothing now, as a fault of code Forbidden. nil: all may.

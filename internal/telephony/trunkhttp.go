@@ -12,7 +12,7 @@ import (
 // taggedTrunk is a trunk with the tag of its settings.
 type taggedTrunk struct {
 	Tag  string `header:"ETag"`
-	Body Trunk
+	Body TrunkView
 }
 
 type trunkBody struct{ Body Trunk }
@@ -28,8 +28,8 @@ type trunkListInput struct {
 
 type trunkListBody struct {
 	Body struct {
-		Items []Trunk `json:"items" nullable:"false"`
-		Next  *string `json:"next" doc:"Cursor of the next page, null at the end"`
+		Items []TrunkView `json:"items" nullable:"false"`
+		Next  *string     `json:"next" doc:"Cursor of the next page, null at the end"`
 	}
 }
 
@@ -165,7 +165,7 @@ func (s *Service) httpTrunks(ctx context.Context, in *trunkListInput) (*trunkLis
 		return nil, err
 	}
 	out := &trunkListBody{}
-	out.Body.Items, out.Body.Next = items, cursorOf(next)
+	out.Body.Items, out.Body.Next = s.views(org, items), cursorOf(next)
 	return out, nil
 }
 
@@ -194,7 +194,7 @@ func (s *Service) httpTrunk(ctx context.Context, in *trunkPath) (*taggedTrunk, e
 		return nil, err
 	}
 	tag, err := etag.Of(t)
-	return &taggedTrunk{Tag: tag, Body: t}, err
+	return &taggedTrunk{Tag: tag, Body: s.views(org, []Trunk{t})[0]}, err
 }
 
 func (s *Service) httpUpdateTrunk(ctx context.Context, in *trunkUpdateInput) (*trunkBody, error) {
