@@ -2,8 +2,10 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,7 +22,8 @@ import (
 // trunk makes a carrier of p, whose numbers are written without a plus.
 func (r *exchangeRig) trunk(p *phone) telephony.Trunk {
 	r.t.Helper()
-	made := must(r.phones.CreateTrunk(r.t.Context(), ours, telephony.NewTrunk{Name: "Carrier", Address: p.Addr().String(), NumberFormat: "digits", Domain: "us.example"}))(r.t)
+	made := must(r.phones.CreateTrunk(r.t.Context(), ours, telephony.NewTrunk{Name: "Carrier", Address: p.Addr().String(), NumberFormat: "digits", Domain: "us.example",
+		Lines: 100, PerSecond: 1000}))(r.t)
 	return made
 }
 
@@ -169,6 +172,77 @@ func TestDialOutRings(t *testing.T) {
 				t.Errorf("what is over is called off: %v", err)
 			}
 		})
+	}
+}
+
+// What a trunk does not take is refused before anything is sent, and says that it is no failure of the carrier.
+func TestTrunkIsFull(t *testing.T) {
+	r := newExchangeRig(t)
+	carrier := ringer(t, r, "pcmu", nil)
+	r.listen(nil)
+	r.caller()
+	trunk := r.trunk(carrier)
+	one := 1
+	must(r.phones.UpdateTrunk(t.Context(), ours, trunk.ID, telephony.TrunkChange{Lines: &one}))(t)
+	ask := DialOut{OrgID: ours, Agent: "caller", Number: "+4930123456", Variables: map[string]string{"name": "Anna"}}
+	id := must(r.DialOut(t.Context(), ask))(t)
+	far := carrier.answered(t)
+	if _, err := r.DialOut(t.Context(), ask); !errors.Is(err, telephony.ErrLinesBusy) || !fault.Is(err, fault.LimitReached) {
+		t.Errorf("one call too many: %v", err)
+	}
+	if n := r.running(ours); n != 1 || carrier.Calls() != 1 {
+		t.Errorf("%d lines are taken, the carrier has %d calls", n, carrier.Calls())
+	}
+	hangUp(t, far)
+	r.record(id)
+	id = must(r.DialOut(t.Context(), ask))(t)
+	hangUp(t, carrier.answered(t))
+	r.record(id)
+}
+
+// A trunk that fails is left alone after a while, and says so; one whose callees are busy is not.
+func TestTrunkIsBroken(t *testing.T) {
+	var status atomic.Int64
+	r := newExchangeRig(t)
+	carrier := ringer(t, r, "pcmu", func(l media.Leg) {
+		_ = l.Hangup(context.Background(), media.Cause{Code: "x", Status: int(status.Load())})
+	})
+	r.listen(nil)
+	r.caller()
+	trunk := r.trunk(carrier)
+	call := func() (conversation.Result, error) {
+		id, err := r.DialOut(t.Context(), DialOut{OrgID: ours, Agent: "caller", Number: "+4930123456", Variables: map[string]string{"name": "Anna"}})
+		if err != nil {
+			return "", err
+		}
+		return r.record(id).Result, nil
+	}
+	status.Store(486)
+	for range 12 {
+		if got, err := call(); err != nil || got != conversation.Busy {
+			t.Fatalf("%s, %v", got, err)
+		}
+	}
+	status.Store(503)
+	failed := 0
+	for range 60 {
+		got, err := call()
+		if errors.Is(err, telephony.ErrTrunkOut) {
+			break
+		}
+		if err != nil || got != conversation.TrunkFailed {
+			t.Fatalf("%s, %v", got, err)
+		}
+		failed++
+	}
+	if failed == 60 || failed < 10 {
+		t.Errorf("it is left alone after %d failures", failed)
+	}
+	if s := r.gates.States(); len(s) != 1 || s[0].TrunkID != trunk.ID || s[0].State != "open" || !strings.Contains(s[0].Reason, "503") || s[0].Calls != 0 {
+		t.Errorf("%+v", s)
+	}
+	if n := r.running(ours); n != 0 {
+		t.Errorf("%d lines are taken", n)
 	}
 }
 
