@@ -493,19 +493,19 @@ func (e HoldInputBodyScope) Valid() bool {
 
 // Defines values for InstanceViewBreaker.
 const (
-	Closed   InstanceViewBreaker = "closed"
-	HalfOpen InstanceViewBreaker = "half-open"
-	Open     InstanceViewBreaker = "open"
+	InstanceViewBreakerClosed   InstanceViewBreaker = "closed"
+	InstanceViewBreakerHalfOpen InstanceViewBreaker = "half-open"
+	InstanceViewBreakerOpen     InstanceViewBreaker = "open"
 )
 
 // Valid indicates whether the value is a known member of the InstanceViewBreaker enum.
 func (e InstanceViewBreaker) Valid() bool {
 	switch e {
-	case Closed:
+	case InstanceViewBreakerClosed:
 		return true
-	case HalfOpen:
+	case InstanceViewBreakerHalfOpen:
 		return true
-	case Open:
+	case InstanceViewBreakerOpen:
 		return true
 	default:
 		return false
@@ -1439,6 +1439,27 @@ func (e TrunkCreateInputBodyTransport) Valid() bool {
 	}
 }
 
+// Defines values for TrunkStatusState.
+const (
+	TrunkStatusStateClosed   TrunkStatusState = "closed"
+	TrunkStatusStateHalfOpen TrunkStatusState = "half-open"
+	TrunkStatusStateOpen     TrunkStatusState = "open"
+)
+
+// Valid indicates whether the value is a known member of the TrunkStatusState enum.
+func (e TrunkStatusState) Valid() bool {
+	switch e {
+	case TrunkStatusStateClosed:
+		return true
+	case TrunkStatusStateHalfOpen:
+		return true
+	case TrunkStatusStateOpen:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for TrunkUpdateInputBodyNumberFormat.
 const (
 	TrunkUpdateInputBodyNumberFormatDigits TrunkUpdateInputBodyNumberFormat = "digits"
@@ -1472,6 +1493,45 @@ func (e TrunkUpdateInputBodyTransport) Valid() bool {
 	case TrunkUpdateInputBodyTransportTls:
 		return true
 	case TrunkUpdateInputBodyTransportUdp:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TrunkViewNumberFormat.
+const (
+	TrunkViewNumberFormatDigits TrunkViewNumberFormat = "digits"
+	TrunkViewNumberFormatE164   TrunkViewNumberFormat = "e164"
+)
+
+// Valid indicates whether the value is a known member of the TrunkViewNumberFormat enum.
+func (e TrunkViewNumberFormat) Valid() bool {
+	switch e {
+	case TrunkViewNumberFormatDigits:
+		return true
+	case TrunkViewNumberFormatE164:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TrunkViewTransport.
+const (
+	TrunkViewTransportTcp TrunkViewTransport = "tcp"
+	TrunkViewTransportTls TrunkViewTransport = "tls"
+	TrunkViewTransportUdp TrunkViewTransport = "udp"
+)
+
+// Valid indicates whether the value is a known member of the TrunkViewTransport enum.
+func (e TrunkViewTransport) Valid() bool {
+	switch e {
+	case TrunkViewTransportTcp:
+		return true
+	case TrunkViewTransportTls:
+		return true
+	case TrunkViewTransportUdp:
 		return true
 	default:
 		return false
@@ -5377,11 +5437,29 @@ type TrunkCreateInputBodyTransport string
 
 // TrunkListBodyBody defines model for TrunkListBodyBody.
 type TrunkListBodyBody struct {
-	Items []Trunk `json:"items"`
+	Items []TrunkView `json:"items"`
 
 	// Next Cursor of the next page, null at the end
 	Next *string `json:"next"`
 }
+
+// TrunkStatus defines model for TrunkStatus.
+type TrunkStatus struct {
+	// Calls That go through it now
+	Calls int64 `json:"calls"`
+
+	// Reason Why no calls are placed; empty while it works
+	Reason string `json:"reason"`
+
+	// State Of its circuit breaker. closed: it works; open: too many calls failed by it, and none is placed for a while; half-open: one call at a time tries it
+	State TrunkStatusState `json:"state"`
+
+	// Until When a call tries it again; null when that is not waited for
+	Until *time.Time `json:"until"`
+}
+
+// TrunkStatusState Of its circuit breaker. closed: it works; open: too many calls failed by it, and none is placed for a while; half-open: one call at a time tries it
+type TrunkStatusState string
 
 // TrunkUpdateInputBody defines model for TrunkUpdateInputBody.
 type TrunkUpdateInputBody struct {
@@ -5408,6 +5486,53 @@ type TrunkUpdateInputBodyNumberFormat string
 
 // TrunkUpdateInputBodyTransport defines model for TrunkUpdateInputBody.Transport.
 type TrunkUpdateInputBodyTransport string
+
+// TrunkView defines model for TrunkView.
+type TrunkView struct {
+	// Address host or host:port
+	Address string `json:"address"`
+
+	// AssertIdentity Names the caller in P-Asserted-Identity too (RFC 3325)
+	AssertIdentity bool      `json:"assertIdentity"`
+	CreatedAt      time.Time `json:"createdAt"`
+
+	// Domain Host of the caller's address (From); empty: this server's own
+	Domain  string `json:"domain"`
+	Enabled bool   `json:"enabled"`
+
+	// EncryptedOnly No call without SRTP; needs TLS
+	EncryptedOnly bool   `json:"encryptedOnly"`
+	Id            string `json:"id"`
+
+	// Lines Calls at once
+	Lines int64  `json:"lines"`
+	Name  string `json:"name"`
+
+	// NumberFormat How the carrier wants numbers: e164 is +4930123456, digits is 4930123456
+	NumberFormat TrunkViewNumberFormat `json:"numberFormat"`
+	PasswordSet  bool                  `json:"passwordSet"`
+
+	// PerSecond Calls begun a second
+	PerSecond int64 `json:"perSecond"`
+
+	// Prefix Dialled before every number that is called
+	Prefix string `json:"prefix"`
+
+	// Proxy host or host:port that messages go through on their way to the address; empty: they go there
+	Proxy     string             `json:"proxy"`
+	Status    TrunkStatus        `json:"status"`
+	Transport TrunkViewTransport `json:"transport"`
+	UpdatedAt time.Time          `json:"updatedAt"`
+
+	// Username What the carrier knows us by when it asks for a password; empty: it asks for none
+	Username string `json:"username"`
+}
+
+// TrunkViewNumberFormat How the carrier wants numbers: e164 is +4930123456, digits is 4930123456
+type TrunkViewNumberFormat string
+
+// TrunkViewTransport defines model for TrunkView.Transport.
+type TrunkViewTransport string
 
 // TurnPage defines model for TurnPage.
 type TurnPage struct {
@@ -36666,7 +36791,7 @@ type GetTrunkResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *Trunk
+	JSON200 *TrunkView
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Error
 	// Headers200 the parsed response headers for an HTTP 200 response
@@ -36674,7 +36799,7 @@ type GetTrunkResponse struct {
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r GetTrunkResponse) GetJSON200() *Trunk {
+func (r GetTrunkResponse) GetJSON200() *TrunkView {
 	return r.JSON200
 }
 
@@ -47962,7 +48087,7 @@ func ParseGetTrunkResponse(rsp *http.Response) (*GetTrunkResponse, error) {
 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest Trunk
+		var dest TrunkView
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

@@ -5720,9 +5720,28 @@ export interface components {
             username?: string;
         };
         TrunkListBodyBody: {
-            items: components["schemas"]["Trunk"][];
+            items: components["schemas"]["TrunkView"][];
             /** @description Cursor of the next page, null at the end */
             next: string | null;
+        };
+        TrunkStatus: {
+            /**
+             * Format: int64
+             * @description That go through it now
+             */
+            calls: number;
+            /** @description Why no calls are placed; empty while it works */
+            reason: string;
+            /**
+             * @description Of its circuit breaker. closed: it works; open: too many calls failed by it, and none is placed for a while; half-open: one call at a time tries it
+             * @enum {string}
+             */
+            state: "closed" | "open" | "half-open";
+            /**
+             * Format: date-time
+             * @description When a call tries it again; null when that is not waited for
+             */
+            until: string | null;
         };
         TrunkUpdateInputBody: {
             address?: string;
@@ -5744,6 +5763,48 @@ export interface components {
             /** @enum {string} */
             transport?: "udp" | "tcp" | "tls";
             username?: string;
+        };
+        TrunkView: {
+            /** @description host or host:port */
+            address: string;
+            /** @description Names the caller in P-Asserted-Identity too (RFC 3325) */
+            assertIdentity: boolean;
+            /** Format: date-time */
+            createdAt: string;
+            /** @description Host of the caller's address (From); empty: this server's own */
+            domain: string;
+            enabled: boolean;
+            /** @description No call without SRTP; needs TLS */
+            encryptedOnly: boolean;
+            id: string;
+            /**
+             * Format: int64
+             * @description Calls at once
+             */
+            lines: number;
+            name: string;
+            /**
+             * @description How the carrier wants numbers: e164 is +4930123456, digits is 4930123456
+             * @enum {string}
+             */
+            numberFormat: "e164" | "digits";
+            passwordSet: boolean;
+            /**
+             * Format: int64
+             * @description Calls begun a second
+             */
+            perSecond: number;
+            /** @description Dialled before every number that is called */
+            prefix: string;
+            /** @description host or host:port that messages go through on their way to the address; empty: they go there */
+            proxy: string;
+            status: components["schemas"]["TrunkStatus"];
+            /** @enum {string} */
+            transport: "udp" | "tcp" | "tls";
+            /** Format: date-time */
+            updatedAt: string;
+            /** @description What the carrier knows us by when it asks for a password; empty: it asks for none */
+            username: string;
         };
         TurnPage: {
             items: components["schemas"]["CallTurn"][];
@@ -13049,7 +13110,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Trunk"];
+                    "application/json": components["schemas"]["TrunkView"];
                 };
             };
             /** @description Error */
