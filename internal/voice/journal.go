@@ -162,7 +162,10 @@ func (s *Session) promptKey(text string) promptKey {
 func (s *Session) warmPrompts() {
 	texts := []string{s.cfg.Texts.Apology}
 	if o := s.cfg.Outbound; o != nil { // a person waits for them
-		texts = append(append(texts, s.optedOutText()), o.Disclosures...)
+		texts = append(texts, s.optedOutText())
+		for _, d := range o.Disclosures {
+			texts = append(texts, sentences(d)...)
+		}
 	}
 	if s.machine.FillerAfter > 0 {
 		texts = append(texts, s.cfg.Texts.Fillers...)

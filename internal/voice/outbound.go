@@ -43,7 +43,7 @@ type Outbound struct {
 }
 
 // maxMessage bounds what a message takes to say.
-const maxMessage = 2 * time.Minute
+const maxMessage = 3 * time.Minute
 
 // Check fails for what would only show on the call.
 func (o *Outbound) Check() error {

@@ -288,6 +288,23 @@ func TestDisclosureThatCannotBeSaid(t *testing.T) {
 	r.wantOutcome(event.OutcomeDisclosure, "played")
 }
 
+// What must be said may be several sentences; all of them must be heard.
+func TestDisclosureOfSentences(t *testing.T) {
+	const long = "I am an automated assistant. I call for the clinic. The call is recorded. You may hang up at any time. Press nine to be left alone."
+	r := placed(t, Outbound{Disclosures: []string{long}}, nil, func(r *rig) { r.wait(20 * time.Second) })
+	told := r.find(event.EntryDisclosure)
+	if len(told) != 1 || told[0].Data["whole"] != true || told[0].Data["heard"] != long || told[0].Data["endMs"].(int64)-told[0].Data["startMs"].(int64) < 6000 {
+		t.Errorf("disclosures %+v\n%s", told, r.dump())
+	}
+	if said := r.texts(event.EntryAgentSaid); len(said) < 6 || strings.Join(said[:5], " ") != long {
+		t.Errorf("said %q", said)
+	}
+
+	r = placed(t, Outbound{Disclosures: []string{long}}, func(r *rig) { r.cfg.TTS = &brokenVoice{TTS: sim.New(r.sim), works: 2} }, func(r *rig) { r.ended(30 * time.Second) })
+	r.wantEnd("system", "disclosure_failed")
+	r.wantOutcome(event.OutcomeDisclosure, "not_played")
+}
+
 func TestDisclosureThatIsHungUpOn(t *testing.T) {
 	r := placed(t, Outbound{Disclosures: []string{isAI}}, nil, func(r *rig) { r.wait(time.Second) })
 	told := r.find(event.EntryDisclosure)

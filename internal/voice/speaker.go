@@ -78,7 +78,7 @@ func (sp *speaker) do(c chunk) {
 		return
 	}
 	if c.text != "" && sp.failed != c.gen {
-		if err := sp.speak(c); err != nil && c.ctx.Err() == nil {
+		if err := sp.whole(c); err != nil && c.ctx.Err() == nil {
 			sp.failed = c.gen
 			sp.dead = sp.dead || provider.IsFatal(err)
 			sp.s.send(msg{kind: msgVoiceFail, gen: c.gen, err: err, service: provider.ServiceTTS})
@@ -87,6 +87,20 @@ func (sp *speaker) do(c chunk) {
 	if c.last && sp.s.playout.close(c.gen) {
 		sp.s.send(msg{kind: msgDone, gen: c.gen})
 	}
+}
+
+// whole says a chunk: what must be said may be several sentences.
+func (sp *speaker) whole(c chunk) error {
+	if !c.must {
+		return sp.speak(c)
+	}
+	for _, sentence := range sentences(c.text) {
+		c.text = sentence
+		if err := sp.speak(c); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // speak says one sentence, with one more try when nothing of it was heard.
