@@ -16,6 +16,7 @@ import (
 
 	"github.com/parley-voice/parley/internal/agent"
 	"github.com/parley-voice/parley/internal/campaign"
+	"github.com/parley-voice/parley/internal/campaign/donotcall"
 	"github.com/parley-voice/parley/internal/compliance"
 	"github.com/parley-voice/parley/internal/conversation"
 	"github.com/parley-voice/parley/internal/gateway"
@@ -77,6 +78,7 @@ type App struct {
 	records   *conversation.Service
 	campaigns *campaign.Service
 	dialling  *campaignCalls
+	doNotCall *donotcall.Service
 	trails    *compliance.Service
 	calls     *calls
 	pacer     *media.Pacer

@@ -2,16 +2,37 @@ package app
 
 import (
 	"context"
+	"fmt"
+	"path/filepath"
+	"time"
 
 	"github.com/parley-voice/parley/internal/agent"
 	"github.com/parley-voice/parley/internal/campaign"
+	"github.com/parley-voice/parley/internal/campaign/donotcall"
+	"github.com/parley-voice/parley/internal/campaign/policy"
 	"github.com/parley-voice/parley/internal/gateway/fleet"
+	"github.com/parley-voice/parley/internal/platform/db"
 )
 
 // buildCampaigns makes the context of campaigns. Every process shows them; the worker role dials.
 func (a *App) buildCampaigns(ctx context.Context) (err error) {
+	book, err := policy.Shipped()
+	if err != nil {
+		return fmt.Errorf("rules on calling: %w", err)
+	}
+	a.doNotCall, err = donotcall.New(donotcall.Config{
+		DB: a.db, Blobs: a.blobs, Folder: filepath.Join(a.cfg.DataDir, "registers"), Consents: consents{a}, Book: book, Clock: a.clock, Log: a.log,
+		Spread: func(ctx context.Context, orgID string, numbers ...string) error {
+			return a.campaigns.Spread(ctx, orgID, numbers...)
+		},
+	})
+	if err != nil {
+		return err
+	}
+	a.onStop("registers", func(context.Context) error { a.doNotCall.Close(); return nil })
 	a.dialling = &campaignCalls{calls: a.calls, records: a.records, phones: a.phones, fleet: func() *fleet.Fleet { return a.fleet }, bus: a.bus, clock: a.clock, log: a.log}
 	a.campaigns, err = campaign.New(campaign.Config{
+		Book: book, Facts: a.doNotCall, OptOuts: a.doNotCall, Preflights: []campaign.Preflighter{a.doNotCall},
 		DB: a.db, Bus: a.bus, Agents: campaignAgents{a.agents}, Carrier: a.dialling, Node: a.node, Clock: a.clock, Log: a.log, Assignable: a.assignable, Standing: a.standing,
 		Lines: a.campaignLines, Preflights: []campaign.Preflighter{a.dialling},
 	})
@@ -83,4 +104,24 @@ func (c campaignAgents) Ready(ctx context.Context, orgID, name string) (campaign
 		}
 	}
 	return f, nil
+}
+
+// consents tells campaigns what people allowed. The context that keeps it is made after that of campaigns.
+type consents struct{ a *App }
+
+// ConsentsOf implements donotcall.Consents.
+func (c consents) ConsentsOf(ctx context.Context, tx *db.Tx, numbers []string, purpose policy.Purpose, automated bool, now time.Time) (map[string]donotcall.Consent, error) {
+	known, err := c.a.trails.CallConsents(ctx, tx, numbers, string(purpose), automated, now)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]donotcall.Consent, len(known))
+	for n, k := range known {
+		v := donotcall.Consent{State: policy.Withdrawn, ID: k.ID}
+		if k.Given {
+			v.State = policy.Given
+		}
+		out[n] = v
+	}
+	return out, nil
 }

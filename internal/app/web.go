@@ -108,6 +108,7 @@ func (a *App) routes(api huma.API) {
 	a.agents.Routes(api)
 	a.phones.Routes(api)
 	a.campaigns.Routes(api)
+	a.doNotCall.Routes(api)
 	a.trails.Routes(api)
 	a.cors.Routes(api)
 	fleet.Routes(api, a.instances)

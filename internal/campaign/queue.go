@@ -25,49 +25,62 @@ type queue struct {
 	fence   int64
 	lists   []string
 	purpose policy.Purpose
+	voice   bool       // an AI agent speaks
 	pacing  func() any // what decisions say of the pacing
 }
 
 // Plan implements dial.Queue. All campaigns of an organisation plan one after the other: a number that two of them want is
 // seen by the second as the first one left it.
 func (q *queue) Plan(ctx context.Context, now time.Time, want, most int, decide func(*dial.Lead) dial.Decision) (calls []dial.Call, more bool, err error) {
-	err = q.s.c.DB.InTenant(ctx, q.org, func(ctx context.Context, tx *db.Tx) error {
-		calls, more = nil, false
-		if err := tx.Lock(ctx, "campaigns of "+q.org); err != nil {
+	plan := func() error {
+		return q.s.c.DB.InTenant(ctx, q.org, func(ctx context.Context, tx *db.Tx) error {
+			calls, more, err = q.plan(ctx, tx, now, want, most, decide)
 			return err
+		})
+	}
+	if err = plan(); errors.Is(err, ErrFetch) {
+		if err = q.s.c.Facts.Fetch(ctx, q.org); err == nil {
+			err = plan()
 		}
-		if err := q.mine(ctx, tx); err != nil {
-			return err
-		}
-		rows, err := due(ctx, tx, q.id, now, most)
-		if err != nil || len(rows) == 0 {
-			return err
-		}
-		more = len(rows) == most
-		leads, err := q.known(ctx, tx, rows, now)
-		if err != nil {
-			return err
-		}
-		p := plan{now: now, tally: tally{}, body: q.body}
-		for i := range rows {
-			if len(calls) == want {
-				more = true
-				break
-			}
-			c, ok, err := p.take(q, &rows[i], &leads[i], decide(&leads[i]))
-			if err != nil {
-				return err
-			}
-			if ok {
-				calls = append(calls, c)
-			}
-		}
-		return p.save(ctx, tx, q.id)
-	})
+	}
 	if err != nil {
 		return nil, false, err
 	}
 	return calls, more, nil
+}
+
+// plan is Plan in its transaction.
+func (q *queue) plan(ctx context.Context, tx *db.Tx, now time.Time, want, most int, decide func(*dial.Lead) dial.Decision) (calls []dial.Call, more bool, err error) {
+	if err := tx.Lock(ctx, "campaigns of "+q.org); err != nil {
+		return nil, false, err
+	}
+	if err := q.mine(ctx, tx); err != nil {
+		return nil, false, err
+	}
+	rows, err := due(ctx, tx, q.id, now, most)
+	if err != nil || len(rows) == 0 {
+		return nil, false, err
+	}
+	more = len(rows) == most
+	leads, err := q.known(ctx, tx, rows, now)
+	if err != nil {
+		return nil, false, err
+	}
+	p := plan{now: now, tally: tally{}, body: q.body}
+	for i := range rows {
+		if len(calls) == want {
+			more = true
+			break
+		}
+		c, ok, err := p.take(q, &rows[i], &leads[i], decide(&leads[i]))
+		if err != nil {
+			return nil, false, err
+		}
+		if ok {
+			calls = append(calls, c)
+		}
+	}
+	return calls, more, p.save(ctx, tx, q.id)
 }
 
 // Due implements dial.Queue.
@@ -150,7 +163,7 @@ func (q *queue) known(ctx context.Context, tx *db.Tx, rows []leadRow, now time.T
 	if q.s.c.Facts == nil {
 		return leads, nil
 	}
-	facts, err := q.s.c.Facts.Of(ctx, tx, q.id, q.lists, numbers, q.purpose, now)
+	facts, err := q.s.c.Facts.Of(ctx, tx, Asked{CampaignID: q.id, Lists: q.lists, Numbers: numbers, Purpose: q.purpose, Automated: q.voice, Now: now})
 	if err != nil {
 		return nil, fmt.Errorf("ask lists and consents: %w", err)
 	}

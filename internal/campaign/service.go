@@ -3,6 +3,7 @@ package campaign
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -35,8 +36,24 @@ type AgentFacts struct {
 
 // Facts tells of numbers what rules ask, and nobody but other parts knows.
 type Facts interface {
-	// Of gives what is known of numbers, in the transaction of their organisation. lists are asked beside the organisation's own.
-	Of(ctx context.Context, tx *db.Tx, campaignID string, lists, numbers []string, purpose policy.Purpose, now time.Time) (map[string]Known, error)
+	// Of gives what is known of numbers, in the transaction of their organisation. ErrFetch says that something has to be brought
+	// first, by Fetch and outside of any transaction.
+	Of(ctx context.Context, tx *db.Tx, a Asked) (map[string]Known, error)
+	// Fetch brings what Of lacked.
+	Fetch(ctx context.Context, orgID string) error
+}
+
+// ErrFetch says that Facts.Of needs something that is not here yet.
+var ErrFetch = errors.New("campaign: facts have to be fetched first")
+
+// Asked is what Facts are asked.
+type Asked struct {
+	CampaignID string
+	Lists      []string // that are asked beside the organisation's own
+	Numbers    []string // E.164; few enough for one statement
+	Purpose    policy.Purpose
+	Automated  bool // an AI agent speaks
+	Now        time.Time
 }
 
 // Known is what is known of a number.
@@ -53,7 +70,8 @@ type Config struct {
 	DB      *db.DB
 	Bus     *bus.Bus // nil: nothing is dialled here
 	Agents  Agents
-	Facts   Facts // nil: no lists, no consents
+	Facts   Facts   // nil: no lists, no consents
+	OptOuts OptOuts // nil: nobody keeps them beside the lead
 	Carrier Carrier
 	// Preflights find what else is in a campaign's way.
 	Preflights []Preflighter

@@ -250,17 +250,29 @@ func (s *Service) Taken(ctx context.Context, orgID, callID string, when time.Tim
 // Said is what a person, or the agent for them, said in a call that goes on.
 type Said struct {
 	CallID      string
+	How         string       // voice: they said so; key: they pressed it; "": voice
 	Outcome     dial.Outcome // opt_out, callback, refused; "": only a disposition
 	Disposition string       // what the agent calls its result
 	Callback    time.Time    // of the outcome callback
 }
 
-// Note keeps what was said in a call until it ends. An opt-out stays one, whatever is said later.
+// Note keeps what was said in a call until it ends. An opt-out stays one, whatever is said later; it counts though the call was
+// settled before.
 func (s *Service) Note(ctx context.Context, orgID string, said Said) error {
+<<<<<<< HEAD
 	if open, err := s.isOpen(ctx, orgID, said.CallID); err != nil || !open {
 		return err
 	}
 	return s.c.DB.InTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) error {
+=======
+	number := ""
+	err := s.c.DB.InTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) (err error) {
+		if said.Outcome == dial.OptOut {
+			if number, err = s.out(ctx, tx, said); err != nil {
+				return err
+			}
+		}
+>>>>>>> c72d1e3 (Do not call: lists, opt-outs that every decision honours, public registers as files, consents to calls; campaigns ask them)
 		a, err := attemptOf(ctx, tx, said.CallID)
 		if err != nil || a == nil {
 			return err
@@ -277,4 +289,8 @@ func (s *Service) Note(ctx context.Context, orgID string, said Said) error {
 		}
 		return nil
 	})
+	if err != nil || number == "" {
+		return err
+	}
+	return s.Spread(ctx, orgID, number)
 }

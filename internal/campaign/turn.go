@@ -99,7 +99,7 @@ func (s *Service) takeTurn(ctx context.Context, r *Runner, orgID, id string) (*t
 	if err != nil {
 		return nil, err
 	}
-	t.q = &queue{s: s, org: orgID, id: id, fence: t.fence, lists: t.c.Settings.Lists, purpose: t.c.Settings.Purpose}
+	t.q = &queue{s: s, org: orgID, id: id, fence: t.fence, lists: t.c.Settings.Lists, purpose: t.c.Settings.Purpose, voice: rules.Automated}
 	t.d = dial.NewDialler(dial.Config{Rules: rules, Pace: t.c.Settings.pace(), Zone: t.c.Settings.zone(), Queue: t.q, Carrier: t, Answered: answered, Dropped: dropped, Log: s.c.Log}, s.now())
 	t.q.pacing = func() any { return t.d.Now(s.now()) }
 	for _, a := range open {
@@ -221,7 +221,7 @@ func (t *turn) reload(ctx context.Context) bool {
 		return true
 	}
 	t.c = c
-	t.q.lists, t.q.purpose = c.Settings.Lists, c.Settings.Purpose
+	t.q.lists, t.q.purpose, t.q.voice = c.Settings.Lists, c.Settings.Purpose, rules.Automated
 	t.d.Set(rules, c.Settings.pace())
 	return true
 }
@@ -322,7 +322,10 @@ func (t *turn) Place(ctx context.Context, c dial.Call) {
 // place begins a call; one that cannot be begun is settled at once.
 func (t *turn) place(ctx context.Context, p Placement) {
 	placing, cancel := context.WithTimeout(ctx, placeTimeout)
-	err := t.s.c.Carrier.Place(placing, p)
+	err := t.s.stillMay(placing, p)
+	if err == nil {
+		err = t.s.c.Carrier.Place(placing, p)
+	}
 	cancel()
 	if err == nil {
 		return

@@ -24,6 +24,8 @@ type Consent struct {
 	Scope     string     `json:"scope" doc:"For what: recording, marketing_calls, ..."`
 	Source    string     `json:"source" doc:"Where it was given: call, form, letter, ..."`
 	Proof     string     `json:"proof" doc:"What shows it: a call's id, a document's name, the words"`
+	Channels  []string   `json:"channels" nullable:"false" doc:"call: a person may call; ai_call: an AI's voice may. Empty: it allows no calls of campaigns"`
+	Purposes  []string   `json:"purposes" nullable:"false" doc:"Of calls that it allows: sales, service, survey; empty: any"`
 	GivenAt   time.Time  `json:"givenAt"`
 	ExpiresAt *time.Time `json:"expiresAt"`
 	RevokedAt *time.Time `json:"revokedAt"`
@@ -35,6 +37,7 @@ type Consent struct {
 // NewConsent is what a consent record is made from.
 type NewConsent struct {
 	Subject, Scope, Source, Proof string
+	Channels, Purposes            []string
 	GivenAt                       time.Time
 	ExpiresAt                     *time.Time
 }
@@ -48,6 +51,8 @@ type consentRow struct {
 	Scope          string `bun:"scope"`
 	Source         string `bun:"source"`
 	Proof          string `bun:"proof"`
+	Channels       string `bun:"channels"` // words with spaces between them
+	Purposes       string `bun:"purposes"`
 	GivenAt        int64  `bun:"given_at"`
 	ExpiresAt      *int64 `bun:"expires_at"`
 	RevokedAt      *int64 `bun:"revoked_at"`
@@ -56,7 +61,7 @@ type consentRow struct {
 }
 
 func (r *consentRow) view(now time.Time) Consent {
-	return Consent{ID: r.ID, Subject: r.Subject, Scope: r.Scope, Source: r.Source, Proof: r.Proof, GivenAt: fromMillis(r.GivenAt),
+	return Consent{ID: r.ID, Subject: r.Subject, Scope: r.Scope, Source: r.Source, Proof: r.Proof, Channels: wordsOf(r.Channels), Purposes: wordsOf(r.Purposes), GivenAt: fromMillis(r.GivenAt),
 		ExpiresAt: optional(r.ExpiresAt), RevokedAt: optional(r.RevokedAt), CreatedBy: r.CreatedBy, CreatedAt: fromMillis(r.CreatedAt),
 		Valid: r.RevokedAt == nil && (r.ExpiresAt == nil || *r.ExpiresAt > now.UnixMilli())}
 }
@@ -65,13 +70,15 @@ func (r *consentRow) view(now time.Time) Consent {
 type consentAudit struct {
 	Scope     string     `json:"scope"`
 	Source    string     `json:"source"`
+	Channels  string     `json:"channels,omitempty"`
+	Purposes  string     `json:"purposes,omitempty"`
 	GivenAt   time.Time  `json:"givenAt"`
 	ExpiresAt *time.Time `json:"expiresAt"`
 	RevokedAt *time.Time `json:"revokedAt"`
 }
 
 func (r *consentRow) audit() consentAudit {
-	return consentAudit{r.Scope, r.Source, fromMillis(r.GivenAt), optional(r.ExpiresAt), optional(r.RevokedAt)}
+	return consentAudit{r.Scope, r.Source, r.Channels, r.Purposes, fromMillis(r.GivenAt), optional(r.ExpiresAt), optional(r.RevokedAt)}
 }
 
 // AddConsent records a consent.
@@ -85,7 +92,17 @@ func (s *Service) AddConsent(ctx context.Context, org string, n NewConsent) (Con
 	row := &consentRow{OrganisationID: org, ID: newID(), Subject: string(sub), Scope: clean(strings.TrimSpace(n.Scope), maxWord),
 		Source: clean(strings.TrimSpace(n.Source), maxWord), Proof: clean(strings.TrimSpace(n.Proof), maxText), GivenAt: n.GivenAt.UnixMilli(),
 		CreatedBy: p.UserID, CreatedAt: now.UnixMilli()}
+	if row.Channels, err = words("body.channels", n.Channels, channels); err != nil {
+		return Consent{}, err
+	}
+	if row.Purposes, err = words("body.purposes", n.Purposes, purposes); err != nil {
+		return Consent{}, err
+	}
 	switch {
+	case row.Channels == "" && row.Purposes != "":
+		return Consent{}, fault.Field("body.channels", "say who may call for these purposes: call, ai_call or both")
+	case row.Channels != "" && !strings.HasPrefix(row.Subject, "+"):
+		return Consent{}, fault.Field("body.subject", "who allows calls has a number with its country code, such as +49 30 123456")
 	case row.Scope == "":
 		return Consent{}, fault.Field("body.scope", "say for what consent was given, such as recording")
 	case row.Source == "":

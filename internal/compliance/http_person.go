@@ -111,6 +111,8 @@ type consentInput struct {
 		Scope     string     `json:"scope" minLength:"1" maxLength:"100" example:"recording"`
 		Source    string     `json:"source" minLength:"1" maxLength:"100" example:"call"`
 		Proof     string     `json:"proof,omitempty" maxLength:"4000" doc:"What shows it: a call's id, a document's name, the words"`
+		Channels  []string   `json:"channels,omitempty" maxItems:"2" enum:"call,ai_call" doc:"Who may call: a person, an AI's voice. Left out: it allows no calls of campaigns"`
+		Purposes  []string   `json:"purposes,omitempty" maxItems:"3" enum:"sales,service,survey" doc:"What calls are for; left out: anything"`
 		GivenAt   *time.Time `json:"givenAt,omitempty" doc:"Now, when left out"`
 		ExpiresAt *time.Time `json:"expiresAt,omitempty"`
 	}
@@ -121,7 +123,7 @@ func (s *Service) postConsent(ctx context.Context, in *consentInput) (*body[Cons
 	if err != nil {
 		return nil, err
 	}
-	n := NewConsent{Subject: in.Body.Subject, Scope: in.Body.Scope, Source: in.Body.Source, Proof: in.Body.Proof, GivenAt: s.clock.Now(), ExpiresAt: in.Body.ExpiresAt}
+	n := NewConsent{Subject: in.Body.Subject, Scope: in.Body.Scope, Source: in.Body.Source, Proof: in.Body.Proof, Channels: in.Body.Channels, Purposes: in.Body.Purposes, GivenAt: s.clock.Now(), ExpiresAt: in.Body.ExpiresAt}
 	if in.Body.GivenAt != nil {
 		n.GivenAt = *in.Body.GivenAt
 	}

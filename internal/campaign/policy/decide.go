@@ -47,17 +47,49 @@ func (b *Book) Dialling(place Place) (mostDropped float64, overDays int, within,
 	return mostDropped, overDays, within, ring, ok
 }
 
+// Register is a public register that rules name.
+type Register struct {
+	Name      string
+	Countries []string  // whose packs name it
+	Purposes  []Purpose // of calls that it forbids; empty: any
+	Says      string    // the rule
+	Cite      string
+	Fresh     time.Duration // how old it may be; 0: no rule says
+	FreshCite string
+}
+
+// AllRegisters gives the public registers that rules name, by name: who calls there imports them.
+func (b *Book) AllRegisters() []Register {
+	var out []Register
+	for _, p := range b.packs {
+		for i := range p.Rules {
+			r := &p.Rules[i]
+			for _, name := range r.Lists {
+				at := slices.IndexFunc(out, func(o Register) bool { return o.Name == name })
+				if at < 0 {
+					at = len(out)
+					out = append(out, Register{Name: name, Purposes: r.Purposes, Says: r.Says, Cite: r.Source.Cite})
+				}
+				o := &out[at]
+				for _, c := range p.Country {
+					add(&o.Countries, c)
+				}
+				if f := r.Fresh; f != nil {
+					o.Fresh, o.FreshCite = time.Duration(f.Days)*day, f.Cite
+				}
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b Register) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
 // Registers gives the public registers that rules for a country name, so that who calls there knows which to import.
 func (b *Book) Registers(country string) []string {
 	var out []string
-	for _, p := range b.packs {
-		if !slices.Contains(p.Country, country) {
-			continue
-		}
-		for i := range p.Rules {
-			for _, l := range p.Rules[i].Lists {
-				add(&out, l)
-			}
+	for _, r := range b.AllRegisters() {
+		if slices.Contains(r.Countries, country) {
+			out = append(out, r.Name)
 		}
 	}
 	return out

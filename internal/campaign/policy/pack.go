@@ -58,6 +58,7 @@ type Rule struct {
 	Consent   bool              `yaml:"consent"`   // must be given
 	Withdrawn bool              `yaml:"withdrawn"` // consent must not be withdrawn
 	Lists     []string          `yaml:"lists"`     // registers that forbid the call
+	Fresh     *Fresh            `yaml:"fresh"`     // how old they may be
 	Pause     map[Result]string `yaml:"pause"`     // after an attempt that ended so: 72h, 60d, or for ever
 	Dialling  *Dialling         `yaml:"dialling"`
 
@@ -80,6 +81,12 @@ type Cap struct {
 	Counts []Result `yaml:"counts,omitempty" json:"counts,omitempty"` // attempts that ended so; empty: all
 
 	per time.Duration // 0 is a calendar day
+}
+
+// Fresh is how old a register may be that a call was compared with.
+type Fresh struct {
+	Days int    `yaml:"days"`
+	Cite string `yaml:"cite"` // where that stands
 }
 
 // Dialling is what a jurisdiction asks of a dialler that may answer too late.
@@ -222,6 +229,9 @@ func (r *Rule) read(at string) error {
 		if err := r.Caps[i].Read(at + ".caps"); err != nil {
 			return err
 		}
+	}
+	if f := r.Fresh; f != nil && (f.Days < 1 || f.Cite == "" || len(r.Lists) == 0) {
+		return fault.Field(at+".fresh", "fresh has days and cite, and stands beside lists")
 	}
 	r.pause = map[Result]time.Duration{}
 	for result, text := range r.Pause {

@@ -112,6 +112,12 @@ func (b *Builder) put(w io.Writer) error {
 	return nil
 }
 
+// Is tells whether what comes is the file of a register. It reads nothing away.
+func Is(r *bufio.Reader) bool {
+	head, err := r.Peek(len(magic))
+	return err == nil && string(head) == magic
+}
+
 // Register is an open file. It may be asked by many at once.
 type Register struct {
 	r     io.ReaderAt

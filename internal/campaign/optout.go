@@ -1,0 +1,104 @@
+package campaign
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/uptrace/bun"
+
+	"github.com/parley-voice/parley/internal/campaign/dial"
+	"github.com/parley-voice/parley/internal/platform/db"
+	"github.com/parley-voice/parley/internal/platform/fault"
+)
+
+// OptOuts keeps who asked not to be called. Facts answers with what it keeps.
+type OptOuts interface {
+	// Out keeps a wish in the transaction that it came in. A number that is kept already stays as it is.
+	Out(ctx context.Context, tx *db.Tx, o OptOut) error
+	// Listed tells whether a number is on a list that is asked before every call.
+	Listed(ctx context.Context, tx *db.Tx, number string) (bool, error)
+}
+
+// OptOut is a wish not to be called.
+type OptOut struct {
+	Number string // E.164
+	Source string // voice, key, api, person
+	Reason string
+	CallID string // "": of no call
+}
+
+// out keeps the wish of who is in a call of a campaign, and gives their number; "" where the call is none.
+func (s *Service) out(ctx context.Context, tx *db.Tx, said Said) (string, error) {
+	a, err := attemptByID(ctx, tx, said.CallID)
+	if err != nil || a == nil {
+		return "", err
+	}
+	if s.c.OptOuts == nil {
+		return a.Number, nil
+	}
+	how := cmp.Or(said.How, "voice")
+	reason := "Said so in a call."
+	if how == "key" {
+		reason = "Pressed the key in a call."
+	}
+	return a.Number, s.c.OptOuts.Out(ctx, tx, OptOut{Number: a.Number, Source: how, Reason: reason, CallID: a.ID})
+}
+
+// stillMay refuses a call whose number was listed since the decision to call it. Where that cannot be told nobody is called.
+func (s *Service) stillMay(ctx context.Context, p Placement) error {
+	if s.c.OptOuts == nil {
+		return nil
+	}
+	listed := false
+	err := s.c.DB.ReadTenant(ctx, p.OrgID, func(ctx context.Context, tx *db.Tx) (err error) {
+		listed, err = s.c.OptOuts.Listed(ctx, tx, p.Number)
+		return err
+	})
+	if err != nil {
+		return fault.Wrap(fault.Unavailable, err, "it could not be told whether the number is still to be called")
+	}
+	if listed { // nothing was sent; the next decision says why
+		return fault.New(fault.Unavailable, "the number was listed meanwhile")
+	}
+	return nil
+}
+
+// Spread takes numbers that were listed out of the queues of all campaigns. Decisions refuse them anyway; so nobody waits for
+// a call that will not be. Numbers whose attempt is open stay: their call's end says what becomes of them.
+func (s *Service) Spread(ctx context.Context, orgID string, numbers ...string) error {
+	now := s.now()
+	for chunk := range slices.Chunk(numbers, rowsAtOnce) {
+		err := s.c.DB.InTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) error {
+			if err := tx.Lock(ctx, "campaigns of "+orgID); err != nil { // plans touch the same leads and counts
+				return err
+			}
+			var rows []leadRow
+			err := tx.NewSelect().Model(&rows).Where("organisation_id = ?", orgID).Where("number IN (?)", bun.In(chunk)).Where("due_at IS NOT NULL").
+				OrderExpr("campaign_id, id").Scan(ctx)
+			if err != nil {
+				return fmt.Errorf("select listed leads: %w", err)
+			}
+			for len(rows) > 0 {
+				id := rows[0].CampaignID
+				t := tally{}
+				for len(rows) > 0 && rows[0].CampaignID == id {
+					rows[0].apply(dial.Next{State: dial.DoNotCall, Says: "The person asked not to be called."}, now, t)
+					if err := setLead(ctx, tx, &rows[0]); err != nil {
+						return err
+					}
+					rows = rows[1:]
+				}
+				if err := t.save(ctx, tx, id); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
