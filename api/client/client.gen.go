@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/oapi-codegen/runtime"
+	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
 // Defines values for AccountStep.
@@ -29,6 +30,24 @@ func (e AccountStep) Valid() bool {
 	case Enrol:
 		return true
 	case SecondFactor:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AddNumbersInputBodySource.
+const (
+	AddNumbersInputBodySourceApi    AddNumbersInputBodySource = "api"
+	AddNumbersInputBodySourcePerson AddNumbersInputBodySource = "person"
+)
+
+// Valid indicates whether the value is a known member of the AddNumbersInputBodySource enum.
+func (e AddNumbersInputBodySource) Valid() bool {
+	switch e {
+	case AddNumbersInputBodySourceApi:
+		return true
+	case AddNumbersInputBodySourcePerson:
 		return true
 	default:
 		return false
@@ -317,6 +336,45 @@ func (e ConfirmInputBodyMethod) Valid() bool {
 	}
 }
 
+// Defines values for ConsentInputBodyChannels.
+const (
+	ConsentInputBodyChannelsAiCall ConsentInputBodyChannels = "ai_call"
+	ConsentInputBodyChannelsCall   ConsentInputBodyChannels = "call"
+)
+
+// Valid indicates whether the value is a known member of the ConsentInputBodyChannels enum.
+func (e ConsentInputBodyChannels) Valid() bool {
+	switch e {
+	case ConsentInputBodyChannelsAiCall:
+		return true
+	case ConsentInputBodyChannelsCall:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ConsentInputBodyPurposes.
+const (
+	ConsentInputBodyPurposesSales   ConsentInputBodyPurposes = "sales"
+	ConsentInputBodyPurposesService ConsentInputBodyPurposes = "service"
+	ConsentInputBodyPurposesSurvey  ConsentInputBodyPurposes = "survey"
+)
+
+// Valid indicates whether the value is a known member of the ConsentInputBodyPurposes enum.
+func (e ConsentInputBodyPurposes) Valid() bool {
+	switch e {
+	case ConsentInputBodyPurposesSales:
+		return true
+	case ConsentInputBodyPurposesService:
+		return true
+	case ConsentInputBodyPurposesSurvey:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CreateCampaignInputBodySettingsCallersChoice.
 const (
 	CreateCampaignInputBodySettingsCallersChoiceFirst  CreateCampaignInputBodySettingsCallersChoice = "first"
@@ -407,6 +465,24 @@ func (e CreateCampaignInputBodySettingsVoicemailRule) Valid() bool {
 	}
 }
 
+// Defines values for CreateListInputBodyScope.
+const (
+	CreateListInputBodyScopeCampaign     CreateListInputBodyScope = "campaign"
+	CreateListInputBodyScopeOrganisation CreateListInputBodyScope = "organisation"
+)
+
+// Valid indicates whether the value is a known member of the CreateListInputBodyScope enum.
+func (e CreateListInputBodyScope) Valid() bool {
+	switch e {
+	case CreateListInputBodyScopeCampaign:
+		return true
+	case CreateListInputBodyScopeOrganisation:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DefinitionKind.
 const (
 	DefinitionKindFlow   DefinitionKind = "flow"
@@ -452,6 +528,33 @@ func (e DiallerMode) Valid() bool {
 	}
 }
 
+// Defines values for EntrySource.
+const (
+	EntrySourceApi    EntrySource = "api"
+	EntrySourceImport EntrySource = "import"
+	EntrySourceKey    EntrySource = "key"
+	EntrySourcePerson EntrySource = "person"
+	EntrySourceVoice  EntrySource = "voice"
+)
+
+// Valid indicates whether the value is a known member of the EntrySource enum.
+func (e EntrySource) Valid() bool {
+	switch e {
+	case EntrySourceApi:
+		return true
+	case EntrySourceImport:
+		return true
+	case EntrySourceKey:
+		return true
+	case EntrySourcePerson:
+		return true
+	case EntrySourceVoice:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ErasureState.
 const (
 	ErasureStateDone    ErasureState = "done"
@@ -464,6 +567,27 @@ func (e ErasureState) Valid() bool {
 	case ErasureStateDone:
 		return true
 	case ErasureStateWaiting:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FoundConsent.
+const (
+	Empty     FoundConsent = ""
+	Given     FoundConsent = "given"
+	Withdrawn FoundConsent = "withdrawn"
+)
+
+// Valid indicates whether the value is a known member of the FoundConsent enum.
+func (e FoundConsent) Valid() bool {
+	switch e {
+	case Empty:
+		return true
+	case Given:
+		return true
+	case Withdrawn:
 		return true
 	default:
 		return false
@@ -578,6 +702,24 @@ func (e LegalHoldScope) Valid() bool {
 	case LegalHoldScopeOrganisation:
 		return true
 	case LegalHoldScopePerson:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListScope.
+const (
+	ListScopeCampaign     ListScope = "campaign"
+	ListScopeOrganisation ListScope = "organisation"
+)
+
+// Valid indicates whether the value is a known member of the ListScope enum.
+func (e ListScope) Valid() bool {
+	switch e {
+	case ListScopeCampaign:
+		return true
+	case ListScopeOrganisation:
 		return true
 	default:
 		return false
@@ -710,6 +852,30 @@ func (e NodeDataSlot) Valid() bool {
 	case NodeDataSlotTime:
 		return true
 	case NodeDataSlotYesno:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for OptOutInputBodySource.
+const (
+	OptOutInputBodySourceApi    OptOutInputBodySource = "api"
+	OptOutInputBodySourceKey    OptOutInputBodySource = "key"
+	OptOutInputBodySourcePerson OptOutInputBodySource = "person"
+	OptOutInputBodySourceVoice  OptOutInputBodySource = "voice"
+)
+
+// Valid indicates whether the value is a known member of the OptOutInputBodySource enum.
+func (e OptOutInputBodySource) Valid() bool {
+	switch e {
+	case OptOutInputBodySourceApi:
+		return true
+	case OptOutInputBodySourceKey:
+		return true
+	case OptOutInputBodySourcePerson:
+		return true
+	case OptOutInputBodySourceVoice:
 		return true
 	default:
 		return false
@@ -1010,6 +1176,33 @@ func (e RecordingInfoState) Valid() bool {
 	case RecordingInfoStateNone:
 		return true
 	case RecordingInfoStateRecording:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RemovedOnceSource.
+const (
+	RemovedOnceSourceApi    RemovedOnceSource = "api"
+	RemovedOnceSourceImport RemovedOnceSource = "import"
+	RemovedOnceSourceKey    RemovedOnceSource = "key"
+	RemovedOnceSourcePerson RemovedOnceSource = "person"
+	RemovedOnceSourceVoice  RemovedOnceSource = "voice"
+)
+
+// Valid indicates whether the value is a known member of the RemovedOnceSource enum.
+func (e RemovedOnceSource) Valid() bool {
+	switch e {
+	case RemovedOnceSourceApi:
+		return true
+	case RemovedOnceSourceImport:
+		return true
+	case RemovedOnceSourceKey:
+		return true
+	case RemovedOnceSourcePerson:
+		return true
+	case RemovedOnceSourceVoice:
 		return true
 	default:
 		return false
@@ -1628,6 +1821,24 @@ func (e UpdateCampaignInputBodySettingsVoicemailRule) Valid() bool {
 	}
 }
 
+// Defines values for UpdateListInputBodyScope.
+const (
+	UpdateListInputBodyScopeCampaign     UpdateListInputBodyScope = "campaign"
+	UpdateListInputBodyScopeOrganisation UpdateListInputBodyScope = "organisation"
+)
+
+// Valid indicates whether the value is a known member of the UpdateListInputBodyScope enum.
+func (e UpdateListInputBodyScope) Valid() bool {
+	switch e {
+	case UpdateListInputBodyScopeCampaign:
+		return true
+	case UpdateListInputBodyScopeOrganisation:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for VoicemailRule.
 const (
 	VoicemailRuleHangup  VoicemailRule = "hangup"
@@ -1937,6 +2148,31 @@ type AccountMembership struct {
 	Suspended bool `json:"suspended"`
 }
 
+// AddNumbersInputBody defines model for AddNumbersInputBody.
+type AddNumbersInputBody struct {
+	// Country Where numbers without a country code are, ISO 3166-1 alpha-2
+	Country *string `json:"country,omitempty"`
+
+	// Numbers As people write them
+	Numbers []string `json:"numbers"`
+	Reason  *string  `json:"reason,omitempty"`
+
+	// Source person: somebody does it by hand; left out: api
+	Source *AddNumbersInputBodySource `json:"source,omitempty"`
+}
+
+// AddNumbersInputBodySource person: somebody does it by hand; left out: api
+type AddNumbersInputBodySource string
+
+// Added defines model for Added.
+type Added struct {
+	Added int64 `json:"added"`
+
+	// Known They were on the list
+	Known   int64     `json:"known"`
+	Refused []Refused `json:"refused"`
+}
+
 // Agent defines model for Agent.
 type Agent struct {
 	CreatedAt     time.Time `json:"createdAt"`
@@ -2086,6 +2322,13 @@ type Backoff struct {
 
 	// Times How often at most after this outcome; 0: the lead is done
 	Times int64 `json:"times"`
+}
+
+// Bad defines model for Bad.
+type Bad struct {
+	// Line From 1
+	Line int64  `json:"line"`
+	Text string `json:"text"`
 }
 
 // Break defines model for Break.
@@ -2466,6 +2709,8 @@ type ConfirmInputBodyMethod string
 
 // Consent defines model for Consent.
 type Consent struct {
+	// Channels call: a person may call; ai_call: an AI's voice may. Empty: it allows no calls of campaigns
+	Channels  []string   `json:"channels"`
 	CreatedAt time.Time  `json:"createdAt"`
 	CreatedBy string     `json:"createdBy"`
 	ExpiresAt *time.Time `json:"expiresAt"`
@@ -2473,7 +2718,10 @@ type Consent struct {
 	Id        string     `json:"id"`
 
 	// Proof What shows it: a call's id, a document's name, the words
-	Proof     string     `json:"proof"`
+	Proof string `json:"proof"`
+
+	// Purposes Of calls that it allows: sales, service, survey; empty: any
+	Purposes  []string   `json:"purposes"`
 	RevokedAt *time.Time `json:"revokedAt"`
 
 	// Scope For what: recording, marketing_calls, ...
@@ -2491,13 +2739,18 @@ type Consent struct {
 
 // ConsentInputBody defines model for ConsentInputBody.
 type ConsentInputBody struct {
-	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
+	// Channels Who may call: a person, an AI's voice. Left out: it allows no calls of campaigns
+	Channels  *[]ConsentInputBodyChannels `json:"channels,omitempty"`
+	ExpiresAt *time.Time                  `json:"expiresAt,omitempty"`
 
 	// GivenAt Now, when left out
 	GivenAt *time.Time `json:"givenAt,omitempty"`
 
 	// Proof What shows it: a call's id, a document's name, the words
 	Proof *string `json:"proof,omitempty"`
+
+	// Purposes What calls are for; left out: anything
+	Purposes *[]ConsentInputBodyPurposes `json:"purposes,omitempty"`
 
 	// Scope Examples: recording
 	Scope string `json:"scope"`
@@ -2510,6 +2763,12 @@ type ConsentInputBody struct {
 	// Examples: +49 30 123456
 	Subject string `json:"subject"`
 }
+
+// ConsentInputBodyChannels defines model for ConsentInputBody.Channels.
+type ConsentInputBodyChannels string
+
+// ConsentInputBodyPurposes defines model for ConsentInputBody.Purposes.
+type ConsentInputBodyPurposes string
 
 // CreateAgentBody defines model for CreateAgentBody.
 type CreateAgentBody struct {
@@ -2668,6 +2927,18 @@ type CreateInputBody struct {
 	Username string `json:"username"`
 }
 
+// CreateListInputBody defines model for CreateListInputBody.
+type CreateListInputBody struct {
+	Description *string `json:"description,omitempty"`
+	Name        string  `json:"name"`
+
+	// Scope organisation: asked before every call; campaign: by campaigns that name it in settings.lists
+	Scope CreateListInputBodyScope `json:"scope"`
+}
+
+// CreateListInputBodyScope organisation: asked before every call; campaign: by campaigns that name it in settings.lists
+type CreateListInputBodyScope string
+
 // CreateVersionBody defines model for CreateVersionBody.
 type CreateVersionBody struct {
 	Definition Definition `json:"definition"`
@@ -2728,6 +2999,11 @@ type Definition struct {
 // DefinitionKind defines model for Definition.Kind.
 type DefinitionKind string
 
+// DeleteListInputBody defines model for DeleteListInputBody.
+type DeleteListInputBody struct {
+	Reason string `json:"reason"`
+}
+
 // Department defines model for Department.
 type Department struct {
 	Id  string  `json:"id"`
@@ -2785,6 +3061,41 @@ type Disclosure struct {
 	Recording string `json:"recording"`
 }
 
+// DoNotCallLists defines model for DoNotCallLists.
+type DoNotCallLists struct {
+	Items []List `json:"items"`
+
+	// Next Cursor of the next page, null at the end
+	Next *string `json:"next"`
+}
+
+// DoNotCallLookup defines model for DoNotCallLookup.
+type DoNotCallLookup struct {
+	// Items In the order they were asked for
+	Items []Found `json:"items"`
+}
+
+// DoNotCallNumbers defines model for DoNotCallNumbers.
+type DoNotCallNumbers struct {
+	Items []Entry `json:"items"`
+
+	// Next Cursor of the next page, null at the end
+	Next *string `json:"next"`
+}
+
+// DoNotCallRegisters defines model for DoNotCallRegisters.
+type DoNotCallRegisters struct {
+	Items []Register `json:"items"`
+}
+
+// DoNotCallVersions defines model for DoNotCallVersions.
+type DoNotCallVersions struct {
+	Items []RegisterVersion `json:"items"`
+
+	// Next Cursor of the next page, null at the end
+	Next *string `json:"next"`
+}
+
 // DuplicateInputBody defines model for DuplicateInputBody.
 type DuplicateInputBody struct {
 	Name string `json:"name"`
@@ -2812,6 +3123,28 @@ type EnrolledOutputBody struct {
 	// RecoveryCodes Shown once, with the first second factor; empty when there are some already
 	RecoveryCodes *[]string `json:"recoveryCodes"`
 }
+
+// Entry defines model for Entry.
+type Entry struct {
+	AddedAt time.Time `json:"addedAt"`
+
+	// AddedBy User; empty: nobody, the person called did it
+	AddedBy string `json:"addedBy"`
+
+	// CallId In which it was asked for; empty: in none
+	CallId string `json:"callId"`
+	ListId string `json:"listId"`
+
+	// Number E.164
+	Number string `json:"number"`
+	Reason string `json:"reason"`
+
+	// Source How it came here: said in a call, a key pressed in a call, another system, a file, somebody by hand
+	Source EntrySource `json:"source"`
+}
+
+// EntrySource How it came here: said in a call, a key pressed in a call, another system, a file, somebody by hand
+type EntrySource string
 
 // Erasure defines model for Erasure.
 type Erasure struct {
@@ -2892,10 +3225,41 @@ type ExportInputBody struct {
 	Passphrase *string `json:"passphrase,omitempty"`
 }
 
+// ForgetInputBody defines model for ForgetInputBody.
+type ForgetInputBody struct {
+	Reason string `json:"reason"`
+}
+
 // ForgotInputBody defines model for ForgotInputBody.
 type ForgotInputBody struct {
 	Email string `json:"email"`
 }
+
+// Found defines model for Found.
+type Found struct {
+	// Consent For a sales call by an AI; empty: nothing is recorded
+	Consent   FoundConsent `json:"consent"`
+	ConsentId string       `json:"consentId"`
+	Entries   []Entry      `json:"entries"`
+
+	// Listed A list of the organisation's or a register holds it; whether a call is forbidden is for the campaign's rules
+	Listed bool `json:"listed"`
+
+	// Number E.164; empty: it is none
+	Number string `json:"number"`
+
+	// Registers Public registers that hold it
+	Registers []string `json:"registers"`
+
+	// Removals When it was taken off lists, and why
+	Removals []RemovedOnce `json:"removals"`
+
+	// Written As it was asked for
+	Written string `json:"written"`
+}
+
+// FoundConsent For a sales call by an AI; empty: nothing is recorded
+type FoundConsent string
 
 // Graph defines model for Graph.
 type Graph struct {
@@ -2959,6 +3323,22 @@ type Impersonation struct {
 	EndsAt time.Time `json:"endsAt"`
 	Reason string    `json:"reason"`
 	User   User      `json:"user"`
+}
+
+// Imported defines model for Imported.
+type Imported struct {
+	// Lines That were not empty
+	Lines int64 `json:"lines"`
+
+	// Numbers Lines with a number
+	Numbers int64 `json:"numbers"`
+
+	// Refused Lines without one
+	Refused int64 `json:"refused"`
+
+	// Shown The first 100 of them
+	Shown   []Bad           `json:"shown"`
+	Version RegisterVersion `json:"version"`
 }
 
 // InstanceView defines model for InstanceView.
@@ -3209,12 +3589,55 @@ type LimitsView struct {
 	Use  Use     `json:"use"`
 }
 
+// List defines model for List.
+type List struct {
+	CreatedAt   time.Time `json:"createdAt"`
+	CreatedBy   string    `json:"createdBy"`
+	Description string    `json:"description"`
+	Id          string    `json:"id"`
+	Name        string    `json:"name"`
+
+	// Numbers How many
+	Numbers int64 `json:"numbers"`
+
+	// Own The organisation's own, where opt-outs go: each has one
+	Own bool `json:"own"`
+
+	// Scope organisation: asked before every call; campaign: by campaigns that name it in settings.lists
+	Scope     ListScope `json:"scope"`
+	UpdatedAt time.Time `json:"updatedAt"`
+
+	// Version Grows with each change of its numbers
+	Version int64 `json:"version"`
+}
+
+// ListScope organisation: asked before every call; campaign: by campaigns that name it in settings.lists
+type ListScope string
+
 // ListBodyBody defines model for ListBodyBody.
 type ListBodyBody struct {
 	Items *[]Phone `json:"items"`
 
 	// Next Cursor of the next page, null at the end
 	Next *string `json:"next"`
+}
+
+// ListImport defines model for ListImport.
+type ListImport struct {
+	// Added They were not on the list
+	Added int64 `json:"added"`
+
+	// Lines That were not empty
+	Lines int64 `json:"lines"`
+
+	// Numbers Lines with a number
+	Numbers int64 `json:"numbers"`
+
+	// Refused Lines without one
+	Refused int64 `json:"refused"`
+
+	// Shown The first 100 of them
+	Shown []Bad `json:"shown"`
 }
 
 // ListOfAuditEntry defines model for ListOfAuditEntry.
@@ -3325,6 +3748,13 @@ type ListOfTeamBody struct {
 
 	// Next Cursor of the next page, null at the end
 	Next *string `json:"next"`
+}
+
+// LookupInputBody defines model for LookupInputBody.
+type LookupInputBody struct {
+	// Country Where numbers without a country code are, ISO 3166-1 alpha-2
+	Country *string  `json:"country,omitempty"`
+	Numbers []string `json:"numbers"`
 }
 
 // MFA defines model for MFA.
@@ -3683,6 +4113,23 @@ type OpenInvitation struct {
 	Organisation string `json:"organisation"`
 	RoleName     string `json:"roleName"`
 }
+
+// OptOutInputBody defines model for OptOutInputBody.
+type OptOutInputBody struct {
+	// CallId In which they said it
+	CallId *string `json:"callId,omitempty"`
+
+	// Country Where a number without a country code is, ISO 3166-1 alpha-2
+	Country *string `json:"country,omitempty"`
+	Number  string  `json:"number"`
+	Reason  *string `json:"reason,omitempty"`
+
+	// Source How the person said it; left out: api
+	Source *OptOutInputBodySource `json:"source,omitempty"`
+}
+
+// OptOutInputBodySource How the person said it; left out: api
+type OptOutInputBodySource string
 
 // OrgErasePostBody defines model for OrgErasePostBody.
 type OrgErasePostBody struct {
@@ -4301,6 +4748,13 @@ type RecoveryCodesOutputBody struct {
 	RecoveryCodes *[]string `json:"recoveryCodes"`
 }
 
+// Refused defines model for Refused.
+type Refused struct {
+	// Number As it was written
+	Number string `json:"number"`
+	Why    string `json:"why"`
+}
+
 // RegionView defines model for RegionView.
 type RegionView struct {
 	// Database Engine and place, without credentials
@@ -4313,6 +4767,83 @@ type RegionView struct {
 	// Search Where the index of what was said is; "" when calls of this region are found by number and name only
 	Search string `json:"search"`
 }
+
+// Register defines model for Register.
+type Register struct {
+	// Cite Where it stands
+	Cite string `json:"cite"`
+
+	// Countries Whose rules ask for it, ISO 3166-1 alpha-2
+	Countries []string `json:"countries"`
+
+	// MaxDays How old it may be; 0: no rule says
+	MaxDays int64 `json:"maxDays"`
+
+	// Name As rules name it: us-national
+	Name string `json:"name"`
+
+	// Purposes Of calls that may not be made to its numbers; empty: any
+	Purposes []string `json:"purposes"`
+
+	// Says What the rule says
+	Says   string `json:"says"`
+	TooOld bool   `json:"tooOld"`
+
+	// Version null: it was not imported
+	Version RegisterVersion `json:"version"`
+}
+
+// RegisterVersion defines model for RegisterVersion.
+type RegisterVersion struct {
+	// AsOf When its publisher made it
+	AsOf  time.Time `json:"asOf"`
+	Bytes int64     `json:"bytes"`
+
+	// Digest SHA-256 of the numbers' hashes: it names the snapshot
+	Digest     string    `json:"digest"`
+	Id         string    `json:"id"`
+	ImportedAt time.Time `json:"importedAt"`
+	ImportedBy string    `json:"importedBy"`
+	Numbers    int64     `json:"numbers"`
+
+	// ReplacedAt null: it is the one that is asked
+	ReplacedAt *time.Time `json:"replacedAt"`
+
+	// Stored Its file is still there; that of the version before the last is
+	Stored bool `json:"stored"`
+}
+
+// RemoveNumbersInputBody defines model for RemoveNumbersInputBody.
+type RemoveNumbersInputBody struct {
+	// Country Where numbers without a country code are, ISO 3166-1 alpha-2
+	Country *string  `json:"country,omitempty"`
+	Numbers []string `json:"numbers"`
+
+	// Reason Why they may be called again
+	Reason string `json:"reason"`
+}
+
+// Removed defines model for Removed.
+type Removed struct {
+	Refused []Refused `json:"refused"`
+	Removed int64     `json:"removed"`
+
+	// Unknown They were not on the list
+	Unknown int64 `json:"unknown"`
+}
+
+// RemovedOnce defines model for RemovedOnce.
+type RemovedOnce struct {
+	AddedAt   time.Time         `json:"addedAt"`
+	ListId    string            `json:"listId"`
+	Reason    string            `json:"reason"`
+	RemovedAt time.Time         `json:"removedAt"`
+	RemovedBy string            `json:"removedBy"`
+	Source    RemovedOnceSource `json:"source"`
+}
+
+// RemovedOnceSource defines model for RemovedOnce.Source.
+type RemovedOnceSource string
 
 // ResetInputBody defines model for ResetInputBody.
 type ResetInputBody struct {
@@ -5691,6 +6222,16 @@ type UpdateInputBody struct {
 	UserId *string `json:"userId,omitempty"`
 }
 
+// UpdateListInputBody defines model for UpdateListInputBody.
+type UpdateListInputBody struct {
+	Description *string                   `json:"description,omitempty"`
+	Name        *string                   `json:"name,omitempty"`
+	Scope       *UpdateListInputBodyScope `json:"scope,omitempty"`
+}
+
+// UpdateListInputBodyScope defines model for UpdateListInputBody.Scope.
+type UpdateListInputBodyScope string
+
 // Use defines model for Use.
 type Use struct {
 	Agents  int64 `json:"agents"`
@@ -6234,6 +6775,117 @@ type CreateConsentParams struct {
 type RevokeConsentParams struct {
 	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// ListDoNotCallListsParams defines parameters for ListDoNotCallLists.
+type ListDoNotCallListsParams struct {
+	// Cursor next of the page before
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Limit  *int64  `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
+// CreateDoNotCallListParams defines parameters for CreateDoNotCallList.
+type CreateDoNotCallListParams struct {
+	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// GetDoNotCallListParams defines parameters for GetDoNotCallList.
+type GetDoNotCallListParams struct {
+	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
+// DeleteDoNotCallListParams defines parameters for DeleteDoNotCallList.
+type DeleteDoNotCallListParams struct {
+	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// ImportDoNotCallNumbersTextBody defines parameters for ImportDoNotCallNumbers.
+type ImportDoNotCallNumbersTextBody = openapi_types.File
+
+// ImportDoNotCallNumbersParams defines parameters for ImportDoNotCallNumbers.
+type ImportDoNotCallNumbersParams struct {
+	// Country Where numbers without a country code are, ISO 3166-1 alpha-2
+	Country *string `form:"country,omitempty" json:"country,omitempty"`
+
+	// Reason Kept with each number
+	Reason *string `form:"reason,omitempty" json:"reason,omitempty"`
+
+	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// ListDoNotCallNumbersParams defines parameters for ListDoNotCallNumbers.
+type ListDoNotCallNumbersParams struct {
+	// Search How the number begins: +1415
+	Search *string `form:"search,omitempty" json:"search,omitempty"`
+
+	// Cursor next of the page before
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Limit  *int64  `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
+// AddDoNotCallNumbersParams defines parameters for AddDoNotCallNumbers.
+type AddDoNotCallNumbersParams struct {
+	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// RemoveDoNotCallNumbersParams defines parameters for RemoveDoNotCallNumbers.
+type RemoveDoNotCallNumbersParams struct {
+	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// LookUpDoNotCallParams defines parameters for LookUpDoNotCall.
+type LookUpDoNotCallParams struct {
+	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// OptOutParams defines parameters for OptOut.
+type OptOutParams struct {
+	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// ListDoNotCallRegistersParams defines parameters for ListDoNotCallRegisters.
+type ListDoNotCallRegistersParams struct {
+	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
+// ImportDoNotCallRegisterTextBody defines parameters for ImportDoNotCallRegister.
+type ImportDoNotCallRegisterTextBody = openapi_types.File
+
+// ImportDoNotCallRegisterParams defines parameters for ImportDoNotCallRegister.
+type ImportDoNotCallRegisterParams struct {
+	// AsOf When its publisher made it, RFC 3339; left out: now
+	AsOf *time.Time `form:"asOf,omitempty" json:"asOf,omitempty"`
+}
+
+// ForgetDoNotCallRegisterParams defines parameters for ForgetDoNotCallRegister.
+type ForgetDoNotCallRegisterParams struct {
+	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// ListDoNotCallRegisterVersionsParams defines parameters for ListDoNotCallRegisterVersions.
+type ListDoNotCallRegisterVersionsParams struct {
+	// Cursor next of the page before
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Limit  *int64  `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
 // ListInvitationsParams defines parameters for ListInvitations.
@@ -7138,6 +7790,36 @@ type SimulateCampaignJSONRequestBody = SimulateInputBody
 // CreateConsentJSONRequestBody defines body for CreateConsent for application/json ContentType.
 type CreateConsentJSONRequestBody = ConsentInputBody
 
+// CreateDoNotCallListJSONRequestBody defines body for CreateDoNotCallList for application/json ContentType.
+type CreateDoNotCallListJSONRequestBody = CreateListInputBody
+
+// UpdateDoNotCallListJSONRequestBody defines body for UpdateDoNotCallList for application/json ContentType.
+type UpdateDoNotCallListJSONRequestBody = UpdateListInputBody
+
+// DeleteDoNotCallListJSONRequestBody defines body for DeleteDoNotCallList for application/json ContentType.
+type DeleteDoNotCallListJSONRequestBody = DeleteListInputBody
+
+// ImportDoNotCallNumbersTextRequestBody defines body for ImportDoNotCallNumbers for text/plain ContentType.
+type ImportDoNotCallNumbersTextRequestBody = ImportDoNotCallNumbersTextBody
+
+// AddDoNotCallNumbersJSONRequestBody defines body for AddDoNotCallNumbers for application/json ContentType.
+type AddDoNotCallNumbersJSONRequestBody = AddNumbersInputBody
+
+// RemoveDoNotCallNumbersJSONRequestBody defines body for RemoveDoNotCallNumbers for application/json ContentType.
+type RemoveDoNotCallNumbersJSONRequestBody = RemoveNumbersInputBody
+
+// LookUpDoNotCallJSONRequestBody defines body for LookUpDoNotCall for application/json ContentType.
+type LookUpDoNotCallJSONRequestBody = LookupInputBody
+
+// OptOutJSONRequestBody defines body for OptOut for application/json ContentType.
+type OptOutJSONRequestBody = OptOutInputBody
+
+// ImportDoNotCallRegisterTextRequestBody defines body for ImportDoNotCallRegister for text/plain ContentType.
+type ImportDoNotCallRegisterTextRequestBody = ImportDoNotCallRegisterTextBody
+
+// ForgetDoNotCallRegisterJSONRequestBody defines body for ForgetDoNotCallRegister for application/json ContentType.
+type ForgetDoNotCallRegisterJSONRequestBody = ForgetInputBody
+
 // CreateInvitationJSONRequestBody defines body for CreateInvitation for application/json ContentType.
 type CreateInvitationJSONRequestBody = InvitationPostBody
 
@@ -7855,6 +8537,176 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/v1/consents/{id}/revoke (the `RevokeConsent` operationId).
 	RevokeConsent(ctx context.Context, id string, params *RevokeConsentParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListDoNotCallLists List do-not-call lists; the organisation's own, where opt-outs go, is among them
+	//
+	// Corresponds with GET /api/v1/do-not-call/lists (the `ListDoNotCallLists` operationId).
+	ListDoNotCallLists(ctx context.Context, params *ListDoNotCallListsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateDoNotCallListWithBody Make an empty list
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/do-not-call/lists (the `CreateDoNotCallList` operationId).
+	CreateDoNotCallListWithBody(ctx context.Context, params *CreateDoNotCallListParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateDoNotCallList Make an empty list
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/do-not-call/lists (the `CreateDoNotCallList` operationId).
+	CreateDoNotCallList(ctx context.Context, params *CreateDoNotCallListParams, body CreateDoNotCallListJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetDoNotCallList Get a list
+	//
+	// Corresponds with GET /api/v1/do-not-call/lists/{id} (the `GetDoNotCallList` operationId).
+	GetDoNotCallList(ctx context.Context, id string, params *GetDoNotCallListParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateDoNotCallListWithBody Change a list's name, description or scope
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /api/v1/do-not-call/lists/{id} (the `UpdateDoNotCallList` operationId).
+	UpdateDoNotCallListWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateDoNotCallList Change a list's name, description or scope
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /api/v1/do-not-call/lists/{id} (the `UpdateDoNotCallList` operationId).
+	UpdateDoNotCallList(ctx context.Context, id string, body UpdateDoNotCallListJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteDoNotCallListWithBody Delete a list with its numbers: they can be called again
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/do-not-call/lists/{id}/delete (the `DeleteDoNotCallList` operationId).
+	DeleteDoNotCallListWithBody(ctx context.Context, id string, params *DeleteDoNotCallListParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteDoNotCallList Delete a list with its numbers: they can be called again
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/do-not-call/lists/{id}/delete (the `DeleteDoNotCallList` operationId).
+	DeleteDoNotCallList(ctx context.Context, id string, params *DeleteDoNotCallListParams, body DeleteDoNotCallListJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExportDoNotCallNumbers A list as CSV
+	//
+	// Corresponds with GET /api/v1/do-not-call/lists/{id}/export (the `ExportDoNotCallNumbers` operationId).
+	ExportDoNotCallNumbers(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ImportDoNotCallNumbersWithBody Put a file of numbers on a list: CSV or text, a number on each line
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/do-not-call/lists/{id}/import (the `ImportDoNotCallNumbers` operationId).
+	ImportDoNotCallNumbersWithBody(ctx context.Context, id string, params *ImportDoNotCallNumbersParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ImportDoNotCallNumbersWithTextBody Put a file of numbers on a list: CSV or text, a number on each line
+	//
+	// Takes a body of the `text/plain` content type.
+	//
+	// Corresponds with POST /api/v1/do-not-call/lists/{id}/import (the `ImportDoNotCallNumbers` operationId).
+	ImportDoNotCallNumbersWithTextBody(ctx context.Context, id string, params *ImportDoNotCallNumbersParams, body ImportDoNotCallNumbersTextRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListDoNotCallNumbers List a list's numbers, in order
+	//
+	// Corresponds with GET /api/v1/do-not-call/lists/{id}/numbers (the `ListDoNotCallNumbers` operationId).
+	ListDoNotCallNumbers(ctx context.Context, id string, params *ListDoNotCallNumbersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddDoNotCallNumbersWithBody Put numbers on a list: nobody calls them from now on
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/do-not-call/lists/{id}/numbers (the `AddDoNotCallNumbers` operationId).
+	AddDoNotCallNumbersWithBody(ctx context.Context, id string, params *AddDoNotCallNumbersParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddDoNotCallNumbers Put numbers on a list: nobody calls them from now on
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/do-not-call/lists/{id}/numbers (the `AddDoNotCallNumbers` operationId).
+	AddDoNotCallNumbers(ctx context.Context, id string, params *AddDoNotCallNumbersParams, body AddDoNotCallNumbersJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RemoveDoNotCallNumbersWithBody Take numbers off a list, for a reason
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/do-not-call/lists/{id}/numbers/remove (the `RemoveDoNotCallNumbers` operationId).
+	RemoveDoNotCallNumbersWithBody(ctx context.Context, id string, params *RemoveDoNotCallNumbersParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RemoveDoNotCallNumbers Take numbers off a list, for a reason
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/do-not-call/lists/{id}/numbers/remove (the `RemoveDoNotCallNumbers` operationId).
+	RemoveDoNotCallNumbers(ctx context.Context, id string, params *RemoveDoNotCallNumbersParams, body RemoveDoNotCallNumbersJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// LookUpDoNotCallWithBody Tell which lists and registers hold numbers, and what the people allowed
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/do-not-call/lookup (the `LookUpDoNotCall` operationId).
+	LookUpDoNotCallWithBody(ctx context.Context, params *LookUpDoNotCallParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// LookUpDoNotCall Tell which lists and registers hold numbers, and what the people allowed
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/do-not-call/lookup (the `LookUpDoNotCall` operationId).
+	LookUpDoNotCall(ctx context.Context, params *LookUpDoNotCallParams, body LookUpDoNotCallJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OptOutWithBody Take a person's wish not to be called: no campaign calls them from now on
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/do-not-call/opt-outs (the `OptOut` operationId).
+	OptOutWithBody(ctx context.Context, params *OptOutParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OptOut Take a person's wish not to be called: no campaign calls them from now on
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/do-not-call/opt-outs (the `OptOut` operationId).
+	OptOut(ctx context.Context, params *OptOutParams, body OptOutJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListDoNotCallRegisters List the public registers that rules ask for, and what is here of them
+	//
+	// Corresponds with GET /api/v1/do-not-call/registers (the `ListDoNotCallRegisters` operationId).
+	ListDoNotCallRegisters(ctx context.Context, params *ListDoNotCallRegistersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ImportDoNotCallRegisterWithBody Replace a register by a file of its numbers: CSV or text, or what parley campaign register made
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /api/v1/do-not-call/registers/{name} (the `ImportDoNotCallRegister` operationId).
+	ImportDoNotCallRegisterWithBody(ctx context.Context, name string, params *ImportDoNotCallRegisterParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ImportDoNotCallRegisterWithTextBody Replace a register by a file of its numbers: CSV or text, or what parley campaign register made
+	//
+	// Takes a body of the `text/plain` content type.
+	//
+	// Corresponds with PUT /api/v1/do-not-call/registers/{name} (the `ImportDoNotCallRegister` operationId).
+	ImportDoNotCallRegisterWithTextBody(ctx context.Context, name string, params *ImportDoNotCallRegisterParams, body ImportDoNotCallRegisterTextRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ForgetDoNotCallRegisterWithBody Have a register be asked no more
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/do-not-call/registers/{name}/forget (the `ForgetDoNotCallRegister` operationId).
+	ForgetDoNotCallRegisterWithBody(ctx context.Context, name string, params *ForgetDoNotCallRegisterParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ForgetDoNotCallRegister Have a register be asked no more
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/do-not-call/registers/{name}/forget (the `ForgetDoNotCallRegister` operationId).
+	ForgetDoNotCallRegister(ctx context.Context, name string, params *ForgetDoNotCallRegisterParams, body ForgetDoNotCallRegisterJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListDoNotCallRegisterVersions List what was imported of a register, the newest first
+	//
+	// Corresponds with GET /api/v1/do-not-call/registers/{name}/versions (the `ListDoNotCallRegisterVersions` operationId).
+	ListDoNotCallRegisterVersions(ctx context.Context, name string, params *ListDoNotCallRegisterVersionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListInvitations Invitations that nobody accepted yet
 	//
@@ -10309,6 +11161,436 @@ func (c *Client) CreateConsent(ctx context.Context, params *CreateConsentParams,
 // Corresponds with POST /api/v1/consents/{id}/revoke (the `RevokeConsent` operationId).
 func (c *Client) RevokeConsent(ctx context.Context, id string, params *RevokeConsentParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRevokeConsentRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListDoNotCallLists List do-not-call lists; the organisation's own, where opt-outs go, is among them
+//
+// Corresponds with GET /api/v1/do-not-call/lists (the `ListDoNotCallLists` operationId).
+func (c *Client) ListDoNotCallLists(ctx context.Context, params *ListDoNotCallListsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListDoNotCallListsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateDoNotCallListWithBody Make an empty list
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/do-not-call/lists (the `CreateDoNotCallList` operationId).
+func (c *Client) CreateDoNotCallListWithBody(ctx context.Context, params *CreateDoNotCallListParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateDoNotCallListRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateDoNotCallList Make an empty list
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/do-not-call/lists (the `CreateDoNotCallList` operationId).
+func (c *Client) CreateDoNotCallList(ctx context.Context, params *CreateDoNotCallListParams, body CreateDoNotCallListJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateDoNotCallListRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetDoNotCallList Get a list
+//
+// Corresponds with GET /api/v1/do-not-call/lists/{id} (the `GetDoNotCallList` operationId).
+func (c *Client) GetDoNotCallList(ctx context.Context, id string, params *GetDoNotCallListParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetDoNotCallListRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateDoNotCallListWithBody Change a list's name, description or scope
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /api/v1/do-not-call/lists/{id} (the `UpdateDoNotCallList` operationId).
+func (c *Client) UpdateDoNotCallListWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateDoNotCallListRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateDoNotCallList Change a list's name, description or scope
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /api/v1/do-not-call/lists/{id} (the `UpdateDoNotCallList` operationId).
+func (c *Client) UpdateDoNotCallList(ctx context.Context, id string, body UpdateDoNotCallListJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateDoNotCallListRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteDoNotCallListWithBody Delete a list with its numbers: they can be called again
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/do-not-call/lists/{id}/delete (the `DeleteDoNotCallList` operationId).
+func (c *Client) DeleteDoNotCallListWithBody(ctx context.Context, id string, params *DeleteDoNotCallListParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteDoNotCallListRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteDoNotCallList Delete a list with its numbers: they can be called again
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/do-not-call/lists/{id}/delete (the `DeleteDoNotCallList` operationId).
+func (c *Client) DeleteDoNotCallList(ctx context.Context, id string, params *DeleteDoNotCallListParams, body DeleteDoNotCallListJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteDoNotCallListRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExportDoNotCallNumbers A list as CSV
+//
+// Corresponds with GET /api/v1/do-not-call/lists/{id}/export (the `ExportDoNotCallNumbers` operationId).
+func (c *Client) ExportDoNotCallNumbers(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExportDoNotCallNumbersRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ImportDoNotCallNumbersWithBody Put a file of numbers on a list: CSV or text, a number on each line
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/do-not-call/lists/{id}/import (the `ImportDoNotCallNumbers` operationId).
+func (c *Client) ImportDoNotCallNumbersWithBody(ctx context.Context, id string, params *ImportDoNotCallNumbersParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewImportDoNotCallNumbersRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ImportDoNotCallNumbersWithTextBody Put a file of numbers on a list: CSV or text, a number on each line
+//
+// Takes a body of the `text/plain` content type.
+//
+// Corresponds with POST /api/v1/do-not-call/lists/{id}/import (the `ImportDoNotCallNumbers` operationId).
+func (c *Client) ImportDoNotCallNumbersWithTextBody(ctx context.Context, id string, params *ImportDoNotCallNumbersParams, body ImportDoNotCallNumbersTextRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewImportDoNotCallNumbersRequestWithTextBody(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListDoNotCallNumbers List a list's numbers, in order
+//
+// Corresponds with GET /api/v1/do-not-call/lists/{id}/numbers (the `ListDoNotCallNumbers` operationId).
+func (c *Client) ListDoNotCallNumbers(ctx context.Context, id string, params *ListDoNotCallNumbersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListDoNotCallNumbersRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddDoNotCallNumbersWithBody Put numbers on a list: nobody calls them from now on
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/do-not-call/lists/{id}/numbers (the `AddDoNotCallNumbers` operationId).
+func (c *Client) AddDoNotCallNumbersWithBody(ctx context.Context, id string, params *AddDoNotCallNumbersParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddDoNotCallNumbersRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddDoNotCallNumbers Put numbers on a list: nobody calls them from now on
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/do-not-call/lists/{id}/numbers (the `AddDoNotCallNumbers` operationId).
+func (c *Client) AddDoNotCallNumbers(ctx context.Context, id string, params *AddDoNotCallNumbersParams, body AddDoNotCallNumbersJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddDoNotCallNumbersRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RemoveDoNotCallNumbersWithBody Take numbers off a list, for a reason
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/do-not-call/lists/{id}/numbers/remove (the `RemoveDoNotCallNumbers` operationId).
+func (c *Client) RemoveDoNotCallNumbersWithBody(ctx context.Context, id string, params *RemoveDoNotCallNumbersParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRemoveDoNotCallNumbersRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RemoveDoNotCallNumbers Take numbers off a list, for a reason
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/do-not-call/lists/{id}/numbers/remove (the `RemoveDoNotCallNumbers` operationId).
+func (c *Client) RemoveDoNotCallNumbers(ctx context.Context, id string, params *RemoveDoNotCallNumbersParams, body RemoveDoNotCallNumbersJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRemoveDoNotCallNumbersRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// LookUpDoNotCallWithBody Tell which lists and registers hold numbers, and what the people allowed
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/do-not-call/lookup (the `LookUpDoNotCall` operationId).
+func (c *Client) LookUpDoNotCallWithBody(ctx context.Context, params *LookUpDoNotCallParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLookUpDoNotCallRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// LookUpDoNotCall Tell which lists and registers hold numbers, and what the people allowed
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/do-not-call/lookup (the `LookUpDoNotCall` operationId).
+func (c *Client) LookUpDoNotCall(ctx context.Context, params *LookUpDoNotCallParams, body LookUpDoNotCallJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLookUpDoNotCallRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OptOutWithBody Take a person's wish not to be called: no campaign calls them from now on
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/do-not-call/opt-outs (the `OptOut` operationId).
+func (c *Client) OptOutWithBody(ctx context.Context, params *OptOutParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOptOutRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OptOut Take a person's wish not to be called: no campaign calls them from now on
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/do-not-call/opt-outs (the `OptOut` operationId).
+func (c *Client) OptOut(ctx context.Context, params *OptOutParams, body OptOutJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOptOutRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListDoNotCallRegisters List the public registers that rules ask for, and what is here of them
+//
+// Corresponds with GET /api/v1/do-not-call/registers (the `ListDoNotCallRegisters` operationId).
+func (c *Client) ListDoNotCallRegisters(ctx context.Context, params *ListDoNotCallRegistersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListDoNotCallRegistersRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ImportDoNotCallRegisterWithBody Replace a register by a file of its numbers: CSV or text, or what parley campaign register made
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /api/v1/do-not-call/registers/{name} (the `ImportDoNotCallRegister` operationId).
+func (c *Client) ImportDoNotCallRegisterWithBody(ctx context.Context, name string, params *ImportDoNotCallRegisterParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewImportDoNotCallRegisterRequestWithBody(c.Server, name, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ImportDoNotCallRegisterWithTextBody Replace a register by a file of its numbers: CSV or text, or what parley campaign register made
+//
+// Takes a body of the `text/plain` content type.
+//
+// Corresponds with PUT /api/v1/do-not-call/registers/{name} (the `ImportDoNotCallRegister` operationId).
+func (c *Client) ImportDoNotCallRegisterWithTextBody(ctx context.Context, name string, params *ImportDoNotCallRegisterParams, body ImportDoNotCallRegisterTextRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewImportDoNotCallRegisterRequestWithTextBody(c.Server, name, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ForgetDoNotCallRegisterWithBody Have a register be asked no more
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/do-not-call/registers/{name}/forget (the `ForgetDoNotCallRegister` operationId).
+func (c *Client) ForgetDoNotCallRegisterWithBody(ctx context.Context, name string, params *ForgetDoNotCallRegisterParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewForgetDoNotCallRegisterRequestWithBody(c.Server, name, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ForgetDoNotCallRegister Have a register be asked no more
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/do-not-call/registers/{name}/forget (the `ForgetDoNotCallRegister` operationId).
+func (c *Client) ForgetDoNotCallRegister(ctx context.Context, name string, params *ForgetDoNotCallRegisterParams, body ForgetDoNotCallRegisterJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewForgetDoNotCallRegisterRequest(c.Server, name, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListDoNotCallRegisterVersions List what was imported of a register, the newest first
+//
+// Corresponds with GET /api/v1/do-not-call/registers/{name}/versions (the `ListDoNotCallRegisterVersions` operationId).
+func (c *Client) ListDoNotCallRegisterVersions(ctx context.Context, name string, params *ListDoNotCallRegisterVersionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListDoNotCallRegisterVersionsRequest(c.Server, name, params)
 	if err != nil {
 		return nil, err
 	}
@@ -17331,6 +18613,1035 @@ func NewRevokeConsentRequest(server string, id string, params *RevokeConsentPara
 			}
 
 			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListDoNotCallListsRequest constructs an http.Request for the ListDoNotCallLists method
+func NewListDoNotCallListsRequest(server string, params *ListDoNotCallListsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/do-not-call/lists")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCreateDoNotCallListRequest calls the generic CreateDoNotCallList builder with application/json body
+func NewCreateDoNotCallListRequest(server string, params *CreateDoNotCallListParams, body CreateDoNotCallListJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateDoNotCallListRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateDoNotCallListRequestWithBody constructs an http.Request for the CreateDoNotCallList method, with any body, and a specified content type
+func NewCreateDoNotCallListRequestWithBody(server string, params *CreateDoNotCallListParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/do-not-call/lists")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetDoNotCallListRequest constructs an http.Request for the GetDoNotCallList method
+func NewGetDoNotCallListRequest(server string, id string, params *GetDoNotCallListParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/do-not-call/lists/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdateDoNotCallListRequest calls the generic UpdateDoNotCallList builder with application/json body
+func NewUpdateDoNotCallListRequest(server string, id string, body UpdateDoNotCallListJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateDoNotCallListRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewUpdateDoNotCallListRequestWithBody constructs an http.Request for the UpdateDoNotCallList method, with any body, and a specified content type
+func NewUpdateDoNotCallListRequestWithBody(server string, id string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/do-not-call/lists/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeleteDoNotCallListRequest calls the generic DeleteDoNotCallList builder with application/json body
+func NewDeleteDoNotCallListRequest(server string, id string, params *DeleteDoNotCallListParams, body DeleteDoNotCallListJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewDeleteDoNotCallListRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewDeleteDoNotCallListRequestWithBody constructs an http.Request for the DeleteDoNotCallList method, with any body, and a specified content type
+func NewDeleteDoNotCallListRequestWithBody(server string, id string, params *DeleteDoNotCallListParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/do-not-call/lists/%s/delete", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewExportDoNotCallNumbersRequest constructs an http.Request for the ExportDoNotCallNumbers method
+func NewExportDoNotCallNumbersRequest(server string, id string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/do-not-call/lists/%s/export", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewImportDoNotCallNumbersRequestWithTextBody calls the generic ImportDoNotCallNumbers builder with text/plain body
+func NewImportDoNotCallNumbersRequestWithTextBody(server string, id string, params *ImportDoNotCallNumbersParams, body ImportDoNotCallNumbersTextRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	if stringer, ok := interface{}(body).(fmt.Stringer); ok {
+		bodyReader = strings.NewReader(stringer.String())
+	} else {
+		bodyReader = strings.NewReader(fmt.Sprint(body))
+	}
+	return NewImportDoNotCallNumbersRequestWithBody(server, id, params, "text/plain", bodyReader)
+}
+
+// NewImportDoNotCallNumbersRequestWithBody constructs an http.Request for the ImportDoNotCallNumbers method, with any body, and a specified content type
+func NewImportDoNotCallNumbersRequestWithBody(server string, id string, params *ImportDoNotCallNumbersParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/do-not-call/lists/%s/import", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Country != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "country", *params.Country, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Reason != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "reason", *params.Reason, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListDoNotCallNumbersRequest constructs an http.Request for the ListDoNotCallNumbers method
+func NewListDoNotCallNumbersRequest(server string, id string, params *ListDoNotCallNumbersParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/do-not-call/lists/%s/numbers", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Search != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "search", *params.Search, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewAddDoNotCallNumbersRequest calls the generic AddDoNotCallNumbers builder with application/json body
+func NewAddDoNotCallNumbersRequest(server string, id string, params *AddDoNotCallNumbersParams, body AddDoNotCallNumbersJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAddDoNotCallNumbersRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewAddDoNotCallNumbersRequestWithBody constructs an http.Request for the AddDoNotCallNumbers method, with any body, and a specified content type
+func NewAddDoNotCallNumbersRequestWithBody(server string, id string, params *AddDoNotCallNumbersParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/do-not-call/lists/%s/numbers", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRemoveDoNotCallNumbersRequest calls the generic RemoveDoNotCallNumbers builder with application/json body
+func NewRemoveDoNotCallNumbersRequest(server string, id string, params *RemoveDoNotCallNumbersParams, body RemoveDoNotCallNumbersJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRemoveDoNotCallNumbersRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewRemoveDoNotCallNumbersRequestWithBody constructs an http.Request for the RemoveDoNotCallNumbers method, with any body, and a specified content type
+func NewRemoveDoNotCallNumbersRequestWithBody(server string, id string, params *RemoveDoNotCallNumbersParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/do-not-call/lists/%s/numbers/remove", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewLookUpDoNotCallRequest calls the generic LookUpDoNotCall builder with application/json body
+func NewLookUpDoNotCallRequest(server string, params *LookUpDoNotCallParams, body LookUpDoNotCallJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewLookUpDoNotCallRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewLookUpDoNotCallRequestWithBody constructs an http.Request for the LookUpDoNotCall method, with any body, and a specified content type
+func NewLookUpDoNotCallRequestWithBody(server string, params *LookUpDoNotCallParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/do-not-call/lookup")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewOptOutRequest calls the generic OptOut builder with application/json body
+func NewOptOutRequest(server string, params *OptOutParams, body OptOutJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewOptOutRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewOptOutRequestWithBody constructs an http.Request for the OptOut method, with any body, and a specified content type
+func NewOptOutRequestWithBody(server string, params *OptOutParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/do-not-call/opt-outs")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListDoNotCallRegistersRequest constructs an http.Request for the ListDoNotCallRegisters method
+func NewListDoNotCallRegistersRequest(server string, params *ListDoNotCallRegistersParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/do-not-call/registers")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewImportDoNotCallRegisterRequestWithTextBody calls the generic ImportDoNotCallRegister builder with text/plain body
+func NewImportDoNotCallRegisterRequestWithTextBody(server string, name string, params *ImportDoNotCallRegisterParams, body ImportDoNotCallRegisterTextRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	if stringer, ok := interface{}(body).(fmt.Stringer); ok {
+		bodyReader = strings.NewReader(stringer.String())
+	} else {
+		bodyReader = strings.NewReader(fmt.Sprint(body))
+	}
+	return NewImportDoNotCallRegisterRequestWithBody(server, name, params, "text/plain", bodyReader)
+}
+
+// NewImportDoNotCallRegisterRequestWithBody constructs an http.Request for the ImportDoNotCallRegister method, with any body, and a specified content type
+func NewImportDoNotCallRegisterRequestWithBody(server string, name string, params *ImportDoNotCallRegisterParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/do-not-call/registers/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.AsOf != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "asOf", *params.AsOf, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewForgetDoNotCallRegisterRequest calls the generic ForgetDoNotCallRegister builder with application/json body
+func NewForgetDoNotCallRegisterRequest(server string, name string, params *ForgetDoNotCallRegisterParams, body ForgetDoNotCallRegisterJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewForgetDoNotCallRegisterRequestWithBody(server, name, params, "application/json", bodyReader)
+}
+
+// NewForgetDoNotCallRegisterRequestWithBody constructs an http.Request for the ForgetDoNotCallRegister method, with any body, and a specified content type
+func NewForgetDoNotCallRegisterRequestWithBody(server string, name string, params *ForgetDoNotCallRegisterParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/do-not-call/registers/%s/forget", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListDoNotCallRegisterVersionsRequest constructs an http.Request for the ListDoNotCallRegisterVersions method
+func NewListDoNotCallRegisterVersionsRequest(server string, name string, params *ListDoNotCallRegisterVersionsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/do-not-call/registers/%s/versions", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
 		}
 
 	}
@@ -25529,6 +27840,188 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/v1/consents/{id}/revoke (the `RevokeConsent` operationId).
 	RevokeConsentWithResponse(ctx context.Context, id string, params *RevokeConsentParams, reqEditors ...RequestEditorFn) (*RevokeConsentResponse, error)
 
+	// ListDoNotCallListsWithResponse List do-not-call lists; the organisation's own, where opt-outs go, is among them
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/do-not-call/lists (the `ListDoNotCallLists` operationId).
+	ListDoNotCallListsWithResponse(ctx context.Context, params *ListDoNotCallListsParams, reqEditors ...RequestEditorFn) (*ListDoNotCallListsResponse, error)
+
+	// CreateDoNotCallListWithBodyWithResponse Make an empty list
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/do-not-call/lists (the `CreateDoNotCallList` operationId).
+	CreateDoNotCallListWithBodyWithResponse(ctx context.Context, params *CreateDoNotCallListParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateDoNotCallListResponse, error)
+
+	// CreateDoNotCallListWithResponse Make an empty list
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/do-not-call/lists (the `CreateDoNotCallList` operationId).
+	CreateDoNotCallListWithResponse(ctx context.Context, params *CreateDoNotCallListParams, body CreateDoNotCallListJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateDoNotCallListResponse, error)
+
+	// GetDoNotCallListWithResponse Get a list
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/do-not-call/lists/{id} (the `GetDoNotCallList` operationId).
+	GetDoNotCallListWithResponse(ctx context.Context, id string, params *GetDoNotCallListParams, reqEditors ...RequestEditorFn) (*GetDoNotCallListResponse, error)
+
+	// UpdateDoNotCallListWithBodyWithResponse Change a list's name, description or scope
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /api/v1/do-not-call/lists/{id} (the `UpdateDoNotCallList` operationId).
+	UpdateDoNotCallListWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateDoNotCallListResponse, error)
+
+	// UpdateDoNotCallListWithResponse Change a list's name, description or scope
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /api/v1/do-not-call/lists/{id} (the `UpdateDoNotCallList` operationId).
+	UpdateDoNotCallListWithResponse(ctx context.Context, id string, body UpdateDoNotCallListJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateDoNotCallListResponse, error)
+
+	// DeleteDoNotCallListWithBodyWithResponse Delete a list with its numbers: they can be called again
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/do-not-call/lists/{id}/delete (the `DeleteDoNotCallList` operationId).
+	DeleteDoNotCallListWithBodyWithResponse(ctx context.Context, id string, params *DeleteDoNotCallListParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DeleteDoNotCallListResponse, error)
+
+	// DeleteDoNotCallListWithResponse Delete a list with its numbers: they can be called again
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/do-not-call/lists/{id}/delete (the `DeleteDoNotCallList` operationId).
+	DeleteDoNotCallListWithResponse(ctx context.Context, id string, params *DeleteDoNotCallListParams, body DeleteDoNotCallListJSONRequestBody, reqEditors ...RequestEditorFn) (*DeleteDoNotCallListResponse, error)
+
+	// ExportDoNotCallNumbersWithResponse A list as CSV
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/do-not-call/lists/{id}/export (the `ExportDoNotCallNumbers` operationId).
+	ExportDoNotCallNumbersWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*ExportDoNotCallNumbersResponse, error)
+
+	// ImportDoNotCallNumbersWithBodyWithResponse Put a file of numbers on a list: CSV or text, a number on each line
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/do-not-call/lists/{id}/import (the `ImportDoNotCallNumbers` operationId).
+	ImportDoNotCallNumbersWithBodyWithResponse(ctx context.Context, id string, params *ImportDoNotCallNumbersParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ImportDoNotCallNumbersResponse, error)
+
+	// ImportDoNotCallNumbersWithTextBodyWithResponse Put a file of numbers on a list: CSV or text, a number on each line
+	//
+	// Takes a body of the `text/plain` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/do-not-call/lists/{id}/import (the `ImportDoNotCallNumbers` operationId).
+	ImportDoNotCallNumbersWithTextBodyWithResponse(ctx context.Context, id string, params *ImportDoNotCallNumbersParams, body ImportDoNotCallNumbersTextRequestBody, reqEditors ...RequestEditorFn) (*ImportDoNotCallNumbersResponse, error)
+
+	// ListDoNotCallNumbersWithResponse List a list's numbers, in order
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/do-not-call/lists/{id}/numbers (the `ListDoNotCallNumbers` operationId).
+	ListDoNotCallNumbersWithResponse(ctx context.Context, id string, params *ListDoNotCallNumbersParams, reqEditors ...RequestEditorFn) (*ListDoNotCallNumbersResponse, error)
+
+	// AddDoNotCallNumbersWithBodyWithResponse Put numbers on a list: nobody calls them from now on
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/do-not-call/lists/{id}/numbers (the `AddDoNotCallNumbers` operationId).
+	AddDoNotCallNumbersWithBodyWithResponse(ctx context.Context, id string, params *AddDoNotCallNumbersParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddDoNotCallNumbersResponse, error)
+
+	// AddDoNotCallNumbersWithResponse Put numbers on a list: nobody calls them from now on
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/do-not-call/lists/{id}/numbers (the `AddDoNotCallNumbers` operationId).
+	AddDoNotCallNumbersWithResponse(ctx context.Context, id string, params *AddDoNotCallNumbersParams, body AddDoNotCallNumbersJSONRequestBody, reqEditors ...RequestEditorFn) (*AddDoNotCallNumbersResponse, error)
+
+	// RemoveDoNotCallNumbersWithBodyWithResponse Take numbers off a list, for a reason
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/do-not-call/lists/{id}/numbers/remove (the `RemoveDoNotCallNumbers` operationId).
+	RemoveDoNotCallNumbersWithBodyWithResponse(ctx context.Context, id string, params *RemoveDoNotCallNumbersParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RemoveDoNotCallNumbersResponse, error)
+
+	// RemoveDoNotCallNumbersWithResponse Take numbers off a list, for a reason
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/do-not-call/lists/{id}/numbers/remove (the `RemoveDoNotCallNumbers` operationId).
+	RemoveDoNotCallNumbersWithResponse(ctx context.Context, id string, params *RemoveDoNotCallNumbersParams, body RemoveDoNotCallNumbersJSONRequestBody, reqEditors ...RequestEditorFn) (*RemoveDoNotCallNumbersResponse, error)
+
+	// LookUpDoNotCallWithBodyWithResponse Tell which lists and registers hold numbers, and what the people allowed
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/do-not-call/lookup (the `LookUpDoNotCall` operationId).
+	LookUpDoNotCallWithBodyWithResponse(ctx context.Context, params *LookUpDoNotCallParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*LookUpDoNotCallResponse, error)
+
+	// LookUpDoNotCallWithResponse Tell which lists and registers hold numbers, and what the people allowed
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/do-not-call/lookup (the `LookUpDoNotCall` operationId).
+	LookUpDoNotCallWithResponse(ctx context.Context, params *LookUpDoNotCallParams, body LookUpDoNotCallJSONRequestBody, reqEditors ...RequestEditorFn) (*LookUpDoNotCallResponse, error)
+
+	// OptOutWithBodyWithResponse Take a person's wish not to be called: no campaign calls them from now on
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/do-not-call/opt-outs (the `OptOut` operationId).
+	OptOutWithBodyWithResponse(ctx context.Context, params *OptOutParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OptOutResponse, error)
+
+	// OptOutWithResponse Take a person's wish not to be called: no campaign calls them from now on
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/do-not-call/opt-outs (the `OptOut` operationId).
+	OptOutWithResponse(ctx context.Context, params *OptOutParams, body OptOutJSONRequestBody, reqEditors ...RequestEditorFn) (*OptOutResponse, error)
+
+	// ListDoNotCallRegistersWithResponse List the public registers that rules ask for, and what is here of them
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/do-not-call/registers (the `ListDoNotCallRegisters` operationId).
+	ListDoNotCallRegistersWithResponse(ctx context.Context, params *ListDoNotCallRegistersParams, reqEditors ...RequestEditorFn) (*ListDoNotCallRegistersResponse, error)
+
+	// ImportDoNotCallRegisterWithBodyWithResponse Replace a register by a file of its numbers: CSV or text, or what parley campaign register made
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/v1/do-not-call/registers/{name} (the `ImportDoNotCallRegister` operationId).
+	ImportDoNotCallRegisterWithBodyWithResponse(ctx context.Context, name string, params *ImportDoNotCallRegisterParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ImportDoNotCallRegisterResponse, error)
+
+	// ImportDoNotCallRegisterWithTextBodyWithResponse Replace a register by a file of its numbers: CSV or text, or what parley campaign register made
+	//
+	// Takes a body of the `text/plain` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/v1/do-not-call/registers/{name} (the `ImportDoNotCallRegister` operationId).
+	ImportDoNotCallRegisterWithTextBodyWithResponse(ctx context.Context, name string, params *ImportDoNotCallRegisterParams, body ImportDoNotCallRegisterTextRequestBody, reqEditors ...RequestEditorFn) (*ImportDoNotCallRegisterResponse, error)
+
+	// ForgetDoNotCallRegisterWithBodyWithResponse Have a register be asked no more
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/do-not-call/registers/{name}/forget (the `ForgetDoNotCallRegister` operationId).
+	ForgetDoNotCallRegisterWithBodyWithResponse(ctx context.Context, name string, params *ForgetDoNotCallRegisterParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ForgetDoNotCallRegisterResponse, error)
+
+	// ForgetDoNotCallRegisterWithResponse Have a register be asked no more
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/do-not-call/registers/{name}/forget (the `ForgetDoNotCallRegister` operationId).
+	ForgetDoNotCallRegisterWithResponse(ctx context.Context, name string, params *ForgetDoNotCallRegisterParams, body ForgetDoNotCallRegisterJSONRequestBody, reqEditors ...RequestEditorFn) (*ForgetDoNotCallRegisterResponse, error)
+
+	// ListDoNotCallRegisterVersionsWithResponse List what was imported of a register, the newest first
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/do-not-call/registers/{name}/versions (the `ListDoNotCallRegisterVersions` operationId).
+	ListDoNotCallRegisterVersionsWithResponse(ctx context.Context, name string, params *ListDoNotCallRegisterVersionsParams, reqEditors ...RequestEditorFn) (*ListDoNotCallRegisterVersionsResponse, error)
+
 	// ListInvitationsWithResponse Invitations that nobody accepted yet
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -29831,6 +32324,788 @@ func (r RevokeConsentResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r RevokeConsentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListDoNotCallListsResponse200Headers the declared response headers of an HTTP 200 response for ListDoNotCallLists
+type ListDoNotCallListsResponse200Headers struct {
+	ETag *string
+}
+
+type ListDoNotCallListsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DoNotCallLists
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListDoNotCallListsResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListDoNotCallListsResponse) GetJSON200() *DoNotCallLists {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListDoNotCallListsResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListDoNotCallListsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListDoNotCallListsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListDoNotCallListsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListDoNotCallListsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CreateDoNotCallListResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *List
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateDoNotCallListResponse) GetJSON201() *List {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateDoNotCallListResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateDoNotCallListResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateDoNotCallListResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateDoNotCallListResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateDoNotCallListResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetDoNotCallListResponse200Headers the declared response headers of an HTTP 200 response for GetDoNotCallList
+type GetDoNotCallListResponse200Headers struct {
+	ETag *string
+}
+
+type GetDoNotCallListResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *List
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetDoNotCallListResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetDoNotCallListResponse) GetJSON200() *List {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetDoNotCallListResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetDoNotCallListResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetDoNotCallListResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetDoNotCallListResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetDoNotCallListResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type UpdateDoNotCallListResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *List
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateDoNotCallListResponse) GetJSON200() *List {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateDoNotCallListResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateDoNotCallListResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateDoNotCallListResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateDoNotCallListResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateDoNotCallListResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeleteDoNotCallListResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteDoNotCallListResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteDoNotCallListResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteDoNotCallListResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteDoNotCallListResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteDoNotCallListResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ExportDoNotCallNumbersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ExportDoNotCallNumbersResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ExportDoNotCallNumbersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExportDoNotCallNumbersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExportDoNotCallNumbersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExportDoNotCallNumbersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ImportDoNotCallNumbersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ListImport
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ImportDoNotCallNumbersResponse) GetJSON200() *ListImport {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ImportDoNotCallNumbersResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ImportDoNotCallNumbersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ImportDoNotCallNumbersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ImportDoNotCallNumbersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ImportDoNotCallNumbersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListDoNotCallNumbersResponse200Headers the declared response headers of an HTTP 200 response for ListDoNotCallNumbers
+type ListDoNotCallNumbersResponse200Headers struct {
+	ETag *string
+}
+
+type ListDoNotCallNumbersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DoNotCallNumbers
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListDoNotCallNumbersResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListDoNotCallNumbersResponse) GetJSON200() *DoNotCallNumbers {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListDoNotCallNumbersResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListDoNotCallNumbersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListDoNotCallNumbersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListDoNotCallNumbersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListDoNotCallNumbersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type AddDoNotCallNumbersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Added
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AddDoNotCallNumbersResponse) GetJSON200() *Added {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r AddDoNotCallNumbersResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r AddDoNotCallNumbersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AddDoNotCallNumbersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AddDoNotCallNumbersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AddDoNotCallNumbersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RemoveDoNotCallNumbersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Removed
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RemoveDoNotCallNumbersResponse) GetJSON200() *Removed {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RemoveDoNotCallNumbersResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RemoveDoNotCallNumbersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RemoveDoNotCallNumbersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RemoveDoNotCallNumbersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RemoveDoNotCallNumbersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type LookUpDoNotCallResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DoNotCallLookup
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r LookUpDoNotCallResponse) GetJSON200() *DoNotCallLookup {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r LookUpDoNotCallResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r LookUpDoNotCallResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r LookUpDoNotCallResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r LookUpDoNotCallResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r LookUpDoNotCallResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type OptOutResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Entry
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r OptOutResponse) GetJSON201() *Entry {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OptOutResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OptOutResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OptOutResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OptOutResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OptOutResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListDoNotCallRegistersResponse200Headers the declared response headers of an HTTP 200 response for ListDoNotCallRegisters
+type ListDoNotCallRegistersResponse200Headers struct {
+	ETag *string
+}
+
+type ListDoNotCallRegistersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DoNotCallRegisters
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListDoNotCallRegistersResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListDoNotCallRegistersResponse) GetJSON200() *DoNotCallRegisters {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListDoNotCallRegistersResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListDoNotCallRegistersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListDoNotCallRegistersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListDoNotCallRegistersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListDoNotCallRegistersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ImportDoNotCallRegisterResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Imported
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ImportDoNotCallRegisterResponse) GetJSON200() *Imported {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ImportDoNotCallRegisterResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ImportDoNotCallRegisterResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ImportDoNotCallRegisterResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ImportDoNotCallRegisterResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ImportDoNotCallRegisterResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ForgetDoNotCallRegisterResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ForgetDoNotCallRegisterResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ForgetDoNotCallRegisterResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ForgetDoNotCallRegisterResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ForgetDoNotCallRegisterResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ForgetDoNotCallRegisterResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListDoNotCallRegisterVersionsResponse200Headers the declared response headers of an HTTP 200 response for ListDoNotCallRegisterVersions
+type ListDoNotCallRegisterVersionsResponse200Headers struct {
+	ETag *string
+}
+
+type ListDoNotCallRegisterVersionsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DoNotCallVersions
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListDoNotCallRegisterVersionsResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListDoNotCallRegisterVersionsResponse) GetJSON200() *DoNotCallVersions {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListDoNotCallRegisterVersionsResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListDoNotCallRegisterVersionsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListDoNotCallRegisterVersionsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListDoNotCallRegisterVersionsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListDoNotCallRegisterVersionsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -37990,6 +41265,344 @@ func (c *ClientWithResponses) RevokeConsentWithResponse(ctx context.Context, id 
 	return ParseRevokeConsentResponse(rsp)
 }
 
+// ListDoNotCallListsWithResponse List do-not-call lists; the organisation's own, where opt-outs go, is among them
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/do-not-call/lists (the `ListDoNotCallLists` operationId).
+func (c *ClientWithResponses) ListDoNotCallListsWithResponse(ctx context.Context, params *ListDoNotCallListsParams, reqEditors ...RequestEditorFn) (*ListDoNotCallListsResponse, error) {
+	rsp, err := c.ListDoNotCallLists(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListDoNotCallListsResponse(rsp)
+}
+
+// CreateDoNotCallListWithBodyWithResponse Make an empty list
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/do-not-call/lists (the `CreateDoNotCallList` operationId).
+func (c *ClientWithResponses) CreateDoNotCallListWithBodyWithResponse(ctx context.Context, params *CreateDoNotCallListParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateDoNotCallListResponse, error) {
+	rsp, err := c.CreateDoNotCallListWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateDoNotCallListResponse(rsp)
+}
+
+// CreateDoNotCallListWithResponse Make an empty list
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/do-not-call/lists (the `CreateDoNotCallList` operationId).
+func (c *ClientWithResponses) CreateDoNotCallListWithResponse(ctx context.Context, params *CreateDoNotCallListParams, body CreateDoNotCallListJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateDoNotCallListResponse, error) {
+	rsp, err := c.CreateDoNotCallList(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateDoNotCallListResponse(rsp)
+}
+
+// GetDoNotCallListWithResponse Get a list
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/do-not-call/lists/{id} (the `GetDoNotCallList` operationId).
+func (c *ClientWithResponses) GetDoNotCallListWithResponse(ctx context.Context, id string, params *GetDoNotCallListParams, reqEditors ...RequestEditorFn) (*GetDoNotCallListResponse, error) {
+	rsp, err := c.GetDoNotCallList(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetDoNotCallListResponse(rsp)
+}
+
+// UpdateDoNotCallListWithBodyWithResponse Change a list's name, description or scope
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /api/v1/do-not-call/lists/{id} (the `UpdateDoNotCallList` operationId).
+func (c *ClientWithResponses) UpdateDoNotCallListWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateDoNotCallListResponse, error) {
+	rsp, err := c.UpdateDoNotCallListWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateDoNotCallListResponse(rsp)
+}
+
+// UpdateDoNotCallListWithResponse Change a list's name, description or scope
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /api/v1/do-not-call/lists/{id} (the `UpdateDoNotCallList` operationId).
+func (c *ClientWithResponses) UpdateDoNotCallListWithResponse(ctx context.Context, id string, body UpdateDoNotCallListJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateDoNotCallListResponse, error) {
+	rsp, err := c.UpdateDoNotCallList(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateDoNotCallListResponse(rsp)
+}
+
+// DeleteDoNotCallListWithBodyWithResponse Delete a list with its numbers: they can be called again
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/do-not-call/lists/{id}/delete (the `DeleteDoNotCallList` operationId).
+func (c *ClientWithResponses) DeleteDoNotCallListWithBodyWithResponse(ctx context.Context, id string, params *DeleteDoNotCallListParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DeleteDoNotCallListResponse, error) {
+	rsp, err := c.DeleteDoNotCallListWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteDoNotCallListResponse(rsp)
+}
+
+// DeleteDoNotCallListWithResponse Delete a list with its numbers: they can be called again
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/do-not-call/lists/{id}/delete (the `DeleteDoNotCallList` operationId).
+func (c *ClientWithResponses) DeleteDoNotCallListWithResponse(ctx context.Context, id string, params *DeleteDoNotCallListParams, body DeleteDoNotCallListJSONRequestBody, reqEditors ...RequestEditorFn) (*DeleteDoNotCallListResponse, error) {
+	rsp, err := c.DeleteDoNotCallList(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteDoNotCallListResponse(rsp)
+}
+
+// ExportDoNotCallNumbersWithResponse A list as CSV
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/do-not-call/lists/{id}/export (the `ExportDoNotCallNumbers` operationId).
+func (c *ClientWithResponses) ExportDoNotCallNumbersWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*ExportDoNotCallNumbersResponse, error) {
+	rsp, err := c.ExportDoNotCallNumbers(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExportDoNotCallNumbersResponse(rsp)
+}
+
+// ImportDoNotCallNumbersWithBodyWithResponse Put a file of numbers on a list: CSV or text, a number on each line
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/do-not-call/lists/{id}/import (the `ImportDoNotCallNumbers` operationId).
+func (c *ClientWithResponses) ImportDoNotCallNumbersWithBodyWithResponse(ctx context.Context, id string, params *ImportDoNotCallNumbersParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ImportDoNotCallNumbersResponse, error) {
+	rsp, err := c.ImportDoNotCallNumbersWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseImportDoNotCallNumbersResponse(rsp)
+}
+
+// ImportDoNotCallNumbersWithTextBodyWithResponse Put a file of numbers on a list: CSV or text, a number on each line
+//
+// Takes a body of the `text/plain` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/do-not-call/lists/{id}/import (the `ImportDoNotCallNumbers` operationId).
+func (c *ClientWithResponses) ImportDoNotCallNumbersWithTextBodyWithResponse(ctx context.Context, id string, params *ImportDoNotCallNumbersParams, body ImportDoNotCallNumbersTextRequestBody, reqEditors ...RequestEditorFn) (*ImportDoNotCallNumbersResponse, error) {
+	rsp, err := c.ImportDoNotCallNumbersWithTextBody(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseImportDoNotCallNumbersResponse(rsp)
+}
+
+// ListDoNotCallNumbersWithResponse List a list's numbers, in order
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/do-not-call/lists/{id}/numbers (the `ListDoNotCallNumbers` operationId).
+func (c *ClientWithResponses) ListDoNotCallNumbersWithResponse(ctx context.Context, id string, params *ListDoNotCallNumbersParams, reqEditors ...RequestEditorFn) (*ListDoNotCallNumbersResponse, error) {
+	rsp, err := c.ListDoNotCallNumbers(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListDoNotCallNumbersResponse(rsp)
+}
+
+// AddDoNotCallNumbersWithBodyWithResponse Put numbers on a list: nobody calls them from now on
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/do-not-call/lists/{id}/numbers (the `AddDoNotCallNumbers` operationId).
+func (c *ClientWithResponses) AddDoNotCallNumbersWithBodyWithResponse(ctx context.Context, id string, params *AddDoNotCallNumbersParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddDoNotCallNumbersResponse, error) {
+	rsp, err := c.AddDoNotCallNumbersWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddDoNotCallNumbersResponse(rsp)
+}
+
+// AddDoNotCallNumbersWithResponse Put numbers on a list: nobody calls them from now on
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/do-not-call/lists/{id}/numbers (the `AddDoNotCallNumbers` operationId).
+func (c *ClientWithResponses) AddDoNotCallNumbersWithResponse(ctx context.Context, id string, params *AddDoNotCallNumbersParams, body AddDoNotCallNumbersJSONRequestBody, reqEditors ...RequestEditorFn) (*AddDoNotCallNumbersResponse, error) {
+	rsp, err := c.AddDoNotCallNumbers(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddDoNotCallNumbersResponse(rsp)
+}
+
+// RemoveDoNotCallNumbersWithBodyWithResponse Take numbers off a list, for a reason
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/do-not-call/lists/{id}/numbers/remove (the `RemoveDoNotCallNumbers` operationId).
+func (c *ClientWithResponses) RemoveDoNotCallNumbersWithBodyWithResponse(ctx context.Context, id string, params *RemoveDoNotCallNumbersParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RemoveDoNotCallNumbersResponse, error) {
+	rsp, err := c.RemoveDoNotCallNumbersWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRemoveDoNotCallNumbersResponse(rsp)
+}
+
+// RemoveDoNotCallNumbersWithResponse Take numbers off a list, for a reason
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/do-not-call/lists/{id}/numbers/remove (the `RemoveDoNotCallNumbers` operationId).
+func (c *ClientWithResponses) RemoveDoNotCallNumbersWithResponse(ctx context.Context, id string, params *RemoveDoNotCallNumbersParams, body RemoveDoNotCallNumbersJSONRequestBody, reqEditors ...RequestEditorFn) (*RemoveDoNotCallNumbersResponse, error) {
+	rsp, err := c.RemoveDoNotCallNumbers(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRemoveDoNotCallNumbersResponse(rsp)
+}
+
+// LookUpDoNotCallWithBodyWithResponse Tell which lists and registers hold numbers, and what the people allowed
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/do-not-call/lookup (the `LookUpDoNotCall` operationId).
+func (c *ClientWithResponses) LookUpDoNotCallWithBodyWithResponse(ctx context.Context, params *LookUpDoNotCallParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*LookUpDoNotCallResponse, error) {
+	rsp, err := c.LookUpDoNotCallWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLookUpDoNotCallResponse(rsp)
+}
+
+// LookUpDoNotCallWithResponse Tell which lists and registers hold numbers, and what the people allowed
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/do-not-call/lookup (the `LookUpDoNotCall` operationId).
+func (c *ClientWithResponses) LookUpDoNotCallWithResponse(ctx context.Context, params *LookUpDoNotCallParams, body LookUpDoNotCallJSONRequestBody, reqEditors ...RequestEditorFn) (*LookUpDoNotCallResponse, error) {
+	rsp, err := c.LookUpDoNotCall(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLookUpDoNotCallResponse(rsp)
+}
+
+// OptOutWithBodyWithResponse Take a person's wish not to be called: no campaign calls them from now on
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/do-not-call/opt-outs (the `OptOut` operationId).
+func (c *ClientWithResponses) OptOutWithBodyWithResponse(ctx context.Context, params *OptOutParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OptOutResponse, error) {
+	rsp, err := c.OptOutWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOptOutResponse(rsp)
+}
+
+// OptOutWithResponse Take a person's wish not to be called: no campaign calls them from now on
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/do-not-call/opt-outs (the `OptOut` operationId).
+func (c *ClientWithResponses) OptOutWithResponse(ctx context.Context, params *OptOutParams, body OptOutJSONRequestBody, reqEditors ...RequestEditorFn) (*OptOutResponse, error) {
+	rsp, err := c.OptOut(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOptOutResponse(rsp)
+}
+
+// ListDoNotCallRegistersWithResponse List the public registers that rules ask for, and what is here of them
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/do-not-call/registers (the `ListDoNotCallRegisters` operationId).
+func (c *ClientWithResponses) ListDoNotCallRegistersWithResponse(ctx context.Context, params *ListDoNotCallRegistersParams, reqEditors ...RequestEditorFn) (*ListDoNotCallRegistersResponse, error) {
+	rsp, err := c.ListDoNotCallRegisters(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListDoNotCallRegistersResponse(rsp)
+}
+
+// ImportDoNotCallRegisterWithBodyWithResponse Replace a register by a file of its numbers: CSV or text, or what parley campaign register made
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/v1/do-not-call/registers/{name} (the `ImportDoNotCallRegister` operationId).
+func (c *ClientWithResponses) ImportDoNotCallRegisterWithBodyWithResponse(ctx context.Context, name string, params *ImportDoNotCallRegisterParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ImportDoNotCallRegisterResponse, error) {
+	rsp, err := c.ImportDoNotCallRegisterWithBody(ctx, name, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseImportDoNotCallRegisterResponse(rsp)
+}
+
+// ImportDoNotCallRegisterWithTextBodyWithResponse Replace a register by a file of its numbers: CSV or text, or what parley campaign register made
+//
+// Takes a body of the `text/plain` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/v1/do-not-call/registers/{name} (the `ImportDoNotCallRegister` operationId).
+func (c *ClientWithResponses) ImportDoNotCallRegisterWithTextBodyWithResponse(ctx context.Context, name string, params *ImportDoNotCallRegisterParams, body ImportDoNotCallRegisterTextRequestBody, reqEditors ...RequestEditorFn) (*ImportDoNotCallRegisterResponse, error) {
+	rsp, err := c.ImportDoNotCallRegisterWithTextBody(ctx, name, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseImportDoNotCallRegisterResponse(rsp)
+}
+
+// ForgetDoNotCallRegisterWithBodyWithResponse Have a register be asked no more
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/do-not-call/registers/{name}/forget (the `ForgetDoNotCallRegister` operationId).
+func (c *ClientWithResponses) ForgetDoNotCallRegisterWithBodyWithResponse(ctx context.Context, name string, params *ForgetDoNotCallRegisterParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ForgetDoNotCallRegisterResponse, error) {
+	rsp, err := c.ForgetDoNotCallRegisterWithBody(ctx, name, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseForgetDoNotCallRegisterResponse(rsp)
+}
+
+// ForgetDoNotCallRegisterWithResponse Have a register be asked no more
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/do-not-call/registers/{name}/forget (the `ForgetDoNotCallRegister` operationId).
+func (c *ClientWithResponses) ForgetDoNotCallRegisterWithResponse(ctx context.Context, name string, params *ForgetDoNotCallRegisterParams, body ForgetDoNotCallRegisterJSONRequestBody, reqEditors ...RequestEditorFn) (*ForgetDoNotCallRegisterResponse, error) {
+	rsp, err := c.ForgetDoNotCallRegister(ctx, name, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseForgetDoNotCallRegisterResponse(rsp)
+}
+
+// ListDoNotCallRegisterVersionsWithResponse List what was imported of a register, the newest first
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/do-not-call/registers/{name}/versions (the `ListDoNotCallRegisterVersions` operationId).
+func (c *ClientWithResponses) ListDoNotCallRegisterVersionsWithResponse(ctx context.Context, name string, params *ListDoNotCallRegisterVersionsParams, reqEditors ...RequestEditorFn) (*ListDoNotCallRegisterVersionsResponse, error) {
+	rsp, err := c.ListDoNotCallRegisterVersions(ctx, name, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListDoNotCallRegisterVersionsResponse(rsp)
+}
+
 // ListInvitationsWithResponse Invitations that nobody accepted yet
 //
 // Returns a wrapper object for the known response body format(s).
@@ -42745,6 +46358,584 @@ func ParseRevokeConsentResponse(rsp *http.Response) (*RevokeConsentResponse, err
 		}
 		response.ApplicationproblemJSONDefault = &dest
 
+	}
+
+	return response, nil
+}
+
+// ParseListDoNotCallListsResponse parses an HTTP response from a ListDoNotCallListsWithResponse call
+func ParseListDoNotCallListsResponse(rsp *http.Response) (*ListDoNotCallListsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListDoNotCallListsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DoNotCallLists
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListDoNotCallListsResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateDoNotCallListResponse parses an HTTP response from a CreateDoNotCallListWithResponse call
+func ParseCreateDoNotCallListResponse(rsp *http.Response) (*CreateDoNotCallListResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateDoNotCallListResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest List
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetDoNotCallListResponse parses an HTTP response from a GetDoNotCallListWithResponse call
+func ParseGetDoNotCallListResponse(rsp *http.Response) (*GetDoNotCallListResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetDoNotCallListResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest List
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetDoNotCallListResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateDoNotCallListResponse parses an HTTP response from a UpdateDoNotCallListWithResponse call
+func ParseUpdateDoNotCallListResponse(rsp *http.Response) (*UpdateDoNotCallListResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateDoNotCallListResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest List
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDeleteDoNotCallListResponse parses an HTTP response from a DeleteDoNotCallListWithResponse call
+func ParseDeleteDoNotCallListResponse(rsp *http.Response) (*DeleteDoNotCallListResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteDoNotCallListResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseExportDoNotCallNumbersResponse parses an HTTP response from a ExportDoNotCallNumbersWithResponse call
+func ParseExportDoNotCallNumbersResponse(rsp *http.Response) (*ExportDoNotCallNumbersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExportDoNotCallNumbersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseImportDoNotCallNumbersResponse parses an HTTP response from a ImportDoNotCallNumbersWithResponse call
+func ParseImportDoNotCallNumbersResponse(rsp *http.Response) (*ImportDoNotCallNumbersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ImportDoNotCallNumbersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ListImport
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListDoNotCallNumbersResponse parses an HTTP response from a ListDoNotCallNumbersWithResponse call
+func ParseListDoNotCallNumbersResponse(rsp *http.Response) (*ListDoNotCallNumbersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListDoNotCallNumbersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DoNotCallNumbers
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListDoNotCallNumbersResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseAddDoNotCallNumbersResponse parses an HTTP response from a AddDoNotCallNumbersWithResponse call
+func ParseAddDoNotCallNumbersResponse(rsp *http.Response) (*AddDoNotCallNumbersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AddDoNotCallNumbersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Added
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRemoveDoNotCallNumbersResponse parses an HTTP response from a RemoveDoNotCallNumbersWithResponse call
+func ParseRemoveDoNotCallNumbersResponse(rsp *http.Response) (*RemoveDoNotCallNumbersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RemoveDoNotCallNumbersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Removed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseLookUpDoNotCallResponse parses an HTTP response from a LookUpDoNotCallWithResponse call
+func ParseLookUpDoNotCallResponse(rsp *http.Response) (*LookUpDoNotCallResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &LookUpDoNotCallResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DoNotCallLookup
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseOptOutResponse parses an HTTP response from a OptOutWithResponse call
+func ParseOptOutResponse(rsp *http.Response) (*OptOutResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OptOutResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Entry
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListDoNotCallRegistersResponse parses an HTTP response from a ListDoNotCallRegistersWithResponse call
+func ParseListDoNotCallRegistersResponse(rsp *http.Response) (*ListDoNotCallRegistersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListDoNotCallRegistersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DoNotCallRegisters
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListDoNotCallRegistersResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseImportDoNotCallRegisterResponse parses an HTTP response from a ImportDoNotCallRegisterWithResponse call
+func ParseImportDoNotCallRegisterResponse(rsp *http.Response) (*ImportDoNotCallRegisterResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ImportDoNotCallRegisterResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Imported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseForgetDoNotCallRegisterResponse parses an HTTP response from a ForgetDoNotCallRegisterWithResponse call
+func ParseForgetDoNotCallRegisterResponse(rsp *http.Response) (*ForgetDoNotCallRegisterResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ForgetDoNotCallRegisterResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListDoNotCallRegisterVersionsResponse parses an HTTP response from a ListDoNotCallRegisterVersionsWithResponse call
+func ParseListDoNotCallRegisterVersionsResponse(rsp *http.Response) (*ListDoNotCallRegisterVersionsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListDoNotCallRegisterVersionsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DoNotCallVersions
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListDoNotCallRegisterVersionsResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil

@@ -259,12 +259,9 @@ type Said struct {
 // Note keeps what was said in a call until it ends. An opt-out stays one, whatever is said later; it counts though the call was
 // settled before.
 func (s *Service) Note(ctx context.Context, orgID string, said Said) error {
-<<<<<<< HEAD
-	if open, err := s.isOpen(ctx, orgID, said.CallID); err != nil || !open {
+	if open, err := s.isOpen(ctx, orgID, said.CallID); err != nil || !open && said.Outcome != dial.OptOut {
 		return err
 	}
-	return s.c.DB.InTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) error {
-=======
 	number := ""
 	err := s.c.DB.InTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) (err error) {
 		if said.Outcome == dial.OptOut {
@@ -272,7 +269,6 @@ func (s *Service) Note(ctx context.Context, orgID string, said Said) error {
 				return err
 			}
 		}
->>>>>>> c72d1e3 (Do not call: lists, opt-outs that every decision honours, public registers as files, consents to calls; campaigns ask them)
 		a, err := attemptOf(ctx, tx, said.CallID)
 		if err != nil || a == nil {
 			return err

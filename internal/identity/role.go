@@ -44,19 +44,11 @@ func builtInRoles() []builtInRole {
 	return []builtInRole{
 		{RoleOwner, "Owner", "Everything. Only an owner makes or removes owners.", []string{"*"}},
 		{RoleAdmin, "Administrator", "Everything but owners.", []string{"*"}},
-<<<<<<< HEAD
 		{RoleSupervisor, "Supervisor", "All calls, agents and campaigns; reads models, phones, trunks, people and teams.",
-			[]string{"call:*", "agent:*", "campaign:*", "model:read", "phone:read", "trunk:read", "team:read", "project:read", "member:read"}},
-		{RoleAgent, "Agent", "Takes calls; reads agents.", []string{"call:read", "call:update", "agent:read", "agent:update:own"}},
-		{RoleViewer, "Viewer", "Reads calls, agents, campaigns, models, phones, trunks and teams.",
-			[]string{"call:read", "agent:read", "campaign:read", "model:read", "phone:read", "trunk:read", "team:read", "project:read"}},
-=======
-		{RoleSupervisor, "Supervisor", "All calls, agents and campaigns; reads models, phones, people and teams.",
-			[]string{"call:*", "agent:*", "campaign:*", "donotcall:*", "model:read", "phone:read", "team:read", "project:read", "member:read"}},
+			[]string{"call:*", "agent:*", "campaign:*", "donotcall:*", "model:read", "phone:read", "trunk:read", "team:read", "project:read", "member:read"}},
 		{RoleAgent, "Agent", "Takes calls; reads agents.", []string{"call:read", "call:update", "agent:read", "agent:update:own", "donotcall:create"}},
-		{RoleViewer, "Viewer", "Reads calls, agents, campaigns, models, phones and teams.",
-			[]string{"call:read", "agent:read", "campaign:read", "donotcall:read", "model:read", "phone:read", "team:read", "project:read"}},
->>>>>>> c72d1e3 (Do not call: lists, opt-outs that every decision honours, public registers as files, consents to calls; campaigns ask them)
+		{RoleViewer, "Viewer", "Reads calls, agents, campaigns, models, phones, trunks and teams.",
+			[]string{"call:read", "agent:read", "campaign:read", "donotcall:read", "model:read", "phone:read", "trunk:read", "team:read", "project:read"}},
 	}
 }
 

@@ -80,7 +80,10 @@ func (r *rig) process() (*donotcall.Service, string) {
 	}
 	folder := r.TempDir()
 	s, err := donotcall.New(donotcall.Config{DB: r.db, Blobs: r.blobs, Folder: folder, Consents: r.given, Book: book, Clock: r.clock, Random: salt(),
-		Spread: func(_ context.Context, _ string, numbers ...string) error { r.spread = append(r.spread, numbers...); return nil }})
+		Spread: func(_ context.Context, _ string, numbers ...string) error {
+			r.spread = append(r.spread, numbers...)
+			return nil
+		}})
 	if err != nil {
 		r.Fatal(err)
 	}

@@ -818,6 +818,230 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/do-not-call/lists": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List do-not-call lists; the organisation's own, where opt-outs go, is among them */
+        get: operations["list-do-not-call-lists"];
+        put?: never;
+        /** Make an empty list */
+        post: operations["create-do-not-call-list"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/do-not-call/lists/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get a list */
+        get: operations["get-do-not-call-list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Change a list's name, description or scope */
+        patch: operations["update-do-not-call-list"];
+        trace?: never;
+    };
+    "/api/v1/do-not-call/lists/{id}/delete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Delete a list with its numbers: they can be called again */
+        post: operations["delete-do-not-call-list"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/do-not-call/lists/{id}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A list as CSV */
+        get: operations["export-do-not-call-numbers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/do-not-call/lists/{id}/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Put a file of numbers on a list: CSV or text, a number on each line */
+        post: operations["import-do-not-call-numbers"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/do-not-call/lists/{id}/numbers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List a list's numbers, in order */
+        get: operations["list-do-not-call-numbers"];
+        put?: never;
+        /** Put numbers on a list: nobody calls them from now on */
+        post: operations["add-do-not-call-numbers"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/do-not-call/lists/{id}/numbers/remove": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take numbers off a list, for a reason */
+        post: operations["remove-do-not-call-numbers"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/do-not-call/lookup": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Tell which lists and registers hold numbers, and what the people allowed */
+        post: operations["look-up-do-not-call"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/do-not-call/opt-outs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take a person's wish not to be called: no campaign calls them from now on */
+        post: operations["opt-out"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/do-not-call/registers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the public registers that rules ask for, and what is here of them */
+        get: operations["list-do-not-call-registers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/do-not-call/registers/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Replace a register by a file of its numbers: CSV or text, or what parley campaign register made */
+        put: operations["import-do-not-call-register"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/do-not-call/registers/{name}/forget": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Have a register be asked no more */
+        post: operations["forget-do-not-call-register"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/do-not-call/registers/{name}/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List what was imported of a register, the newest first */
+        get: operations["list-do-not-call-register-versions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/invitations": {
         parameters: {
             query?: never;
@@ -2546,6 +2770,28 @@ export interface components {
             /** @description The person cannot switch to it */
             suspended: boolean;
         };
+        AddNumbersInputBody: {
+            /** @description Where numbers without a country code are, ISO 3166-1 alpha-2 */
+            country?: string;
+            /** @description As people write them */
+            numbers: string[];
+            reason?: string;
+            /**
+             * @description person: somebody does it by hand; left out: api
+             * @enum {string}
+             */
+            source?: "api" | "person";
+        };
+        Added: {
+            /** Format: int64 */
+            added: number;
+            /**
+             * Format: int64
+             * @description They were on the list
+             */
+            known: number;
+            refused: components["schemas"]["Refused"][];
+        };
         Agent: {
             /** Format: date-time */
             createdAt: string;
@@ -2689,6 +2935,14 @@ export interface components {
              * @description How often at most after this outcome; 0: the lead is done
              */
             times: number;
+        };
+        Bad: {
+            /**
+             * Format: int64
+             * @description From 1
+             */
+            line: number;
+            text: string;
         };
         Break: {
             /** @description As decisions name it: uk/dialling */
@@ -3046,6 +3300,8 @@ export interface components {
             password?: string;
         };
         Consent: {
+            /** @description call: a person may call; ai_call: an AI's voice may. Empty: it allows no calls of campaigns */
+            channels: string[];
             /** Format: date-time */
             createdAt: string;
             createdBy: string;
@@ -3056,6 +3312,8 @@ export interface components {
             id: string;
             /** @description What shows it: a call's id, a document's name, the words */
             proof: string;
+            /** @description Of calls that it allows: sales, service, survey; empty: any */
+            purposes: string[];
             /** Format: date-time */
             revokedAt: string | null;
             /** @description For what: recording, marketing_calls, ... */
@@ -3068,6 +3326,8 @@ export interface components {
             valid: boolean;
         };
         ConsentInputBody: {
+            /** @description Who may call: a person, an AI's voice. Left out: it allows no calls of campaigns */
+            channels?: ("call" | "ai_call")[] | null;
             /** Format: date-time */
             expiresAt?: string;
             /**
@@ -3077,6 +3337,8 @@ export interface components {
             givenAt?: string;
             /** @description What shows it: a call's id, a document's name, the words */
             proof?: string;
+            /** @description What calls are for; left out: anything */
+            purposes?: ("sales" | "service" | "survey")[] | null;
             /** @example recording */
             scope: string;
             /** @example call */
@@ -3250,6 +3512,15 @@ export interface components {
             /** @description What the phone registers as; unique on the server */
             username: string;
         };
+        CreateListInputBody: {
+            description?: string;
+            name: string;
+            /**
+             * @description organisation: asked before every call; campaign: by campaigns that name it in settings.lists
+             * @enum {string}
+             */
+            scope: "organisation" | "campaign";
+        };
         CreateVersionBody: {
             definition: components["schemas"]["Definition"];
             note?: string;
@@ -3300,6 +3571,9 @@ export interface components {
             /** @description prompt: what the language model may use */
             tools?: components["schemas"]["Tool"][] | null;
             voice?: components["schemas"]["Voice"];
+        };
+        DeleteListInputBody: {
+            reason: string;
         };
         Department: {
             id: string;
@@ -3354,6 +3628,28 @@ export interface components {
             /** @description That the call is recorded; empty: nothing is said */
             recording: string;
         };
+        DoNotCallLists: {
+            items: components["schemas"]["List"][];
+            /** @description Cursor of the next page, null at the end */
+            next: string | null;
+        };
+        DoNotCallLookup: {
+            /** @description In the order they were asked for */
+            items: components["schemas"]["Found"][];
+        };
+        DoNotCallNumbers: {
+            items: components["schemas"]["Entry"][];
+            /** @description Cursor of the next page, null at the end */
+            next: string | null;
+        };
+        DoNotCallRegisters: {
+            items: components["schemas"]["Register"][];
+        };
+        DoNotCallVersions: {
+            items: components["schemas"]["RegisterVersion"][];
+            /** @description Cursor of the next page, null at the end */
+            next: string | null;
+        };
         DuplicateInputBody: {
             name: string;
         };
@@ -3372,6 +3668,23 @@ export interface components {
             passkey?: components["schemas"]["Passkey"];
             /** @description Shown once, with the first second factor; empty when there are some already */
             recoveryCodes: string[] | null;
+        };
+        Entry: {
+            /** Format: date-time */
+            addedAt: string;
+            /** @description User; empty: nobody, the person called did it */
+            addedBy: string;
+            /** @description In which it was asked for; empty: in none */
+            callId: string;
+            listId: string;
+            /** @description E.164 */
+            number: string;
+            reason: string;
+            /**
+             * @description How it came here: said in a call, a key pressed in a call, another system, a file, somebody by hand
+             * @enum {string}
+             */
+            source: "voice" | "key" | "api" | "import" | "person";
         };
         Erasure: {
             /** @description null while it waits */
@@ -3442,8 +3755,30 @@ export interface components {
             /** @description Encrypts the file; whoever imports it needs it, and nobody here keeps it once the file is made */
             passphrase?: string;
         };
+        ForgetInputBody: {
+            reason: string;
+        };
         ForgotInputBody: {
             email: string;
+        };
+        Found: {
+            /**
+             * @description For a sales call by an AI; empty: nothing is recorded
+             * @enum {string}
+             */
+            consent: "" | "given" | "withdrawn";
+            consentId: string;
+            entries: components["schemas"]["Entry"][];
+            /** @description A list of the organisation's or a register holds it; whether a call is forbidden is for the campaign's rules */
+            listed: boolean;
+            /** @description E.164; empty: it is none */
+            number: string;
+            /** @description Public registers that hold it */
+            registers: string[];
+            /** @description When it was taken off lists, and why */
+            removals: components["schemas"]["RemovedOnce"][];
+            /** @description As it was asked for */
+            written: string;
         };
         Graph: {
             /** @description What the flow knows of the place it speaks for */
@@ -3496,6 +3831,26 @@ export interface components {
             endsAt: string;
             reason: string;
             user: components["schemas"]["User"];
+        };
+        Imported: {
+            /**
+             * Format: int64
+             * @description That were not empty
+             */
+            lines: number;
+            /**
+             * Format: int64
+             * @description Lines with a number
+             */
+            numbers: number;
+            /**
+             * Format: int64
+             * @description Lines without one
+             */
+            refused: number;
+            /** @description The first 100 of them */
+            shown: components["schemas"]["Bad"][];
+            version: components["schemas"]["RegisterVersion"];
         };
         InstanceView: {
             /** @description Where its internal server listens; none when nothing is sent to it */
@@ -3725,10 +4080,61 @@ export interface components {
             plan: components["schemas"]["PlanRef"];
             use: components["schemas"]["Use"];
         };
+        List: {
+            /** Format: date-time */
+            createdAt: string;
+            createdBy: string;
+            description: string;
+            id: string;
+            name: string;
+            /**
+             * Format: int64
+             * @description How many
+             */
+            numbers: number;
+            /** @description The organisation's own, where opt-outs go: each has one */
+            own: boolean;
+            /**
+             * @description organisation: asked before every call; campaign: by campaigns that name it in settings.lists
+             * @enum {string}
+             */
+            scope: "organisation" | "campaign";
+            /** Format: date-time */
+            updatedAt: string;
+            /**
+             * Format: int64
+             * @description Grows with each change of its numbers
+             */
+            version: number;
+        };
         ListBodyBody: {
             items: components["schemas"]["Phone"][] | null;
             /** @description Cursor of the next page, null at the end */
             next: string | null;
+        };
+        ListImport: {
+            /**
+             * Format: int64
+             * @description They were not on the list
+             */
+            added: number;
+            /**
+             * Format: int64
+             * @description That were not empty
+             */
+            lines: number;
+            /**
+             * Format: int64
+             * @description Lines with a number
+             */
+            numbers: number;
+            /**
+             * Format: int64
+             * @description Lines without one
+             */
+            refused: number;
+            /** @description The first 100 of them */
+            shown: components["schemas"]["Bad"][];
         };
         ListOfAuditEntry: {
             items: components["schemas"]["AuditEntry"][];
@@ -3799,6 +4205,11 @@ export interface components {
             items: components["schemas"]["Team"][] | null;
             /** @description Cursor of the next page, null at the end */
             next: string | null;
+        };
+        LookupInputBody: {
+            /** @description Where numbers without a country code are, ISO 3166-1 alpha-2 */
+            country?: string;
+            numbers: string[];
         };
         MFA: {
             /** @description What may be used to confirm that it is you: password, totp, passkey, recovery_code */
@@ -4082,6 +4493,19 @@ export interface components {
             hasAccount: boolean;
             organisation: string;
             roleName: string;
+        };
+        OptOutInputBody: {
+            /** @description In which they said it */
+            callId?: string;
+            /** @description Where a number without a country code is, ISO 3166-1 alpha-2 */
+            country?: string;
+            number: string;
+            reason?: string;
+            /**
+             * @description How the person said it; left out: api
+             * @enum {string}
+             */
+            source?: "api" | "person" | "voice" | "key";
         };
         OrgErasePostBody: {
             /** @description The organisation's name, as it is */
@@ -4717,6 +5141,11 @@ export interface components {
             /** @description Shown once */
             recoveryCodes: string[] | null;
         };
+        Refused: {
+            /** @description As it was written */
+            number: string;
+            why: string;
+        };
         RegionView: {
             /** @description Engine and place, without credentials */
             database: string;
@@ -4725,6 +5154,78 @@ export interface components {
             name: string;
             /** @description Where the index of what was said is; "" when calls of this region are found by number and name only */
             search: string;
+        };
+        Register: {
+            /** @description Where it stands */
+            cite: string;
+            /** @description Whose rules ask for it, ISO 3166-1 alpha-2 */
+            countries: string[];
+            /**
+             * Format: int64
+             * @description How old it may be; 0: no rule says
+             */
+            maxDays: number;
+            /** @description As rules name it: us-national */
+            name: string;
+            /** @description Of calls that may not be made to its numbers; empty: any */
+            purposes: string[];
+            /** @description What the rule says */
+            says: string;
+            tooOld: boolean;
+            /** @description null: it was not imported */
+            version: components["schemas"]["RegisterVersion"];
+        };
+        RegisterVersion: {
+            /**
+             * Format: date-time
+             * @description When its publisher made it
+             */
+            asOf: string;
+            /** Format: int64 */
+            bytes: number;
+            /** @description SHA-256 of the numbers' hashes: it names the snapshot */
+            digest: string;
+            id: string;
+            /** Format: date-time */
+            importedAt: string;
+            importedBy: string;
+            /** Format: int64 */
+            numbers: number;
+            /**
+             * Format: date-time
+             * @description null: it is the one that is asked
+             */
+            replacedAt: string | null;
+            /** @description Its file is still there; that of the version before the last is */
+            stored: boolean;
+        };
+        RemoveNumbersInputBody: {
+            /** @description Where numbers without a country code are, ISO 3166-1 alpha-2 */
+            country?: string;
+            numbers: string[];
+            /** @description Why they may be called again */
+            reason: string;
+        };
+        Removed: {
+            refused: components["schemas"]["Refused"][];
+            /** Format: int64 */
+            removed: number;
+            /**
+             * Format: int64
+             * @description They were not on the list
+             */
+            unknown: number;
+        };
+        RemovedOnce: {
+            /** Format: date-time */
+            addedAt: string;
+            listId: string;
+            reason: string;
+            /** Format: date-time */
+            removedAt: string;
+            removedBy: string;
+            /** @enum {string} */
+            source: "voice" | "key" | "api" | "import" | "person";
         };
         ResetInputBody: {
             /** @description At least 10 characters */
@@ -5967,6 +6468,12 @@ export interface components {
             projectId?: string;
             /** @description Whose phone it is; empty: nobody's */
             userId?: string;
+        };
+        UpdateListInputBody: {
+            description?: string;
+            name?: string;
+            /** @enum {string} */
+            scope?: "organisation" | "campaign";
         };
         Use: {
             /** Format: int64 */
@@ -8228,6 +8735,613 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Consent"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "list-do-not-call-lists": {
+        parameters: {
+            query?: {
+                /** @description next of the page before */
+                cursor?: string;
+                limit?: number;
+            };
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DoNotCallLists"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "create-do-not-call-list": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateListInputBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "get-do-not-call-list": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The list's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "update-do-not-call-list": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The list's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UpdateListInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "delete-do-not-call-list": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The list's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DeleteListInputBody"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "export-do-not-call-numbers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The list's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "import-do-not-call-numbers": {
+        parameters: {
+            query?: {
+                /** @description Where numbers without a country code are, ISO 3166-1 alpha-2 */
+                country?: string;
+                /** @description Kept with each number */
+                reason?: string;
+            };
+            header?: {
+                /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The list's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "text/csv": string;
+                "text/plain": string;
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListImport"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "list-do-not-call-numbers": {
+        parameters: {
+            query?: {
+                /** @description How the number begins: +1415 */
+                search?: string;
+                /** @description next of the page before */
+                cursor?: string;
+                limit?: number;
+            };
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The list's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DoNotCallNumbers"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "add-do-not-call-numbers": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The list's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AddNumbersInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Added"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "remove-do-not-call-numbers": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The list's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RemoveNumbersInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Removed"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "look-up-do-not-call": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LookupInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DoNotCallLookup"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "opt-out": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OptOutInputBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Entry"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "list-do-not-call-registers": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DoNotCallRegisters"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "import-do-not-call-register": {
+        parameters: {
+            query?: {
+                /** @description When its publisher made it, RFC 3339; left out: now */
+                asOf?: string;
+            };
+            header?: never;
+            path: {
+                /** @description As rules name it: us-national */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+                "text/csv": string;
+                "text/plain": string;
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Imported"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "forget-do-not-call-register": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description As rules name it: us-national */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ForgetInputBody"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "list-do-not-call-register-versions": {
+        parameters: {
+            query?: {
+                /** @description next of the page before */
+                cursor?: string;
+                limit?: number;
+            };
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description As rules name it: us-national */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DoNotCallVersions"];
                 };
             };
             /** @description Error */
