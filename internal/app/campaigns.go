@@ -32,9 +32,9 @@ func (a *App) buildCampaigns(ctx context.Context) (err error) {
 	a.onStop("registers", func(context.Context) error { a.doNotCall.Close(); return nil })
 	a.dialling = &campaignCalls{calls: a.calls, records: a.records, phones: a.phones, fleet: func() *fleet.Fleet { return a.fleet }, bus: a.bus, clock: a.clock, log: a.log}
 	a.campaigns, err = campaign.New(campaign.Config{
-		Book: book, Facts: a.doNotCall, OptOuts: a.doNotCall, Preflights: []campaign.Preflighter{a.doNotCall},
+		Book: book, Facts: a.doNotCall, OptOuts: a.doNotCall,
 		DB: a.db, Bus: a.bus, Agents: campaignAgents{a.agents}, Carrier: a.dialling, Node: a.node, Clock: a.clock, Log: a.log, Assignable: a.assignable, Standing: a.standing,
-		Lines: a.campaignLines, Preflights: []campaign.Preflighter{a.dialling},
+		Lines: a.campaignLines, Preflights: []campaign.Preflighter{a.doNotCall, a.dialling},
 	})
 	if err != nil || !a.cfg.is(roleGateway) && !a.cfg.is(roleWorker) { // who shows no campaigns may not read that news either
 		return err
