@@ -20,6 +20,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/pquerna/otp/totp"
 
 	"github.com/parley-voice/parley/internal/app"
 )
@@ -56,9 +59,18 @@ func TestSecretsStaySecret(t *testing.T) {
 	var key struct{ Secret string }
 	admin.want(http.StatusCreated, "POST", "/api/v1/tokens", map[string]string{"name": "robot"}, &key)
 	secrets["API token"] = key.Secret
-	var totp struct{ Secret string }
-	admin.want(http.StatusOK, "POST", "/api/v1/me/mfa/totp", nil, &totp)
-	secrets["authenticator secret"] = totp.Secret
+	var factor struct{ Secret, Challenge string }
+	admin.want(http.StatusOK, "POST", "/api/v1/me/mfa/totp", nil, &factor)
+	secrets["authenticator secret"] = factor.Secret
+	code, err := totp.GenerateCode(factor.Secret, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var codes struct{ RecoveryCodes []string }
+	admin.want(http.StatusOK, "POST", "/api/v1/me/mfa/totp/confirm", map[string]string{"challenge": factor.Challenge, "code": code}, &codes)
+	for i, c := range codes.RecoveryCodes {
+		secrets[fmt.Sprint("recovery code ", i)] = c
+	}
 	var sent struct{ ShownLink *string }
 	admin.want(http.StatusCreated, "POST", "/api/v1/invitations", map[string]string{"email": "new@example.com", "role": "viewer"}, &sent)
 
@@ -75,6 +87,8 @@ func TestSecretsStaySecret(t *testing.T) {
 	admin.want(http.StatusCreated, "POST", "/api/v1/sso/connections", map[string]any{"name": "Directory", "protocol": "oidc", "clientSecret": plant("directory secret"),
 		"oidc": map[string]any{"issuer": "https://directory.example.com", "clientId": "parley", "emailClaim": "", "scopes": []string{"openid"}}}, &connection)
 	var scim struct{ Secret string }
+	admin.want(http.StatusCreated, "POST", "/api/v1/sso/connections", map[string]any{"name": "Campus", "protocol": "saml", // with a key that is made for it
+		"saml": map[string]any{"metadata": samlMetadata(t), "metadataUrl": "", "emailAttribute": "", "idpInitiated": false}}, nil)
 	admin.want(http.StatusCreated, "POST", "/api/v1/sso/connections/"+connection.ID+"/scim-tokens", map[string]string{"name": "directory"}, &scim)
 	secrets["SCIM token"] = scim.Secret
 	_, secrets["session"], _ = strings.Cut(admin.header.Get("Cookie"), "=")
@@ -100,6 +114,7 @@ func TestSecretsStaySecret(t *testing.T) {
 	restored := t.TempDir()
 	unpack(t, backup, restored)
 	files(t, restored, heard)
+	unsealed(t, c, secrets)
 	keys := passed()
 	if len(keys) < 2 {
 		t.Errorf("%d data keys passed", len(keys))
@@ -119,6 +134,9 @@ func TestSecretsStaySecret(t *testing.T) {
 	}
 	if len(heard) < 40 || len(heard["the log"]) < 1000 {
 		t.Fatalf("only %d places were listened at, the log has %d bytes", len(heard), len(heard["the log"]))
+	}
+	if len(codes.RecoveryCodes) != 10 {
+		t.Errorf("%d recovery codes were planted", len(codes.RecoveryCodes))
 	}
 	for what, secret := range secrets {
 		if len(secret) < 8 {

@@ -172,7 +172,7 @@ func (c *Config) Check() error {
 		bad("twilio-auth-token", "set both twilio-account-sid and twilio-auth-token, or neither", "the Twilio account and its auth token belong together")
 	}
 	if c.OTLPEndpoint != "" && !isURL(c.OTLPEndpoint, "http", "https") {
-		bad("otlp-endpoint", "use a URL such as http://127.0.0.1:4318", "%q is no http URL", c.OTLPEndpoint)
+		bad("otlp-endpoint", "use a URL such as http://127.0.0.1:4318", "it is no http URL")
 	}
 	c.checkPlatformLog(bad)
 	return errors.Join(problems...)
@@ -227,7 +227,7 @@ func (c *Config) checkStorage(bad complain) {
 	}
 	if c.BlobURL != "" {
 		if u, err := url.Parse(c.BlobURL); err != nil || !slices.Contains([]string{"s3", "file"}, u.Scheme) {
-			bad("blob-url", "use s3://bucket?region=... or file:///folder, or leave it empty", "%q is no place for blobs", c.BlobURL)
+			bad("blob-url", "use s3://bucket?region=... or file:///folder, or leave it empty", "it is no place for blobs")
 		}
 	}
 	if c.SearchURL != "" && !isURL(c.SearchURL, "http", "https") {

@@ -19,7 +19,7 @@ func (c *Config) checkSignOn(bad complain) {
 		bad("smtp-url", remedy, "%v", err)
 	}
 	if c.LeakedPasswordsURL != "" && !isURL(c.LeakedPasswordsURL, "http", "https") {
-		bad("leaked-passwords-url", "use a URL such as https://api.pwnedpasswords.com/range, or leave it empty", "%q is no http URL", c.LeakedPasswordsURL)
+		bad("leaked-passwords-url", "use a URL such as https://api.pwnedpasswords.com/range, or leave it empty", "it is no http URL")
 	}
 }
 

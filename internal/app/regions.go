@@ -81,8 +81,9 @@ func (c *Config) places() map[string]region {
 // checkRegions finds regions that nothing could be kept in.
 func (c *Config) checkRegions(bad complain) {
 	for pair := range strings.FieldsSeq(c.Regions) {
-		if name, at, ok := strings.Cut(pair, "="); !ok || name == "" || at == "" {
+		if name, at, ok := strings.Cut(pair, "="); !ok || !zoneForm.MatchString(name) || at == "" {
 			bad("regions", "write NAME=WHERE pairs separated by spaces, such as eu=postgres://user:password@host/{database}", "a part of it is no NAME=WHERE")
+			return // what is said of regions below names them, and this may be a password
 		}
 	}
 	regions := c.regions()
@@ -95,7 +96,7 @@ func (c *Config) checkRegions(bad complain) {
 			}
 			u, err := url.Parse(at)
 			switch {
-			case !ok || err != nil || !slices.Contains(schemes, u.Scheme):
+			case !ok || err != nil || !zoneForm.MatchString(name) || !slices.Contains(schemes, u.Scheme):
 				bad(setting, "write NAME=URL pairs separated by spaces, such as eu=s3://bucket?region=eu-central-1 or eu=https://user:password@host:9200", "a part of it is no NAME=URL")
 			case regions[name] == "":
 				bad(setting, "name a region of the setting regions", "there is no region %q", name)
