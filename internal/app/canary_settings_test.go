@@ -103,6 +103,13 @@ func TestUnreachableSettingsStaySecret(t *testing.T) {
 	t.Setenv("AWS_ACCESS_KEY_ID", "AKIA0123456789ABCDEF")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", settingCanary)
 	t.Setenv("AWS_REGION", "eu-central-1")
+	// One that has started saves the others from making its tables.
+	migrated := t.TempDir()
+	first := settings(migrated, "44380-44399")
+	first.Key = clusterKey
+	if said, started := starts(t, first); !started {
+		t.Fatal(said)
+	}
 	for what, c := range map[string]struct {
 		change func(*app.Config)
 		starts bool // it starts all the same
@@ -137,8 +144,13 @@ func TestUnreachableSettingsStaySecret(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			s := settings(t.TempDir(), "44380-44399")
-			s.LogLevel = "debug"
+			s.LogLevel, s.Key = "debug", clusterKey
 			c.change(&s)
+			if s.DatabaseURL == "" && s.KMS == "" {
+				if err := os.CopyFS(s.DataDir, os.DirFS(migrated)); err != nil {
+					t.Fatal(err)
+				}
+			}
 			said, started := starts(t, s)
 			if started != c.starts {
 				t.Errorf("it started: %v: %s", started, said)
