@@ -68,7 +68,7 @@ func unsealed(t *testing.T, c app.Config, secrets map[string]string) {
 			}
 		}
 	}
-	for _, table := range []string{"models", "phones", "totp_factors", "sso_connections", "signing_keys"} {
+	for _, table := range []string{"models", "phones", "trunks", "totp_factors", "sso_connections", "signing_keys"} {
 		if found[table] == 0 {
 			t.Errorf("nothing is sealed in %s", table)
 		}

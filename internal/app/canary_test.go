@@ -84,6 +84,8 @@ func TestSecretsStaySecret(t *testing.T) {
 		"keys": map[string]string{"llm": plant("model key")}}, &model)
 	admin.ask("POST", "/api/v1/models/"+model.ID+"/probe", nil)
 	admin.want(http.StatusCreated, "POST", "/api/v1/phones", map[string]string{"username": "desk", "password": plant("phone password")}, nil)
+	admin.want(http.StatusCreated, "POST", "/api/v1/trunks", map[string]any{"name": "Carrier", "address": "127.0.0.1:1", "username": "parley", "enabled": false,
+		"password": plant("trunk password")}, nil)
 	admin.want(http.StatusCreated, "POST", "/api/v1/trunks", map[string]string{"name": "carrier", "address": "192.0.2.7", "username": "us", "password": plant("trunk password")}, nil)
 	admin.want(http.StatusUnprocessableEntity, "POST", "/api/v1/trunks", map[string]string{"name": "carrier", "address": "no good!", "username": "us", "password": plant("refused trunk password")}, nil)
 	admin.want(http.StatusCreated, "POST", "/api/v1/sso/connections", map[string]any{"name": "Work", "protocol": "oidc", "clientSecret": plant("client secret"),

@@ -37,6 +37,7 @@ async function prepare(made) {
   pages = await furnish(made);
   canaries.add("password", owner.password);
   canaries.add("session of a program", made.session.cookie.split("=")[1]);
+  canaries.add("a private key", "PRIVATE KEY-----");
   canaries.add("set-up token", new URLSearchParams(new URL(made.server.link).hash.slice(1)).get("token"));
   const place = async (path, body, status = 201) => {
     const r = await made.session.api("POST", path, body);
@@ -44,6 +45,8 @@ async function prepare(made) {
   };
   await place("/models", { name: "box", baseUrls: { llm: "http://127.0.0.1:1/v1" }, keys: { llm: plant("model key") } });
   await place("/phones", { username: "desk", password: plant("phone password") });
+  const line = { name: "Carrier", address: "127.0.0.1:1", username: "parley", enabled: false };
+  await place("/trunks", { ...line, password: plant("trunk password") });
   await place("/sso/connections", {
     name: "Directory",
     protocol: "oidc",
