@@ -102,21 +102,6 @@ type attemptRow struct {
 	Caller         string
 }
 
-// decisionRow is a decision as it is stored.
-type decisionRow struct {
-	bun.BaseModel `bun:"table:campaign_decisions"`
-
-	ID             string `bun:",pk"`
-	OrganisationID string
-	CampaignID     string
-	LeadID         string
-	Number         string
-	At             int64
-	Allowed        bool
-	Rule           string
-	Body           string
-}
-
 func leadByID(ctx context.Context, tx *db.Tx, campaignID, id string) (*leadRow, error) {
 	var row leadRow
 	err := tx.NewSelect().Model(&row).Where("organisation_id = ?", tx.OrgID()).Where("campaign_id = ?", campaignID).Where("id = ?", id).Scan(ctx)

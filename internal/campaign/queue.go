@@ -243,10 +243,8 @@ func (p *plan) take(q *queue, row *leadRow, l *dial.Lead, d dial.Decision) (call
 
 // save writes it all.
 func (p *plan) save(ctx context.Context, tx *db.Tx, campaignID string) error {
-	for chunk := range slices.Chunk(p.decisions, rowsAtOnce) {
-		if _, err := tx.NewInsert().Model(&chunk).Exec(ctx); err != nil {
-			return fmt.Errorf("insert decisions: %w", err)
-		}
+	if err := appendDecisions(ctx, tx, campaignID, p.decisions); err != nil {
+		return err
 	}
 	for chunk := range slices.Chunk(p.attempts, rowsAtOnce) {
 		if _, err := tx.NewInsert().Model(&chunk).Exec(ctx); err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/fault"
+	"github.com/parley-voice/parley/internal/platform/hashchain"
 )
 
 // Certificate is a document with the installation's signature: Ed25519 over the purpose, a line feed, and the document's JSON
@@ -29,7 +30,7 @@ func (s *Service) Certify(purpose string, document any) (Certificate, error) {
 	if err != nil {
 		return Certificate{}, fmt.Errorf("sign the certificate: %w", err)
 	}
-	return Certificate{Purpose: purpose, Document: text, KeyID: sig.KeyID, PublicKey: encode64(sig.Public), Signature: encode64(sig.Bytes)}, nil
+	return Certificate{Purpose: purpose, Document: text, KeyID: sig.KeyID, PublicKey: hashchain.Encode64(sig.Public), Signature: hashchain.Encode64(sig.Bytes)}, nil
 }
 
 // CheckCertificate proves a certificate of a purpose, offline. keys are those that are trusted; with none it is proved to be by
@@ -42,7 +43,7 @@ func CheckCertificate(b []byte, purpose string, keys []JWK) (Certificate, error)
 	if c.Document = compact(c.Document); len(c.Document) == 0 { // a file may have been laid out for people
 		return c, fault.New(fault.Invalid, "the certificate has no document")
 	}
-	if why := checkSignature(append([]byte(purpose+"\n"), c.Document...), c.KeyID, c.PublicKey, c.Signature); why != "" {
+	if why := hashchain.CheckSignature(append([]byte(purpose+"\n"), c.Document...), c.KeyID, c.PublicKey, c.Signature); why != "" {
 		return c, fault.New(fault.Invalid, "the certificate does not hold: %s", why)
 	}
 	for _, k := range keys {

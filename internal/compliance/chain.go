@@ -1,14 +1,12 @@
 package compliance
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/parley-voice/parley/internal/event"
+	"github.com/parley-voice/parley/internal/platform/hashchain"
 )
 
 const (
@@ -21,7 +19,7 @@ const (
 )
 
 // genesis is the hash before entry 1.
-var genesis = strings.Repeat("0", 2*sha256.Size)
+var genesis = hashchain.Genesis
 
 // AuditEntry is one entry of a chain.
 type AuditEntry struct {
@@ -47,28 +45,11 @@ type AuditEntry struct {
 	Hash           string          `json:"hash" doc:"SHA-256 over prevHash and every field; docs/audit.md says how"`
 }
 
-// fields writes what is hashed and signed: netstrings after a line that says what it is.
-type fields struct{ b []byte }
-
-func newFields(context string) *fields { return &fields{b: []byte(context)} }
-
-func (f *fields) text(values ...string) *fields {
-	for _, v := range values {
-		f.b = strconv.AppendInt(f.b, int64(len(v)), 10)
-		f.b = append(append(append(f.b, ':'), v...), ',')
-	}
-	return f
-}
-
-func (f *fields) number(n int64) *fields { return f.text(strconv.FormatInt(n, 10)) }
-
 // sum is the hash of an entry of a chain, from all its fields but Hash.
 func (e *AuditEntry) sum(org string) string {
-	f := newFields(entryContext).text(org).number(e.Seq).text(e.PrevHash, e.ID).number(e.At.UnixMilli()).
-		text(e.ActorKind, e.ActorID, e.TokenID, e.ImpersonatorID, e.Action, e.Outcome, e.Kind, e.ObjectID, side(e.Before), side(e.After),
-			e.Reason, e.IP, e.UserAgent, e.RequestID, e.Operation)
-	h := sha256.Sum256(f.b)
-	return hex.EncodeToString(h[:])
+	return hashchain.NewFields(entryContext).Text(org).Number(e.Seq).Text(e.PrevHash, e.ID).Number(e.At.UnixMilli()).
+		Text(e.ActorKind, e.ActorID, e.TokenID, e.ImpersonatorID, e.Action, e.Outcome, e.Kind, e.ObjectID, side(e.Before), side(e.After),
+			e.Reason, e.IP, e.UserAgent, e.RequestID, e.Operation).Sum()
 }
 
 // side is the text of before or after: null is nothing.
@@ -124,5 +105,5 @@ type AuditHead struct {
 }
 
 func (h *AuditHead) payload(org string) []byte {
-	return newFields(headContext).text(org).number(h.Seq).text(h.Hash, h.Date).number(h.At.UnixMilli()).b
+	return hashchain.NewFields(headContext).Text(org).Number(h.Seq).Text(h.Hash, h.Date).Number(h.At.UnixMilli()).Bytes()
 }

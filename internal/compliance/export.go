@@ -2,14 +2,13 @@ package compliance
 
 import (
 	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"time"
 
 	"github.com/parley-voice/parley/internal/platform/db"
+	"github.com/parley-voice/parley/internal/platform/hashchain"
 )
 
 const (
@@ -48,14 +47,7 @@ type (
 )
 
 func (l *endLine) payload(h *headerLine) []byte {
-	return newFields(endContext).text(h.OrganisationID).number(h.BaseSeq).text(h.BaseHash).number(l.Seq).text(l.Hash).number(l.At.UnixMilli()).b
-}
-
-// line writes v as it stands in an export.
-func line(v any) ([]byte, error) {
-	var b bytes.Buffer
-	err := json.NewEncoder(&b).Encode(v)
-	return b.Bytes(), err
+	return hashchain.NewFields(endContext).Text(h.OrganisationID).Number(h.BaseSeq).Text(h.BaseHash).Number(l.Seq).Text(l.Hash).Number(l.At.UnixMilli()).Bytes()
 }
 
 // Export writes an organisation's whole chain as it is now, with its signed heads, and a signed end. The installation's
@@ -105,7 +97,7 @@ func (s *Service) Export(ctx context.Context, org string, w io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("sign the export: %w", err)
 	}
-	end.KeyID, end.PublicKey, end.Signature = sig.KeyID, encode64(sig.Public), encode64(sig.Bytes)
+	end.KeyID, end.PublicKey, end.Signature = sig.KeyID, hashchain.Encode64(sig.Public), hashchain.Encode64(sig.Bytes)
 	x.put(end)
 	if x.err == nil {
 		x.err = x.w.Flush()
@@ -125,7 +117,7 @@ func (x *exporter) put(v any) {
 	if x.err != nil {
 		return
 	}
-	b, err := line(v)
+	b, err := hashchain.Line(v)
 	if err == nil {
 		_, err = x.w.Write(b)
 	}

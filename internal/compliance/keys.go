@@ -8,6 +8,7 @@ import (
 	"github.com/uptrace/bun"
 
 	"github.com/parley-voice/parley/internal/platform/db"
+	"github.com/parley-voice/parley/internal/platform/hashchain"
 )
 
 // Keys gives every public key that signed something of an organisation, and the one that signs now: the key set for
@@ -17,7 +18,7 @@ func (s *Service) Keys(ctx context.Context, org string) ([]JWK, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ask for the signing key: %w", err)
 	}
-	keys := []JWK{newJWK(now.KeyID, encode64(now.Public))}
+	keys := []JWK{hashchain.NewJWK(now.KeyID, hashchain.Encode64(now.Public))}
 	c := chain{s.cfg.DB, org}
 	type key struct {
 		KeyID     string `bun:"key_id"`
@@ -39,7 +40,7 @@ func (s *Service) Keys(ctx context.Context, org string) ([]JWK, error) {
 		return nil, fmt.Errorf("list the signing keys: %w", err)
 	}
 	for _, u := range used {
-		if k := newJWK(u.KeyID, u.PublicKey); !slices.Contains(keys, k) {
+		if k := hashchain.NewJWK(u.KeyID, u.PublicKey); !slices.Contains(keys, k) {
 			keys = append(keys, k)
 		}
 	}

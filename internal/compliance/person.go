@@ -20,6 +20,7 @@ import (
 	"github.com/parley-voice/parley/internal/identity"
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/fault"
+	"github.com/parley-voice/parley/internal/platform/hashchain"
 )
 
 const (
@@ -244,7 +245,7 @@ func (s *Service) certify(ctx context.Context, row *erasureRow, sub subject, h *
 			return fmt.Errorf("sign the certificate: %w", err)
 		}
 		row.Subject, row.State, row.DoneAt, row.Certificate, row.Counts = "", stateDone, &now, string(text), "{}"
-		row.KeyID, row.PublicKey, row.Signature = sig.KeyID, encode64(sig.Public), encode64(sig.Bytes)
+		row.KeyID, row.PublicKey, row.Signature = sig.KeyID, hashchain.Encode64(sig.Public), hashchain.Encode64(sig.Bytes)
 		if _, err := tx.NewUpdate().Model(row).WherePK().Exec(ctx); err != nil {
 			return err
 		}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/parley-voice/parley/internal/platform/db"
+	"github.com/parley-voice/parley/internal/platform/hashchain"
 )
 
 // people holds calls by their party.
@@ -84,10 +85,10 @@ func TestErasure(t *testing.T) {
 		if v.State != stateDone || c == nil || c.Erased["calls"] != 2 || c.Erased["consents"] != 1 || c.Kept != 1 || len(data.calls) != 2 || row.Subject != "" {
 			t.Fatalf("%+v %+v", v, c)
 		}
-		if why := checkSignature(append([]byte(certificateContext), row.Certificate...), v.KeyID, v.PublicKey, v.Signature); why != "" {
+		if why := hashchain.CheckSignature(append([]byte(certificateContext), row.Certificate...), v.KeyID, v.PublicKey, v.Signature); why != "" {
 			t.Error(why)
 		}
-		if why := checkSignature(append([]byte(certificateContext), strings.Replace(row.Certificate, `"kept":1`, `"kept":0`, 1)...), v.KeyID, v.PublicKey, v.Signature); why == "" {
+		if why := hashchain.CheckSignature(append([]byte(certificateContext), strings.Replace(row.Certificate, `"kept":1`, `"kept":0`, 1)...), v.KeyID, v.PublicKey, v.Signature); why == "" {
 			t.Error("another certificate was proved")
 		}
 		salt, err := hex.DecodeString(c.Salt)

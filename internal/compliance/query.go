@@ -16,6 +16,7 @@ import (
 	"github.com/parley-voice/parley/internal/identity"
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/fault"
+	"github.com/parley-voice/parley/internal/platform/hashchain"
 )
 
 const checkMost = 20_000 // entries that a look at the state verifies, besides what the daily job has
@@ -140,15 +141,15 @@ func (s *Service) State(ctx context.Context, org string) (AuditState, error) {
 		v.Verified, v.Broken = *row.BrokenSeq-1, &AuditBroken{*row.BrokenSeq, row.BrokenWhy}
 		return v, nil
 	}
-	w := &walker{org: org, seq: row.BaseSeq, hash: row.BaseHash}
+	w := newWalker(org, row.BaseSeq, row.BaseHash)
 	if base != nil {
-		w.seq, w.hash = base.Seq, base.Hash
+		w.Seq, w.Hash = base.Seq, base.Hash
 	}
-	b, err := s.catchUp(ctx, c, w, row)
+	b, err := s.catchUp(ctx, c, &w, row)
 	if err != nil {
 		return v, err
 	}
-	v.Verified, v.Intact = w.seq, b == nil
+	v.Verified, v.Intact = w.Seq, b == nil
 	if b != nil {
 		v.Broken = &AuditBroken{b.Seq, b.Why}
 	}
@@ -166,21 +167,21 @@ func (c chain) entry(ctx context.Context, tx *db.Tx, seq int64) (*entryRow, erro
 }
 
 func (s *Service) catchUp(ctx context.Context, c chain, w *walker, row chainRow) (*Broken, error) {
-	until := min(row.Seq, w.seq+checkMost)
-	for w.seq < until {
+	until := min(row.Seq, w.Seq+checkMost)
+	for w.Seq < until {
 		if b, err := s.walkPage(ctx, c, w, until, nil); b != nil || err != nil {
 			return b, err
 		}
 	}
-	if w.seq == row.Seq && w.hash != row.Hash {
-		return &Broken{w.seq, "it is not the entry that was appended last"}, nil
+	if w.Seq == row.Seq && w.Hash != row.Hash {
+		return broke(w.Seq, "it is not the entry that was appended last"), nil
 	}
 	return nil, nil
 }
 
 // ExportPart writes the entries that a filter lets through, newest first: no chain, and not to be verified.
 func (s *Service) ExportPart(ctx context.Context, org string, f AuditFilter, w io.Writer) error {
-	b, err := line(headerLine{Type: "header", Format: partFormat, OrganisationID: org, At: s.clock.Now().UTC().Truncate(time.Millisecond)})
+	b, err := hashchain.Line(headerLine{Type: "header", Format: partFormat, OrganisationID: org, At: s.clock.Now().UTC().Truncate(time.Millisecond)})
 	if err == nil {
 		_, err = w.Write(b)
 	}
@@ -188,7 +189,7 @@ func (s *Service) ExportPart(ctx context.Context, org string, f AuditFilter, w i
 		return err
 	}
 	return s.each(ctx, org, f, func(e *AuditEntry) error {
-		b, err := line(entryLine{"entry", *e})
+		b, err := hashchain.Line(entryLine{"entry", *e})
 		if err == nil {
 			_, err = w.Write(b)
 		}

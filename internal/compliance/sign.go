@@ -10,6 +10,7 @@ import (
 
 	"github.com/parley-voice/parley/internal/identity"
 	"github.com/parley-voice/parley/internal/platform/db"
+	"github.com/parley-voice/parley/internal/platform/hashchain"
 )
 
 // Seal verifies each chain from its first entry and signs its head: the daily job. A chain that is broken is not signed;
@@ -32,14 +33,14 @@ func (s *Service) seal(ctx context.Context, org string) error {
 			return err
 		}
 		now := tx.Now().UnixMilli()
-		row.VerifiedAt, row.VerifiedSeq = &now, w.seq
+		row.VerifiedAt, row.VerifiedSeq = &now, w.Seq
 		if broken != nil {
 			first = row.BrokenSeq == nil
 			row.BrokenSeq, row.BrokenWhy = &broken.Seq, broken.Why
 			return c.save(ctx, tx, &row)
 		}
 		row.BrokenSeq, row.BrokenWhy = nil, ""
-		if err := c.save(ctx, tx, &row); err != nil || w.seq == 0 {
+		if err := c.save(ctx, tx, &row); err != nil || w.Seq == 0 {
 			return err
 		}
 		return s.sign(ctx, tx, c, w)
@@ -74,19 +75,20 @@ func (s *Service) walk(ctx context.Context, c chain) (*walker, *Broken, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	w := &walker{org: c.org, seq: state.BaseSeq, hash: state.BaseHash}
-	for len(heads) > 0 && heads[0].Seq < w.seq {
+	at := newWalker(c.org, state.BaseSeq, state.BaseHash)
+	w := &at
+	for len(heads) > 0 && heads[0].Seq < w.Seq {
 		heads = heads[1:]
 	}
 	for {
-		for len(heads) > 0 && heads[0].Seq == w.seq {
+		for len(heads) > 0 && heads[0].Seq == w.Seq {
 			h := heads[0].head()
 			if b := w.head(&h); b != nil {
 				return w, b, nil
 			}
 			heads = heads[1:]
 		}
-		if w.seq >= state.Seq {
+		if w.Seq >= state.Seq {
 			break
 		}
 		b, err := s.walkPage(ctx, c, w, state.Seq, heads)
@@ -94,10 +96,10 @@ func (s *Service) walk(ctx context.Context, c chain) (*walker, *Broken, error) {
 			return w, b, err
 		}
 	}
-	if w.hash != state.Hash {
-		return w, &Broken{w.seq, "it is not the entry that was appended last"}, nil
+	if w.Hash != state.Hash {
+		return w, broke(w.Seq, "it is not the entry that was appended last"), nil
 	}
-	if len(heads) > 0 && heads[0].Seq > w.seq {
+	if len(heads) > 0 && heads[0].Seq > w.Seq {
 		h := heads[0].head()
 		return w, w.head(&h), nil
 	}
@@ -111,14 +113,14 @@ func (s *Service) walkPage(ctx context.Context, c chain, w *walker, upTo int64, 
 	}
 	var rows []entryRow
 	err := c.read(ctx, "verify the platform log", func(ctx context.Context, tx *db.Tx) (err error) {
-		rows, err = c.page(ctx, tx, w.seq, upTo, pageSize)
+		rows, err = c.page(ctx, tx, w.Seq, upTo, pageSize)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	if len(rows) == 0 {
-		return &Broken{w.seq + 1, "it is missing"}, nil
+		return broke(w.Seq+1, "it is missing"), nil
 	}
 	for i := range rows {
 		e := rows[i].entry()
@@ -132,17 +134,17 @@ func (s *Service) walkPage(ctx context.Context, c chain, w *walker, upTo int64, 
 // sign signs the entry at which w stands, unless it is signed already.
 func (s *Service) sign(ctx context.Context, tx *db.Tx, c chain, w *walker) error {
 	last, err := c.lastHead(ctx, tx)
-	if err != nil || last != nil && last.Seq >= w.seq {
+	if err != nil || last != nil && last.Seq >= w.Seq {
 		return err
 	}
 	now := tx.Now().UTC()
-	h := AuditHead{Seq: w.seq, Hash: w.hash, Date: now.Format(time.DateOnly), At: now.Truncate(time.Millisecond)}
+	h := AuditHead{Seq: w.Seq, Hash: w.Hash, Date: now.Format(time.DateOnly), At: now.Truncate(time.Millisecond)}
 	sig, err := s.cfg.Signer.Sign(h.payload(c.org))
 	if err != nil {
 		return fmt.Errorf("sign the audit trail: %w", err)
 	}
 	row := &headRow{OrganisationID: c.org, Seq: h.Seq, Hash: h.Hash, Day: h.Date, At: h.At.UnixMilli(), KeyID: sig.KeyID,
-		PublicKey: encode64(sig.Public), Signature: encode64(sig.Bytes)}
+		PublicKey: hashchain.Encode64(sig.Public), Signature: hashchain.Encode64(sig.Bytes)}
 	_, err = tx.NewInsert().Model(row).ModelTableExpr("?", bun.Ident(c.table("audit_heads"))).Exec(ctx)
 	return err
 }

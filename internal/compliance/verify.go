@@ -2,7 +2,6 @@ package compliance
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/parley-voice/parley/internal/platform/fault"
+	"github.com/parley-voice/parley/internal/platform/hashchain"
 )
 
 const maxLine = 1 << 20 // of a line of an export: an entry has two states of 64 KiB
@@ -81,7 +81,7 @@ func (v *verifier) next() ([]byte, error) {
 		case errors.Is(err, io.EOF) && len(b) == 0:
 			return nil, io.EOF
 		case errors.Is(err, io.EOF):
-			return nil, &Broken{v.w.seq + 1, fmt.Sprintf("the file ends within line %d: it was cut", v.number)}
+			return nil, broke(v.w.Seq+1, fmt.Sprintf("the file ends within line %d: it was cut", v.number))
 		case err != nil:
 			return nil, fmt.Errorf("line %d: %w", v.number, err)
 		}
@@ -92,17 +92,9 @@ func (v *verifier) next() ([]byte, error) {
 // parse reads a line into dst and proves that it is written exactly as an export writes it, so that nothing can be
 // hidden in spaces, in another order, or in a key that comes twice.
 func (v *verifier) parse(b []byte, dst any) error {
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	err := d.Decode(dst)
-	if err == nil {
-		var again []byte
-		if again, err = line(dst); err == nil && !bytes.Equal(again, b) {
-			err = errors.New("it is not written as Parley writes it")
-		}
-	}
+	err := hashchain.ParseLine(b, dst)
 	if err != nil {
-		return &Broken{v.w.seq + 1, fmt.Sprintf("line %d: %v", v.number, err)}
+		return broke(v.w.Seq+1, fmt.Sprintf("line %d: %v", v.number, err))
 	}
 	return nil
 }
@@ -123,9 +115,9 @@ func (v *verifier) header() error {
 		return fault.New(fault.Invalid, "format %q is unknown to this version, which reads %s", clean(v.head.Format, 64), exportFormat)
 	}
 	if v.head.BaseSeq < 0 || v.head.BaseSeq == 0 && v.head.BaseHash != genesis {
-		return &Broken{1, "the header names no beginning of a chain"}
+		return broke(1, "the header names no beginning of a chain")
 	}
-	v.w = walker{org: v.head.OrganisationID, seq: v.head.BaseSeq, hash: v.head.BaseHash}
+	v.w = newWalker(v.head.OrganisationID, v.head.BaseSeq, v.head.BaseHash)
 	v.rep.OrganisationID, v.rep.At, v.rep.First = v.head.OrganisationID, v.head.At, v.head.BaseSeq+1
 	return nil
 }
@@ -134,7 +126,7 @@ func (v *verifier) header() error {
 func (v *verifier) line() (bool, error) {
 	b, err := v.next()
 	if errors.Is(err, io.EOF) {
-		return false, &Broken{v.w.seq + 1, fmt.Sprintf("the file ends after entry %d without its signed end: it was cut", v.w.seq)}
+		return false, broke(v.w.Seq+1, fmt.Sprintf("the file ends after entry %d without its signed end: it was cut", v.w.Seq))
 	}
 	if err != nil {
 		return false, err
@@ -143,7 +135,7 @@ func (v *verifier) line() (bool, error) {
 		Type string `json:"type"`
 	}
 	if err := json.Unmarshal(b, &probe); err != nil {
-		return false, &Broken{v.w.seq + 1, fmt.Sprintf("line %d is no JSON", v.number)}
+		return false, broke(v.w.Seq+1, fmt.Sprintf("line %d is no JSON", v.number))
 	}
 	switch probe.Type {
 	case "entry":
@@ -153,7 +145,7 @@ func (v *verifier) line() (bool, error) {
 	case "end":
 		return true, v.end(b)
 	}
-	return false, &Broken{v.w.seq + 1, fmt.Sprintf("line %d is no entry, no head and no end", v.number)}
+	return false, broke(v.w.Seq+1, fmt.Sprintf("line %d is no entry, no head and no end", v.number))
 }
 
 func (v *verifier) entry(b []byte) error {
@@ -162,13 +154,13 @@ func (v *verifier) entry(b []byte) error {
 		return err
 	}
 	if !l.At.Equal(l.At.Truncate(time.Millisecond)) {
-		return &Broken{l.Seq, "its time is finer than a millisecond: it was changed"}
+		return broke(l.Seq, "its time is finer than a millisecond: it was changed")
 	}
 	if broken := v.w.step(&l.AuditEntry); broken != nil {
 		return broken
 	}
 	if v.rep.Entries == 0 && v.head.BaseSeq > 0 && v.rep.Heads == 0 {
-		return &Broken{l.Seq, "the entries before it were deleted, and no signed head says that they were there"}
+		return broke(l.Seq, "the entries before it were deleted, and no signed head says that they were there")
 	}
 	v.rep.Entries++
 	v.note()
@@ -177,7 +169,7 @@ func (v *verifier) entry(b []byte) error {
 
 // note remembers whether the entry is the one that was noted elsewhere.
 func (v *verifier) note() {
-	if v.o.Head == fmt.Sprintf("%d:%s", v.w.seq, v.w.hash) {
+	if v.o.Head == fmt.Sprintf("%d:%s", v.w.Seq, v.w.Hash) {
 		v.noted = true
 	}
 }
@@ -191,7 +183,7 @@ func (v *verifier) signed(b []byte) error {
 		return broken
 	}
 	if !l.At.Equal(l.At.Truncate(time.Millisecond)) {
-		return &Broken{l.Seq, "the time of its head is finer than a millisecond: it was changed"}
+		return broke(l.Seq, "the time of its head is finer than a millisecond: it was changed")
 	}
 	v.rep.Heads++
 	v.rep.LastHead = &l.AuditHead
@@ -212,7 +204,7 @@ func (v *verifier) trust(kid, public, what string) error {
 			return nil
 		}
 	}
-	return &Broken{v.w.seq, fmt.Sprintf("%s is by key %s, which is not in the key set", what, clean(kid, maxWord))}
+	return broke(v.w.Seq, fmt.Sprintf("%s is by key %s, which is not in the key set", what, clean(kid, maxWord)))
 }
 
 func (v *verifier) end(b []byte) error {
@@ -220,23 +212,23 @@ func (v *verifier) end(b []byte) error {
 	if err := v.parse(b, &l); err != nil {
 		return err
 	}
-	switch why := checkSignature(l.payload(&v.head), l.KeyID, l.PublicKey, l.Signature); {
-	case l.Seq > v.w.seq:
-		return &Broken{v.w.seq + 1, fmt.Sprintf("it is missing: the file goes to entry %d", l.Seq)}
-	case l.Seq < v.w.seq:
-		return &Broken{l.Seq + 1, "it was added after the export"}
-	case l.Hash != v.w.hash || l.Entries != v.rep.Entries || !l.At.Equal(v.head.At):
-		return &Broken{l.Seq, "the end of the file does not fit its entries"}
+	switch why := hashchain.CheckSignature(l.payload(&v.head), l.KeyID, l.PublicKey, l.Signature); {
+	case l.Seq > v.w.Seq:
+		return broke(v.w.Seq+1, fmt.Sprintf("it is missing: the file goes to entry %d", l.Seq))
+	case l.Seq < v.w.Seq:
+		return broke(l.Seq+1, "it was added after the export")
+	case l.Hash != v.w.Hash || l.Entries != v.rep.Entries || !l.At.Equal(v.head.At):
+		return broke(l.Seq, "the end of the file does not fit its entries")
 	case why != "":
-		return &Broken{l.Seq, "end of the file: " + why}
+		return broke(l.Seq, "end of the file: "+why)
 	}
 	if err := v.trust(l.KeyID, l.PublicKey, "the end of the file"); err != nil {
 		return err
 	}
 	if _, err := v.next(); !errors.Is(err, io.EOF) {
-		return &Broken{l.Seq + 1, "something follows the end of the export"}
+		return broke(l.Seq+1, "something follows the end of the export")
 	}
-	v.rep.Last, v.rep.LastHash = v.w.seq, v.w.hash
+	v.rep.Last, v.rep.LastHash = v.w.Seq, v.w.Hash
 	return nil
 }
 
@@ -246,7 +238,7 @@ func (v *verifier) checkNoted() error {
 		return nil
 	}
 	seq, _, _ := strings.Cut(v.o.Head, ":")
-	return &Broken{v.w.seq, fmt.Sprintf("entry %s with the hash that was noted is not in the file: the chain was written anew or cut", clean(seq, maxWord))}
+	return broke(v.w.Seq, fmt.Sprintf("entry %s with the hash that was noted is not in the file: the chain was written anew or cut", clean(seq, maxWord)))
 }
 
 // ParseKeys reads a key set (RFC 7517 section 5), such as that of /api/v1/audit/keys.

@@ -15,6 +15,7 @@ import (
 	"github.com/parley-voice/parley/internal/platform/bus"
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/db/dbtest"
+	"github.com/parley-voice/parley/internal/platform/hashchain"
 
 	"github.com/coder/quartz"
 )
@@ -60,7 +61,7 @@ func TestVerify(t *testing.T) {
 		if _, err := Verify(strings.NewReader(file), VerifyOptions{Head: "6:" + genesis}); err == nil {
 			t.Error("a head that is not there was found")
 		}
-		if _, err := Verify(strings.NewReader(file), VerifyOptions{Keys: []JWK{newJWK("x", "y")}}); err == nil || !strings.Contains(err.Error(), "not in the key set") {
+		if _, err := Verify(strings.NewReader(file), VerifyOptions{Keys: []JWK{hashchain.NewJWK("x", "y")}}); err == nil || !strings.Contains(err.Error(), "not in the key set") {
 			t.Errorf("another's key was trusted: %v", err)
 		}
 		// An empty chain is a good one.
@@ -160,7 +161,7 @@ func TestFirstBrokenLinkIsNamed(t *testing.T) {
 	for _, name := range []string{"seq", "hash", "date", "at", "publicKey", "signature"} {
 		head := three + 1
 		re := regexp.MustCompile(fmt.Sprintf(`"%s":("[^"]*"|\d+)`, name))
-		other := map[string]string{"seq": "2", "date": `"2026-03-01"`, "at": `"2026-03-02T10:00:00.001Z"`, "publicKey": fmt.Sprintf("%q", encode64(signer(t, 9).public()))}[name]
+		other := map[string]string{"seq": "2", "date": `"2026-03-01"`, "at": `"2026-03-02T10:00:00.001Z"`, "publicKey": fmt.Sprintf("%q", hashchain.Encode64(signer(t, 9).Public()))}[name]
 		if other == "" {
 			other = `"` + genesis + `"`
 		}
@@ -198,7 +199,7 @@ func rewrite(t testing.TB, lines []string, seq int64, change func(*AuditEntry)) 
 		}
 		e.Hash = e.sum(orgA)
 		prev = e.Hash
-		b, err := line(e)
+		b, err := hashchain.Line(e)
 		must(t, err)
 		out.Write(b)
 	}
