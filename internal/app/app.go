@@ -311,7 +311,7 @@ func (a *App) startWorkers(ctx context.Context) error {
 	if err := a.followMoves(ctx); err != nil {
 		return err
 	}
-	if err := errors.Join(a.registerErasures(), a.registerExports()); err != nil {
+	if err := errors.Join(a.registerErasures(), a.registerExports(), a.registerLists(ctx)); err != nil {
 		return err
 	}
 	if err := a.jobs.Start(ctx); err != nil {

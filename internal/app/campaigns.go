@@ -35,6 +35,7 @@ func (a *App) buildCampaigns(ctx context.Context) (err error) {
 		Book: book, Facts: a.doNotCall, OptOuts: a.doNotCall,
 		DB: a.db, Bus: a.bus, Agents: campaignAgents{a.agents}, Carrier: a.dialling, Node: a.node, Clock: a.clock, Log: a.log, Assignable: a.assignable, Standing: a.standing,
 		Lines: a.campaignLines, Preflights: []campaign.Preflighter{a.doNotCall, a.dialling},
+		Blobs: a.blobs, Sealer: a.keyring, Enqueue: a.want,
 	})
 	if err != nil || !a.cfg.is(roleGateway) && !a.cfg.is(roleWorker) { // who shows no campaigns may not read that news either
 		return err

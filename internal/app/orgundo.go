@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/parley-voice/parley/internal/campaign"
 	"github.com/parley-voice/parley/internal/campaign/donotcall"
 	"github.com/parley-voice/parley/internal/platform/db"
 )
@@ -83,5 +84,5 @@ func (a *App) undoImport(ctx context.Context, orgID string, into bool) error {
 
 // blobFolders are where an organisation's blobs are.
 func blobFolders(orgID string) []string {
-	return []string{"calls/" + orgID + "/", auditFolder(orgID), orgFileKey(orgID, ""), donotcall.Folder(orgID)}
+	return []string{"calls/" + orgID + "/", auditFolder(orgID), orgFileKey(orgID, ""), donotcall.Folder(orgID), campaign.BlobKind + "/" + orgID + "/"}
 }

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/parley-voice/parley/internal/campaign"
 	"github.com/parley-voice/parley/internal/campaign/donotcall"
 	"github.com/parley-voice/parley/internal/event"
 	"github.com/parley-voice/parley/internal/identity"
@@ -178,7 +179,7 @@ func (f *files) open(ctx context.Context) (*blob.Regions, error) {
 	if f.a.blobs != nil {
 		return f.a.blobs, nil
 	}
-	c := blob.RegionsConfig{Regions: map[string]blob.Config{}, Kinds: []string{"calls", "audit", blobExports, donotcall.BlobKind}, Where: func(ctx context.Context, orgID string) (blob.At, error) {
+	c := blob.RegionsConfig{Regions: map[string]blob.Config{}, Kinds: []string{"calls", "audit", blobExports, donotcall.BlobKind, campaign.BlobKind}, Where: func(ctx context.Context, orgID string) (blob.At, error) {
 		r, err := f.a.db.Residence(ctx, orgID)
 		return blob.At(r), err
 	}}

@@ -205,6 +205,7 @@ func (s *Service) Routes(api huma.API) {
 	huma.Register(api, operation("check-campaign", "GET", at+"/{id}/preflight", "campaign:read", "Tell what is in the way of a start", 200), s.httpPreflight)
 	huma.Register(api, operation("simulate-campaign", "POST", at+"/{id}/simulate", "campaign:read", "Predict how a campaign would go", 200), s.httpSimulate)
 	huma.Register(api, operation("get-campaign-progress", "GET", at+"/{id}/progress", "campaign:read", "Tell how a campaign goes", 200), s.httpProgress)
+	s.importRoutes(api)
 	huma.Register(api, operation("list-campaign-hours", "GET", at+"/{id}/hours", "campaign:read", "What happened hour by hour", 200), s.httpHours)
 }
 

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -132,23 +131,4 @@ func (r *leadRow) apply(n dial.Next, now time.Time, t tally) {
 		due := n.At.UnixMilli()
 		r.DueAt, r.Urgency = &due, n.Rank
 	}
-}
-
-// addLeads inserts leads of a campaign, and gives how many were new: a number is in a campaign once.
-func addLeads(ctx context.Context, tx *db.Tx, campaignID string, rows []leadRow) (int64, error) {
-	added := int64(0)
-	for chunk := range slices.Chunk(rows, rowsAtOnce) {
-		res, err := tx.NewInsert().Model(&chunk).On("CONFLICT (organisation_id, number, campaign_id) DO NOTHING").Exec(ctx)
-		if err != nil {
-			return added, fmt.Errorf("insert leads: %w", err)
-		}
-		n, err := res.RowsAffected()
-		if err != nil {
-			return added, err
-		}
-		added += n
-	}
-	t := tally{}
-	t.add(0, "lead:"+string(dial.New), added)
-	return added, t.save(ctx, tx, campaignID)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/parley-voice/parley/internal/platform/bus"
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/fault"
+	"github.com/parley-voice/parley/internal/platform/secret/envelope"
 )
 
 // Agents tells of agents.
@@ -89,6 +90,11 @@ type Config struct {
 	Lines func() int
 	// Quota gives how many calls at once an organisation's campaigns may have now; negative: any number. It may be nil.
 	Quota func(ctx context.Context, orgID string) (int, error)
+	// Blobs keeps lists until they are read, Sealer the keys that they are encrypted under. nil: no lists are taken.
+	Blobs  Blobs
+	Sealer envelope.Sealer
+	// Enqueue adds a job to a change: ImportJob or WebhookJob, by the id of what it works on. nil: there are no jobs.
+	Enqueue func(ctx context.Context, tx *db.Tx, kind, id string) error
 }
 
 // Service manages campaigns.
@@ -230,7 +236,7 @@ func (s *Service) Update(ctx context.Context, orgID, id string, c Change) (Campa
 			return Campaign{}, err
 		}
 	}
-	return s.change(ctx, orgID, id, "change", "campaign.update", func(row *campaignRow, was Campaign) error {
+	return s.change(ctx, orgID, id, "change", "campaign.update", func(_ context.Context, _ *db.Tx, row *campaignRow, was Campaign) error {
 		if c.Name != nil {
 			row.Name = *c.Name
 		}
@@ -274,7 +280,7 @@ func safe(was Campaign, to Settings) error {
 }
 
 // change does something to a campaign that its state allows, and tells everybody.
-func (s *Service) change(ctx context.Context, orgID, id, do, action string, fn func(row *campaignRow, was Campaign) error) (Campaign, error) {
+func (s *Service) change(ctx context.Context, orgID, id, do, action string, fn func(ctx context.Context, tx *db.Tx, row *campaignRow, was Campaign) error) (Campaign, error) {
 	var out Campaign
 	err := s.c.DB.InTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) error {
 		row, err := lockCampaign(ctx, tx, id)
@@ -288,7 +294,7 @@ func (s *Service) change(ctx context.Context, orgID, id, do, action string, fn f
 		if err := row.State.may(do); err != nil {
 			return err
 		}
-		if err := fn(row, was); err != nil {
+		if err := fn(ctx, tx, row, was); err != nil {
 			return err
 		}
 		row.UpdatedAt = s.now().UnixMilli()
@@ -308,16 +314,39 @@ func (s *Service) change(ctx context.Context, orgID, id, do, action string, fn f
 
 // to brings a campaign into another state.
 func (s *Service) to(ctx context.Context, orgID, id, do string, state State, why string) (Campaign, error) {
-	return s.change(ctx, orgID, id, do, "campaign."+do, func(row *campaignRow, _ Campaign) error {
+	return s.change(ctx, orgID, id, do, "campaign."+do, func(ctx context.Context, tx *db.Tx, row *campaignRow, was Campaign) error {
 		row.State, row.Why = state, why
 		switch now := s.now().UnixMilli(); {
 		case state == Running && row.StartedAt == 0:
 			row.StartedAt = now
 		case state.over():
 			row.EndedAt = now
+			return s.announce(ctx, tx, was)
 		}
 		return nil
 	})
+}
+
+// errMoreToCome says that a campaign is not finished: somebody is to be called, or a list is being read.
+var errMoreToCome = errors.New("campaign: there are leads to call")
+
+// complete ends a campaign all of whose leads are done.
+func (s *Service) complete(ctx context.Context, orgID, id string) error {
+	_, err := s.change(ctx, orgID, id, "finish", "campaign.finish", func(ctx context.Context, tx *db.Tx, row *campaignRow, was Campaign) error {
+		var n int
+		err := tx.NewRaw(`SELECT (SELECT count(*) FROM campaign_imports WHERE organisation_id = ? AND campaign_id = ? AND state IN (?, ?))
+			+ CASE WHEN EXISTS (SELECT 1 FROM campaign_leads WHERE organisation_id = ? AND campaign_id = ? AND due_at IS NOT NULL) THEN 1 ELSE 0 END`,
+			orgID, id, ImportWaiting, ImportRunning, orgID, id).Scan(ctx, &n)
+		if err != nil {
+			return fmt.Errorf("look who is to be called: %w", err)
+		}
+		if n > 0 {
+			return errMoreToCome
+		}
+		row.State, row.Why, row.EndedAt = Finished, "Every lead is done.", s.now().UnixMilli()
+		return s.announce(ctx, tx, was)
+	})
+	return err
 }
 
 // Start has a campaign call: now, or when its time begins. What Preflight finds in its way is the error.
@@ -371,7 +400,7 @@ func (s *Service) Stop(ctx context.Context, orgID, id string) (Campaign, error) 
 
 // Archive puts a campaign out of sight, or back.
 func (s *Service) Archive(ctx context.Context, orgID, id string, away bool) (Campaign, error) {
-	return s.change(ctx, orgID, id, "archive", "campaign.archive", func(row *campaignRow, _ Campaign) error {
+	return s.change(ctx, orgID, id, "archive", "campaign.archive", func(_ context.Context, _ *db.Tx, row *campaignRow, _ Campaign) error {
 		row.ArchivedAt = 0
 		if away {
 			row.ArchivedAt = s.now().UnixMilli()
@@ -392,7 +421,8 @@ func (s *Service) Duplicate(ctx context.Context, orgID, id, name string) (Campai
 
 // Delete removes a campaign that does not run, with its leads. The calls' records and the decisions stay.
 func (s *Service) Delete(ctx context.Context, orgID, id string) error {
-	return s.c.DB.InTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) error {
+	var lists []string
+	err := s.c.DB.InTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) error {
 		row, err := lockCampaign(ctx, tx, id)
 		if err != nil {
 			return err
@@ -404,9 +434,22 @@ func (s *Service) Delete(ctx context.Context, orgID, id string) error {
 		if err := row.State.may("delete"); err != nil {
 			return err
 		}
+		err = tx.NewRaw("SELECT id FROM campaign_imports WHERE organisation_id = ? AND campaign_id = ? AND file_key IS NOT NULL", orgID, id).Scan(ctx, &lists)
+		if err != nil {
+			return fmt.Errorf("select lists: %w", err)
+		}
 		if err := deleteCampaign(ctx, tx, id); err != nil {
 			return err
 		}
 		return identity.Audit(ctx, tx, orgID, identity.Change{Action: "campaign.delete", Kind: "campaign", ID: id, Before: was})
 	})
+	if err != nil {
+		return err
+	}
+	for _, list := range lists { // without its row nothing opens a list: that it is there for a while longer tells nobody anything
+		if err := s.removeList(ctx, orgID, list); err != nil {
+			s.c.Log.WarnContext(ctx, "the list of a deleted campaign could not be removed", "campaign", id, "error", err)
+		}
+	}
+	return nil
 }

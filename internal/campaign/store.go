@@ -117,7 +117,12 @@ func updateCampaign(ctx context.Context, tx *db.Tx, row *campaignRow) error {
 
 // deleteCampaign removes a campaign with all that is its own. Decisions stay: they answer for calls that were made.
 func deleteCampaign(ctx context.Context, tx *db.Tx, id string) error {
-	for _, table := range []string{"campaign_tally", "campaign_attempts", "campaign_leads"} {
+	_, err := tx.NewDelete().Table("campaign_import_rejects").Where("organisation_id = ?", tx.OrgID()).
+		Where("import_id IN (SELECT id FROM campaign_imports WHERE organisation_id = ? AND campaign_id = ?)", tx.OrgID(), id).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("delete rejected rows: %w", err)
+	}
+	for _, table := range []string{"campaign_tally", "campaign_attempts", "campaign_leads", "campaign_imports", "campaign_notices"} {
 		if _, err := tx.NewDelete().Table(table).Where("organisation_id = ?", tx.OrgID()).Where("campaign_id = ?", id).Exec(ctx); err != nil {
 			return fmt.Errorf("delete from %s: %w", table, err)
 		}

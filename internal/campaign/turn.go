@@ -245,7 +245,14 @@ func (t *turn) step(ctx context.Context) (time.Time, error) {
 	if _, any, err := t.q.Due(ctx); err != nil || any {
 		return next, err
 	}
-	return now, t.finish(ctx, "Every lead is done.")
+	err = t.s.complete(ctx, t.org, t.id)
+	if errors.Is(err, errMoreToCome) {
+		return now.Add(lookEvery), nil
+	}
+	if err != nil {
+		return now, err
+	}
+	return now, errOver
 }
 
 // finish ends the campaign where no attempt is open.

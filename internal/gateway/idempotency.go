@@ -73,7 +73,7 @@ type keptAnswer struct {
 var keptHeaders = []string{"Content-Type", "Location", "ETag", "Link"}
 
 func declareKeys(_ *huma.OpenAPI, op *huma.Operation) {
-	if op.Method == http.MethodPost && op.Metadata["permission"] != "public" {
+	if op.Method == http.MethodPost && op.Metadata["permission"] != "public" && op.Metadata["streams"] != true {
 		op.Parameters = append(op.Parameters, header("Idempotency-Key",
 			"Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time"))
 	}
@@ -85,6 +85,11 @@ func (k *Keys) middleware(api huma.API) func(huma.Context, func(huma.Context)) {
 		p, known := identity.From(ctx.Context())
 		if k == nil || given == "" || ctx.Method() != http.MethodPost || !known || p.OrgID == "" {
 			next(ctx)
+			return
+		}
+		if ctx.Operation().Metadata["streams"] == true { // to compare its body with an earlier one would take the whole of it into memory
+			f := fault.Field("header.Idempotency-Key", "this operation takes no Idempotency-Key: its body is read only once")
+			_ = huma.WriteErr(api, ctx, f.Status, f.Message, f)
 			return
 		}
 		if err := k.once(ctx, next, p, given); err != nil {

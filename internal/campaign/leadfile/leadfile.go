@@ -64,6 +64,7 @@ type Options struct {
 	Mapping  Mapping
 	Region   string   // ISO 3166-1 alpha-2: where numbers without a country code are
 	Required []string // variables that each lead must have
+	Skip     int      // rows up to this one were read before: they are not given again
 }
 
 // Counts are what came of a file.
@@ -149,6 +150,9 @@ func Read(ctx context.Context, r io.Reader, o Options, lead func(Lead) error, re
 		}
 		if n.Rows++; n.Rows > mostRows {
 			return n, fault.Field("file", "the file has more than %d rows; import it in parts", mostRows)
+		}
+		if n.Rows < o.Skip {
+			continue
 		}
 		if !slices.ContainsFunc(cells, func(c string) bool { return strings.TrimSpace(c) != "" }) {
 			n.Empty++

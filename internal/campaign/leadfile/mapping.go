@@ -125,3 +125,9 @@ func (m Mapping) bind(head []string) ([]column, error) {
 	}
 	return out, nil
 }
+
+// Check refuses a mapping that does not fit a header: columns that are not there, two that are the same, no number.
+func (m Mapping) Check(head []string) error {
+	_, err := m.bind(head)
+	return err
+}
