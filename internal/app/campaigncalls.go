@@ -102,7 +102,7 @@ func (c *campaignCalls) shown(ctx context.Context, p campaign.Placement) (string
 	}
 	n, found := telephony.ChooseCaller(all, choice)
 	if !found {
-		return "", fault.New(fault.NotPossible, "none of the campaign's caller numbers can be shown; add one under Phones, Numbers, or choose others")
+		return "", fault.New(fault.NotPossible, "none of the campaign's caller numbers can be shown; add one under Trunks, or choose others")
 	}
 	return n.ID, nil
 }
@@ -138,7 +138,7 @@ func (c *campaignCalls) Preflight(ctx context.Context, orgID string, camp campai
 		return nil, err
 	}
 	if _, found := telephony.ChooseCaller(all, telephony.CallerChoice{TrunkID: line.ID, Pool: set.Numbers}); len(set.Numbers) > 0 && !found {
-		return []campaign.Obstacle{{Code: "callers", Field: "settings.callers.numbers", Message: "None of the numbers that are chosen can be shown on this trunk; add them under Phones, Numbers, or choose others.", Blocking: true}}, nil
+		return []campaign.Obstacle{{Code: "callers", Field: "settings.callers.numbers", Message: "None of the numbers that are chosen can be shown on this trunk; add them under Trunks, or choose others.", Blocking: true}}, nil
 	}
 	if len(all) == 0 {
 		return []campaign.Obstacle{{Code: "callers", Field: "settings.callers.numbers", Message: "There is no caller number: the carrier decides what people see. In many places a number that can be called back must be shown."}}, nil

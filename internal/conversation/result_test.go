@@ -1,6 +1,14 @@
 package conversation
 
-import "testing"
+import (
+	"context"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/parley-voice/parley/internal/event"
+	"github.com/parley-voice/parley/internal/platform/db"
+)
 
 func TestResultOf(t *testing.T) {
 	for _, c := range []struct {
@@ -23,4 +31,52 @@ func TestResultOf(t *testing.T) {
 			t.Errorf("%+v: %s", c, got)
 		}
 	}
+}
+
+// Whoever asked for a call can settle it from the fact alone.
+func TestWhatBecameOfAPlacedCallIsTold(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		place := func(answered bool, end Ending) event.CallEnded {
+			t.Helper()
+			c, err := r.Begin(r.ctx(), NewCall{OrgID: orgA, Direction: "outbound", Channel: "sip", To: "+4930123456", TrunkID: "trunk", Status: StatusRinging})
+			must(t, err)
+			if answered {
+				c.Answered(Answer{Rate: 8000})
+			}
+			r.pass(time.Second)
+			c.End(end)
+			r.settle()
+			<-c.Saved()
+			if known, err := r.Known(r.ctx(), orgA, c.ID()); err != nil || !known {
+				t.Errorf("the call is not known: %v", err)
+			}
+			if known, err := r.Known(r.ctx(), orgB, c.ID()); err != nil || known {
+				t.Errorf("another organisation knows the call: %v", err)
+			}
+			d, err := r.Get(r.ctx(), orgA, c.ID())
+			must(t, err)
+			told := event.CallEnded{}
+			must(t, r.d.ReadTenant(r.ctx(), orgA, func(ctx context.Context, tx *db.Tx) error {
+				var rows []db.OutboxRow
+				err := tx.NewSelect().Model(&rows).Where("organisation_id = ? AND type = 'call.ended'", orgA).Order("seq").Scan(ctx)
+				for _, row := range rows { // the last is this one's
+					told = event.CallEnded{}
+					if err := json.Unmarshal([]byte(row.Data), &told); err != nil {
+						return err
+					}
+				}
+				return err
+			}))
+			if told.CallID != c.ID() || told.TrunkID != "trunk" || told.Direction != "outbound" || told.Result != string(d.Result) || told.Status != d.EndStatus || d.TrunkID != "trunk" {
+				t.Errorf("told %+v of %+v", told, d.CallRecord)
+			}
+			return told
+		}
+		if e := place(false, Ending{By: "carrier", Reason: "busy", Status: 486}); e.Result != "busy" || e.Status != 486 || e.AnsweredAt != 0 {
+			t.Errorf("%+v", e)
+		}
+		if e := place(true, Ending{By: "caller", Reason: "normal"}); e.Result != "answered" || e.AnsweredAt == 0 || e.EndedAt < e.AnsweredAt {
+			t.Errorf("%+v", e)
+		}
+	})
 }

@@ -221,5 +221,5 @@ func (s *Service) Identity(ctx context.Context, orgID, trunkID, number, callee s
 			return n, nil
 		}
 	}
-	return CallerNumber{}, fault.Field("body.callerNumber", "%q is none of the numbers that calls through this trunk may show; they are under Phones, Numbers", clip(number))
+	return CallerNumber{}, fault.Field("body.callerNumber", "%q is none of the numbers that calls through this trunk may show; they are under Trunks", clip(number))
 }

@@ -246,7 +246,7 @@ func (s *Service) Line(ctx context.Context, orgID, id string) (Line, error) {
 	case err != nil:
 		return Line{}, err
 	case row == nil:
-		return Line{}, fault.New(fault.NotPossible, "there is no trunk that is switched on; add one under Phones, Trunks, to call numbers")
+		return Line{}, fault.New(fault.NotPossible, "there is no trunk that is switched on; add one under Trunks, to call numbers")
 	case !row.Enabled:
 		return Line{}, fault.New(fault.NotPossible, "the trunk %q is switched off; switch it on or choose another", row.Name)
 	}

@@ -6,6 +6,8 @@ import { owner } from "./server.mjs";
 /** Puts something of each kind into the installation, and gives every page: its address and a heading that it has. */
 export async function furnish({ server, session, browser }, photograph = async () => {}) {
   await session.api("POST", "/phones", { username: "reception", displayName: "Reception" });
+  await session.api("POST", "/trunks", { name: "Our carrier", address: "sip.example.org", username: "us", password: "not a real one" });
+  await session.api("POST", "/caller-numbers", { number: "+49 30 123456", displayName: "Lakeside Clinic" });
   await session.api("POST", "/tokens", { name: "Nightly export" });
   await session.api("POST", "/tokens", { name: "Dashboard", scopes: ["call:read", "agent:*"], allowedIps: ["10.1.0.0/16"] });
   await session.api("POST", "/teams", { name: "Reception", description: "Day and evening desk" });
@@ -43,6 +45,7 @@ export async function furnish({ server, session, browser }, photograph = async (
     versions: [`/agents/${agent("front-desk")}?tab=versions`, /./],
     models: ["/models", "Built in"],
     phones: ["/phones", "Phones"],
+    trunks: ["/trunks", "Trunks"],
     account: ["/account", "Your account"],
     organisation: ["/settings/organisation", "Organisation"],
     people: ["/settings/people", "People"],
@@ -92,6 +95,10 @@ export const windows = {
   "new phone": ["/phones", "Add a phone"],
   "change phone": ["/phones", "Actions for reception", "Change"],
   "phone password": ["/phones", "Actions for reception", "New password"],
+  "new trunk": ["/trunks", "Add a trunk"],
+  "change trunk": ["/trunks", "Change Our carrier"],
+  "new number": ["/trunks", "Add a number"],
+  "change number": ["/trunks", "Change +4930123456"],
   "model server": ["/models", "Add a server"],
   authenticator: ["/account", "Set up the app"],
   invite: ["/settings/people", "Invite"],

@@ -253,6 +253,44 @@ function route(method: string, url: URL): unknown {
   if (path === "models") return page(models);
   if (path.endsWith("/probe"))
     return { services: { llm: { ok: true, message: "Found 2 models.", models: ["llama3.2", "qwen3"] } } };
+  if (path === "trunks")
+    return page([
+      {
+        id: "t1",
+        name: "Our carrier",
+        address: "sip.example.com",
+        transport: "tls",
+        proxy: "",
+        username: "lakeside",
+        passwordSet: true,
+        domain: "",
+        numberFormat: "e164",
+        prefix: "",
+        assertIdentity: false,
+        lines: 30,
+        perSecond: 5,
+        encryptedOnly: true,
+        enabled: true,
+        createdAt: ago(9000),
+        updatedAt: ago(9000),
+        status: { state: "closed", reason: "", until: null, calls: 3 },
+      },
+    ]);
+  if (path === "caller-numbers")
+    return page([
+      {
+        id: "n1",
+        number: "+35315550100",
+        displayName: "Lakeside Clinic",
+        trunkId: "",
+        country: "IE",
+        region: "",
+        area: "1",
+        enabled: true,
+        createdAt: ago(9000),
+        updatedAt: ago(9000),
+      },
+    ]);
   if (path === "phones")
     return page([
       {

@@ -138,6 +138,11 @@ const agent = createRoute({
 });
 const models = createRoute({ getParentRoute: () => app, path: "/models", component: ModelsPage });
 const phones = createRoute({ getParentRoute: () => app, path: "/phones", component: PhonesPage });
+const trunks = createRoute({
+  getParentRoute: () => app,
+  path: "/trunks",
+  component: lazyRouteComponent(() => import("./features/telephony/TrunksPage"), "TrunksPage"),
+});
 const account = createRoute({
   getParentRoute: () => app,
   path: "/account",
@@ -260,6 +265,7 @@ const tree = root.addChildren([
     agent,
     models,
     phones,
+    trunks,
     account,
     settings.addChildren([
       settingsStart,

@@ -66,6 +66,9 @@ export type ProbeResult = Solid<S["Probe"]>;
 
 export type Phone = Solid<S["Phone"]>;
 export type PhoneServer = Solid<S["PhoneServer"]>;
+export type Trunk = Solid<S["TrunkView"]>;
+export type TrunkCheck = Solid<S["TrunkCheck"]>;
+export type CallerNumber = Solid<S["CallerNumber"]>;
 
 export type Activity = "" | "listening" | "thinking" | "speaking" | "paused" | "tool";
 export type Call = S["CallRecord"];

@@ -7,6 +7,7 @@ const shortcuts: [string[], string][] = [
   [["g", "a"], "Agents"],
   [["g", "m"], "Models"],
   [["g", "p"], "Phones"],
+  [["g", "t"], "Trunks"],
   [["g", "s"], "Settings"],
   [["/"], "Search on this page"],
   [["Space"], "Play or pause a recording"],

@@ -1,4 +1,5 @@
 import {
+  IconBuildingBroadcastTower,
   IconDeviceLandlinePhone,
   IconHeadset,
   IconHome2,
@@ -15,6 +16,7 @@ export const places = [
   { to: "/agents", label: "Agents", icon: IconHeadset, key: "a", opens: ["agent:read"] },
   { to: "/models", label: "Models", icon: IconSparkles, key: "m", opens: ["model:read"] },
   { to: "/phones", label: "Phones", icon: IconDeviceLandlinePhone, key: "p", opens: ["phone:read"] },
+  { to: "/trunks", label: "Trunks", icon: IconBuildingBroadcastTower, key: "t", opens: ["trunk:read"] },
   { to: "/settings", label: "Settings", icon: IconSettings, key: "s", opens: sections.map((x) => x.permission) },
 ] as const;
 export type Place = (typeof places)[number];

@@ -25,6 +25,7 @@ const kinds: Record<Secret["kind"], string> = {
 const owners = {
   model: { to: "/models", label: "Models", permission: "model:read" },
   phone: { to: "/phones", label: "Phones", permission: "phone:read" },
+  trunk: { to: "/trunks", label: "Trunks", permission: "trunk:read" },
   ssoConnection: { to: "/settings/sso", label: "Single sign-on", permission: "sso:read" },
   token: { to: "/settings/tokens", label: "API tokens", permission: "token:read" },
 } as const;
@@ -156,10 +157,8 @@ function Kept({ secret: s }: { secret: Secret }) {
 }
 
 function Owner({ kind }: { kind: Secret["objectKind"] }) {
-  const may = useMay();
-  if (kind === "trunk") return <>Trunks</>;
   const { to, label, permission } = owners[kind];
-  if (!may.some(permission)) return <>{label}</>;
+  if (!useMay().some(permission)) return <>{label}</>;
   return (
     <Anchor component={Link} to={to} size="sm" underline="always">
       {label}
