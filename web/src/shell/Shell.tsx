@@ -12,6 +12,9 @@ import { showShortcuts } from "./Shortcuts";
 import css from "./shell.module.css";
 import { UserMenu } from "./UserMenu";
 
+/** How many places a phone has room for at its bottom. */
+const atBottom = 5;
+
 /** The places the person may go to. */
 function usePlaces(): Place[] {
   const may = useMay();
@@ -52,7 +55,7 @@ export function Shell() {
         </Link>
         <Group gap="xs">
           <SchemeToggle />
-          <UserMenu compact />
+          <UserMenu compact places={places.slice(atBottom).filter((p) => p.to !== "/settings")} />
         </Group>
       </header>
       <nav className={css.side} aria-label="Main">
@@ -74,7 +77,7 @@ export function Shell() {
         <Outlet />
       </main>
       <nav className={css.bottom} aria-label="Main, at the bottom">
-        {places.slice(0, 5).map((p) => (
+        {places.slice(0, atBottom).map((p) => (
           <PlaceLink key={p.to} place={p} />
         ))}
       </nav>

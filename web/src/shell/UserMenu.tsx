@@ -16,10 +16,11 @@ import { signOut, switchOrganisation, useArrive, useMe } from "../features/ident
 import { FeedContext } from "../realtime/hooks";
 import { words } from "../ui/format";
 import { failed } from "../ui/notify";
+import type { Place } from "./places";
 import { showShortcuts } from "./Shortcuts";
 
-/** Who one is, in which organisation, and the ways out. */
-export function UserMenu({ compact }: { compact?: boolean }) {
+/** Who one is, in which organisation, and the ways out; and to `places` that have no room elsewhere. */
+export function UserMenu({ compact, places = [] }: { compact?: boolean; places?: readonly Place[] }) {
   const { data: me } = useMe();
   const arrive = useArrive();
   const feed = useContext(FeedContext);
@@ -67,6 +68,11 @@ export function UserMenu({ compact }: { compact?: boolean }) {
           {me.user.email} · {words(me.roleName)}
         </Menu.Label>
         <Organisations me={me} />
+        {places.map(({ to, label, icon: Icon }) => (
+          <Menu.Item key={to} leftSection={<Icon size={16} />} component={Link} to={to}>
+            {label}
+          </Menu.Item>
+        ))}
         {!me.impersonatedBy && (
           <Menu.Item leftSection={<IconUser size={16} />} component={Link} to="/account">
             Your account

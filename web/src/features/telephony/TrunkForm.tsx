@@ -175,9 +175,13 @@ function Fields({ form }: { form: UseFormReturnType<Values> }) {
   );
 }
 
+const folded = ["numberFormat", "prefix", "domain", "proxy", "assertIdentity", "encryptedOnly"];
+
 function More({ form }: { form: UseFormReturnType<Values> }) {
+  const [open, setOpen] = useState<string | null>(null);
+  const wrong = folded.some((field) => form.errors[field]); // what is wrong has to be seen
   return (
-    <Accordion variant="contained">
+    <Accordion variant="contained" value={wrong ? "more" : open} onChange={setOpen}>
       <Accordion.Item value="more">
         <Accordion.Control>Numbers, domain and encryption</Accordion.Control>
         <Accordion.Panel>
