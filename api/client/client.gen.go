@@ -573,6 +573,24 @@ func (e ErasureState) Valid() bool {
 	}
 }
 
+// Defines values for FormatKind.
+const (
+	FormatKindCsv  FormatKind = "csv"
+	FormatKindXlsx FormatKind = "xlsx"
+)
+
+// Valid indicates whether the value is a known member of the FormatKind enum.
+func (e FormatKind) Valid() bool {
+	switch e {
+	case FormatKindCsv:
+		return true
+	case FormatKindXlsx:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for FoundConsent.
 const (
 	Empty     FoundConsent = ""
@@ -609,6 +627,42 @@ func (e HoldInputBodyScope) Valid() bool {
 	case HoldInputBodyScopeOrganisation:
 		return true
 	case HoldInputBodyScopePerson:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ImportState.
+const (
+	ImportStateCancelled ImportState = "cancelled"
+	ImportStateDone      ImportState = "done"
+	ImportStateFailed    ImportState = "failed"
+	ImportStateRunning   ImportState = "running"
+	ImportStateUndoing   ImportState = "undoing"
+	ImportStateUndone    ImportState = "undone"
+	ImportStateUploaded  ImportState = "uploaded"
+	ImportStateWaiting   ImportState = "waiting"
+)
+
+// Valid indicates whether the value is a known member of the ImportState enum.
+func (e ImportState) Valid() bool {
+	switch e {
+	case ImportStateCancelled:
+		return true
+	case ImportStateDone:
+		return true
+	case ImportStateFailed:
+		return true
+	case ImportStateRunning:
+		return true
+	case ImportStateUndoing:
+		return true
+	case ImportStateUndone:
+		return true
+	case ImportStateUploaded:
+		return true
+	case ImportStateWaiting:
 		return true
 	default:
 		return false
@@ -3235,6 +3289,19 @@ type ForgotInputBody struct {
 	Email string `json:"email"`
 }
 
+// Format defines model for Format.
+type Format struct {
+	// Delimiter Of CSV
+	Delimiter string `json:"delimiter"`
+
+	// Encoding Of CSV: utf-8, utf-16le, utf-16be or windows-1252
+	Encoding string     `json:"encoding"`
+	Kind     FormatKind `json:"kind"`
+}
+
+// FormatKind defines model for Format.Kind.
+type FormatKind string
+
 // Found defines model for Found.
 type Found struct {
 	// Consent For a sales call by an AI; empty: nothing is recorded
@@ -3325,6 +3392,72 @@ type Impersonation struct {
 	User   User      `json:"user"`
 }
 
+// Import defines model for Import.
+type Import struct {
+	Added      int64      `json:"added"`
+	Bytes      int64      `json:"bytes"`
+	CampaignId string     `json:"campaignId"`
+	Columns    *[]string  `json:"columns"`
+	CreatedAt  time.Time  `json:"createdAt"`
+	CreatedBy  string     `json:"createdBy"`
+	DoneAt     *time.Time `json:"doneAt"`
+
+	// Duplicates Numbers that the campaign had already
+	Duplicates int64 `json:"duplicates"`
+
+	// Empty Empty rows
+	Empty int64 `json:"empty"`
+
+	// Error Why it failed
+	Error  string `json:"error"`
+	Format Format `json:"format"`
+	Id     string `json:"id"`
+
+	// InOtherCampaigns Numbers left out because another campaign calls them
+	InOtherCampaigns int64 `json:"inOtherCampaigns"`
+
+	// Mapping What the columns are, by their names: phone, name, country, region, zone, var:NAME, or empty for one that is left out
+	Mapping map[string]string `json:"mapping"`
+
+	// Name Of the file
+	Name string `json:"name"`
+
+	// Percent How much of the file was read; null: it cannot be said of an Excel file before its end
+	Percent *float64 `json:"percent"`
+
+	// Region Where numbers without a country code are
+	Region string `json:"region"`
+
+	// Rejected Rows that cannot be called; the first 100000 can be downloaded with their reasons
+	Rejected int64 `json:"rejected"`
+
+	// RejectsDropped Rejected rows beyond those that can be downloaded
+	RejectsDropped int64 `json:"rejectsDropped"`
+
+	// Removed Leads that were removed by undoing it; those that were called stay
+	Removed int64 `json:"removed"`
+
+	// Required Variables of the agent's that each lead must have
+	Required *[]string `json:"required"`
+
+	// Rows Read so far, without the header
+	Rows                 int64       `json:"rows"`
+	SkipInOtherCampaigns bool        `json:"skipInOtherCampaigns"`
+	StartedAt            *time.Time  `json:"startedAt"`
+	State                ImportState `json:"state"`
+}
+
+// ImportState defines model for Import.State.
+type ImportState string
+
+// ImportSample defines model for ImportSample.
+type ImportSample struct {
+	Columns *[]string `json:"columns"`
+
+	// Rows The first ones
+	Rows *[]*[]string `json:"rows"`
+}
+
 // Imported defines model for Imported.
 type Imported struct {
 	// Lines That were not empty
@@ -3339,6 +3472,14 @@ type Imported struct {
 	// Shown The first 100 of them
 	Shown   []Bad           `json:"shown"`
 	Version RegisterVersion `json:"version"`
+}
+
+// ImportsBodyBody defines model for ImportsBodyBody.
+type ImportsBodyBody struct {
+	Items *[]Import `json:"items"`
+
+	// Next Cursor of the next page, null at the end
+	Next *string `json:"next"`
 }
 
 // InstanceView defines model for InstanceView.
@@ -5589,6 +5730,21 @@ type SsoStartInputBody struct {
 	ReturnTo *string `json:"returnTo,omitempty"`
 }
 
+// StartImportInputBody defines model for StartImportInputBody.
+type StartImportInputBody struct {
+	// Format Left out: as it was found
+	Format *Format `json:"format,omitempty"`
+
+	// Mapping What the columns are; left out: as the import says
+	Mapping *map[string]string `json:"mapping,omitempty"`
+
+	// Region Where numbers without a country code are; left out: the campaign's country
+	Region *string `json:"region,omitempty"`
+
+	// SkipInOtherCampaigns Leave out numbers that another campaign calls
+	SkipInOtherCampaigns *bool `json:"skipInOtherCampaigns,omitempty"`
+}
+
 // SuperAdmin defines model for SuperAdmin.
 type SuperAdmin struct {
 	Email  string `json:"email"`
@@ -6232,6 +6388,12 @@ type UpdateListInputBody struct {
 // UpdateListInputBodyScope defines model for UpdateListInputBody.Scope.
 type UpdateListInputBodyScope string
 
+// UploadedImport defines model for UploadedImport.
+type UploadedImport struct {
+	Import Import       `json:"import"`
+	Sample ImportSample `json:"sample"`
+}
+
 // Use defines model for Use.
 type Use struct {
 	Agents  int64 `json:"agents"`
@@ -6697,6 +6859,54 @@ type ListCampaignHoursParams struct {
 
 	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
+// ListCampaignImportsParams defines parameters for ListCampaignImports.
+type ListCampaignImportsParams struct {
+	// Cursor next of the page before
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Limit  *int64  `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
+// GetCampaignImportParams defines parameters for GetCampaignImport.
+type GetCampaignImportParams struct {
+	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
+// CancelCampaignImportParams defines parameters for CancelCampaignImport.
+type CancelCampaignImportParams struct {
+	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// StartCampaignImportParams defines parameters for StartCampaignImport.
+type StartCampaignImportParams struct {
+	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// UndoCampaignImportParams defines parameters for UndoCampaignImport.
+type UndoCampaignImportParams struct {
+	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// ImportCampaignLeadsMultipartBody defines parameters for ImportCampaignLeads.
+type ImportCampaignLeadsMultipartBody struct {
+	File openapi_types.File `json:"file"`
+
+	// Format JSON
+	Format *string `json:"format,omitempty"`
+
+	// Mapping JSON
+	Mapping              *string `json:"mapping,omitempty"`
+	Region               *string `json:"region,omitempty"`
+	SkipInOtherCampaigns *bool   `json:"skipInOtherCampaigns,omitempty"`
+	Start                *bool   `json:"start,omitempty"`
 }
 
 // PauseCampaignParams defines parameters for PauseCampaign.
@@ -7781,6 +7991,12 @@ type ArchiveCampaignJSONRequestBody = ArchiveInputBody
 // DuplicateCampaignJSONRequestBody defines body for DuplicateCampaign for application/json ContentType.
 type DuplicateCampaignJSONRequestBody = DuplicateInputBody
 
+// StartCampaignImportJSONRequestBody defines body for StartCampaignImport for application/json ContentType.
+type StartCampaignImportJSONRequestBody = StartImportInputBody
+
+// ImportCampaignLeadsMultipartRequestBody defines body for ImportCampaignLeads for multipart/form-data ContentType.
+type ImportCampaignLeadsMultipartRequestBody ImportCampaignLeadsMultipartBody
+
 // PauseCampaignJSONRequestBody defines body for PauseCampaign for application/json ContentType.
 type PauseCampaignJSONRequestBody = PauseInputBody
 
@@ -8460,6 +8676,61 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/v1/campaigns/{id}/hours (the `ListCampaignHours` operationId).
 	ListCampaignHours(ctx context.Context, id string, params *ListCampaignHoursParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListCampaignImports List a campaign's imports, the newest first
+	//
+	// Corresponds with GET /api/v1/campaigns/{id}/imports (the `ListCampaignImports` operationId).
+	ListCampaignImports(ctx context.Context, id string, params *ListCampaignImportsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetCampaignImport How far an import is, and what came of it
+	//
+	// Corresponds with GET /api/v1/campaigns/{id}/imports/{importId} (the `GetCampaignImport` operationId).
+	GetCampaignImport(ctx context.Context, id string, importId string, params *GetCampaignImportParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CancelCampaignImport End an import where it is; what was added stays
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/imports/{importId}/cancel (the `CancelCampaignImport` operationId).
+	CancelCampaignImport(ctx context.Context, id string, importId string, params *CancelCampaignImportParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DownloadCampaignImportRejects The rows that could not be read, with the reasons, as CSV
+	//
+	// Corresponds with GET /api/v1/campaigns/{id}/imports/{importId}/rejects (the `DownloadCampaignImportRejects` operationId).
+	DownloadCampaignImportRejects(ctx context.Context, id string, importId string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StartCampaignImportWithBody Have an uploaded list read
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/imports/{importId}/start (the `StartCampaignImport` operationId).
+	StartCampaignImportWithBody(ctx context.Context, id string, importId string, params *StartCampaignImportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StartCampaignImport Have an uploaded list read
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/imports/{importId}/start (the `StartCampaignImport` operationId).
+	StartCampaignImport(ctx context.Context, id string, importId string, params *StartCampaignImportParams, body StartCampaignImportJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UndoCampaignImport Remove the leads of an import that were never called
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/imports/{importId}/undo (the `UndoCampaignImport` operationId).
+	UndoCampaignImport(ctx context.Context, id string, importId string, params *UndoCampaignImportParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ImportCampaignLeadsWithBody Send a list of people, CSV or XLSX, and have it read
+	//
+	// A form (multipart/form-data) with the part `file`: CSV of up to 1 GB in UTF-8, UTF-16 or Windows-1252, or XLSX of up to 100 MB; its first row names the columns. With `start` set to true the list is read at once, else it waits for `start-campaign-import`, for a day. The other parts are as in that operation's body; `mapping` and `format` are JSON.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/leads/import (the `ImportCampaignLeads` operationId).
+	ImportCampaignLeadsWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// WatchCampaign Watch how a campaign goes
+	//
+	// Server-sent events (WHATWG HTML, section 9.2): a `progress` at once and whenever something is new, at most one a second; each holds what get-campaign-progress answers. It ends with the session, or when the role no longer includes campaign:read.
+	//
+	// Corresponds with GET /api/v1/campaigns/{id}/live (the `WatchCampaign` operationId).
+	WatchCampaign(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PauseCampaignWithBody Call nobody more; running calls end by themselves
 	//
@@ -10954,6 +11225,151 @@ func (c *Client) DuplicateCampaign(ctx context.Context, id string, params *Dupli
 // Corresponds with GET /api/v1/campaigns/{id}/hours (the `ListCampaignHours` operationId).
 func (c *Client) ListCampaignHours(ctx context.Context, id string, params *ListCampaignHoursParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListCampaignHoursRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListCampaignImports List a campaign's imports, the newest first
+//
+// Corresponds with GET /api/v1/campaigns/{id}/imports (the `ListCampaignImports` operationId).
+func (c *Client) ListCampaignImports(ctx context.Context, id string, params *ListCampaignImportsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCampaignImportsRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetCampaignImport How far an import is, and what came of it
+//
+// Corresponds with GET /api/v1/campaigns/{id}/imports/{importId} (the `GetCampaignImport` operationId).
+func (c *Client) GetCampaignImport(ctx context.Context, id string, importId string, params *GetCampaignImportParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCampaignImportRequest(c.Server, id, importId, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CancelCampaignImport End an import where it is; what was added stays
+//
+// Corresponds with POST /api/v1/campaigns/{id}/imports/{importId}/cancel (the `CancelCampaignImport` operationId).
+func (c *Client) CancelCampaignImport(ctx context.Context, id string, importId string, params *CancelCampaignImportParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelCampaignImportRequest(c.Server, id, importId, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DownloadCampaignImportRejects The rows that could not be read, with the reasons, as CSV
+//
+// Corresponds with GET /api/v1/campaigns/{id}/imports/{importId}/rejects (the `DownloadCampaignImportRejects` operationId).
+func (c *Client) DownloadCampaignImportRejects(ctx context.Context, id string, importId string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDownloadCampaignImportRejectsRequest(c.Server, id, importId)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StartCampaignImportWithBody Have an uploaded list read
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/campaigns/{id}/imports/{importId}/start (the `StartCampaignImport` operationId).
+func (c *Client) StartCampaignImportWithBody(ctx context.Context, id string, importId string, params *StartCampaignImportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStartCampaignImportRequestWithBody(c.Server, id, importId, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StartCampaignImport Have an uploaded list read
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/campaigns/{id}/imports/{importId}/start (the `StartCampaignImport` operationId).
+func (c *Client) StartCampaignImport(ctx context.Context, id string, importId string, params *StartCampaignImportParams, body StartCampaignImportJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStartCampaignImportRequest(c.Server, id, importId, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UndoCampaignImport Remove the leads of an import that were never called
+//
+// Corresponds with POST /api/v1/campaigns/{id}/imports/{importId}/undo (the `UndoCampaignImport` operationId).
+func (c *Client) UndoCampaignImport(ctx context.Context, id string, importId string, params *UndoCampaignImportParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUndoCampaignImportRequest(c.Server, id, importId, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ImportCampaignLeadsWithBody Send a list of people, CSV or XLSX, and have it read
+//
+// A form (multipart/form-data) with the part `file`: CSV of up to 1 GB in UTF-8, UTF-16 or Windows-1252, or XLSX of up to 100 MB; its first row names the columns. With `start` set to true the list is read at once, else it waits for `start-campaign-import`, for a day. The other parts are as in that operation's body; `mapping` and `format` are JSON.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/campaigns/{id}/leads/import (the `ImportCampaignLeads` operationId).
+func (c *Client) ImportCampaignLeadsWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewImportCampaignLeadsRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// WatchCampaign Watch how a campaign goes
+//
+// Server-sent events (WHATWG HTML, section 9.2): a `progress` at once and whenever something is new, at most one a second; each holds what get-campaign-progress answers. It ends with the session, or when the role no longer includes campaign:read.
+//
+// Corresponds with GET /api/v1/campaigns/{id}/live (the `WatchCampaign` operationId).
+func (c *Client) WatchCampaign(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewWatchCampaignRequest(c.Server, id)
 	if err != nil {
 		return nil, err
 	}
@@ -17993,6 +18409,442 @@ func NewListCampaignHoursRequest(server string, id string, params *ListCampaignH
 			req.Header.Set("If-None-Match", headerParam0)
 		}
 
+	}
+
+	return req, nil
+}
+
+// NewListCampaignImportsRequest constructs an http.Request for the ListCampaignImports method
+func NewListCampaignImportsRequest(server string, id string, params *ListCampaignImportsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaigns/%s/imports", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetCampaignImportRequest constructs an http.Request for the GetCampaignImport method
+func NewGetCampaignImportRequest(server string, id string, importId string, params *GetCampaignImportParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "importId", importId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaigns/%s/imports/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCancelCampaignImportRequest constructs an http.Request for the CancelCampaignImport method
+func NewCancelCampaignImportRequest(server string, id string, importId string, params *CancelCampaignImportParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "importId", importId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaigns/%s/imports/%s/cancel", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDownloadCampaignImportRejectsRequest constructs an http.Request for the DownloadCampaignImportRejects method
+func NewDownloadCampaignImportRejectsRequest(server string, id string, importId string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "importId", importId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaigns/%s/imports/%s/rejects", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewStartCampaignImportRequest calls the generic StartCampaignImport builder with application/json body
+func NewStartCampaignImportRequest(server string, id string, importId string, params *StartCampaignImportParams, body StartCampaignImportJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewStartCampaignImportRequestWithBody(server, id, importId, params, "application/json", bodyReader)
+}
+
+// NewStartCampaignImportRequestWithBody constructs an http.Request for the StartCampaignImport method, with any body, and a specified content type
+func NewStartCampaignImportRequestWithBody(server string, id string, importId string, params *StartCampaignImportParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "importId", importId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaigns/%s/imports/%s/start", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUndoCampaignImportRequest constructs an http.Request for the UndoCampaignImport method
+func NewUndoCampaignImportRequest(server string, id string, importId string, params *UndoCampaignImportParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "importId", importId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaigns/%s/imports/%s/undo", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewImportCampaignLeadsRequestWithBody constructs an http.Request for the ImportCampaignLeads method, with any body, and a specified content type
+func NewImportCampaignLeadsRequestWithBody(server string, id string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaigns/%s/leads/import", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewWatchCampaignRequest constructs an http.Request for the WatchCampaign method
+func NewWatchCampaignRequest(server string, id string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaigns/%s/live", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
 	}
 
 	return req, nil
@@ -27749,6 +28601,73 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/v1/campaigns/{id}/hours (the `ListCampaignHours` operationId).
 	ListCampaignHoursWithResponse(ctx context.Context, id string, params *ListCampaignHoursParams, reqEditors ...RequestEditorFn) (*ListCampaignHoursResponse, error)
 
+	// ListCampaignImportsWithResponse List a campaign's imports, the newest first
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/campaigns/{id}/imports (the `ListCampaignImports` operationId).
+	ListCampaignImportsWithResponse(ctx context.Context, id string, params *ListCampaignImportsParams, reqEditors ...RequestEditorFn) (*ListCampaignImportsResponse, error)
+
+	// GetCampaignImportWithResponse How far an import is, and what came of it
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/campaigns/{id}/imports/{importId} (the `GetCampaignImport` operationId).
+	GetCampaignImportWithResponse(ctx context.Context, id string, importId string, params *GetCampaignImportParams, reqEditors ...RequestEditorFn) (*GetCampaignImportResponse, error)
+
+	// CancelCampaignImportWithResponse End an import where it is; what was added stays
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/imports/{importId}/cancel (the `CancelCampaignImport` operationId).
+	CancelCampaignImportWithResponse(ctx context.Context, id string, importId string, params *CancelCampaignImportParams, reqEditors ...RequestEditorFn) (*CancelCampaignImportResponse, error)
+
+	// DownloadCampaignImportRejectsWithResponse The rows that could not be read, with the reasons, as CSV
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/campaigns/{id}/imports/{importId}/rejects (the `DownloadCampaignImportRejects` operationId).
+	DownloadCampaignImportRejectsWithResponse(ctx context.Context, id string, importId string, reqEditors ...RequestEditorFn) (*DownloadCampaignImportRejectsResponse, error)
+
+	// StartCampaignImportWithBodyWithResponse Have an uploaded list read
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/imports/{importId}/start (the `StartCampaignImport` operationId).
+	StartCampaignImportWithBodyWithResponse(ctx context.Context, id string, importId string, params *StartCampaignImportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*StartCampaignImportResponse, error)
+
+	// StartCampaignImportWithResponse Have an uploaded list read
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/imports/{importId}/start (the `StartCampaignImport` operationId).
+	StartCampaignImportWithResponse(ctx context.Context, id string, importId string, params *StartCampaignImportParams, body StartCampaignImportJSONRequestBody, reqEditors ...RequestEditorFn) (*StartCampaignImportResponse, error)
+
+	// UndoCampaignImportWithResponse Remove the leads of an import that were never called
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/imports/{importId}/undo (the `UndoCampaignImport` operationId).
+	UndoCampaignImportWithResponse(ctx context.Context, id string, importId string, params *UndoCampaignImportParams, reqEditors ...RequestEditorFn) (*UndoCampaignImportResponse, error)
+
+	// ImportCampaignLeadsWithBodyWithResponse Send a list of people, CSV or XLSX, and have it read
+	//
+	// A form (multipart/form-data) with the part `file`: CSV of up to 1 GB in UTF-8, UTF-16 or Windows-1252, or XLSX of up to 100 MB; its first row names the columns. With `start` set to true the list is read at once, else it waits for `start-campaign-import`, for a day. The other parts are as in that operation's body; `mapping` and `format` are JSON.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/leads/import (the `ImportCampaignLeads` operationId).
+	ImportCampaignLeadsWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ImportCampaignLeadsResponse, error)
+
+	// WatchCampaignWithResponse Watch how a campaign goes
+	//
+	// Server-sent events (WHATWG HTML, section 9.2): a `progress` at once and whenever something is new, at most one a second; each holds what get-campaign-progress answers. It ends with the session, or when the role no longer includes campaign:read.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/campaigns/{id}/live (the `WatchCampaign` operationId).
+	WatchCampaignWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*WatchCampaignResponse, error)
+
 	// PauseCampaignWithBodyWithResponse Call nobody more; running calls end by themselves
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -31823,6 +32742,390 @@ func (r ListCampaignHoursResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListCampaignHoursResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListCampaignImportsResponse200Headers the declared response headers of an HTTP 200 response for ListCampaignImports
+type ListCampaignImportsResponse200Headers struct {
+	ETag *string
+}
+
+type ListCampaignImportsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ImportsBodyBody
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListCampaignImportsResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListCampaignImportsResponse) GetJSON200() *ImportsBodyBody {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListCampaignImportsResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListCampaignImportsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListCampaignImportsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListCampaignImportsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListCampaignImportsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetCampaignImportResponse200Headers the declared response headers of an HTTP 200 response for GetCampaignImport
+type GetCampaignImportResponse200Headers struct {
+	ETag *string
+}
+
+type GetCampaignImportResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Import
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetCampaignImportResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetCampaignImportResponse) GetJSON200() *Import {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetCampaignImportResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCampaignImportResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCampaignImportResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCampaignImportResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCampaignImportResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CancelCampaignImportResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Import
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CancelCampaignImportResponse) GetJSON200() *Import {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CancelCampaignImportResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CancelCampaignImportResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CancelCampaignImportResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CancelCampaignImportResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CancelCampaignImportResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DownloadCampaignImportRejectsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DownloadCampaignImportRejectsResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DownloadCampaignImportRejectsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DownloadCampaignImportRejectsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DownloadCampaignImportRejectsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DownloadCampaignImportRejectsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type StartCampaignImportResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Import
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r StartCampaignImportResponse) GetJSON202() *Import {
+	return r.JSON202
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r StartCampaignImportResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r StartCampaignImportResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r StartCampaignImportResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StartCampaignImportResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StartCampaignImportResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type UndoCampaignImportResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Import
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r UndoCampaignImportResponse) GetJSON202() *Import {
+	return r.JSON202
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UndoCampaignImportResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UndoCampaignImportResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UndoCampaignImportResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UndoCampaignImportResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UndoCampaignImportResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ImportCampaignLeadsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *UploadedImport
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r ImportCampaignLeadsResponse) GetJSON202() *UploadedImport {
+	return r.JSON202
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ImportCampaignLeadsResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ImportCampaignLeadsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ImportCampaignLeadsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ImportCampaignLeadsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ImportCampaignLeadsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type WatchCampaignResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r WatchCampaignResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r WatchCampaignResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r WatchCampaignResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r WatchCampaignResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r WatchCampaignResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -41096,6 +42399,127 @@ func (c *ClientWithResponses) ListCampaignHoursWithResponse(ctx context.Context,
 	return ParseListCampaignHoursResponse(rsp)
 }
 
+// ListCampaignImportsWithResponse List a campaign's imports, the newest first
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/campaigns/{id}/imports (the `ListCampaignImports` operationId).
+func (c *ClientWithResponses) ListCampaignImportsWithResponse(ctx context.Context, id string, params *ListCampaignImportsParams, reqEditors ...RequestEditorFn) (*ListCampaignImportsResponse, error) {
+	rsp, err := c.ListCampaignImports(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListCampaignImportsResponse(rsp)
+}
+
+// GetCampaignImportWithResponse How far an import is, and what came of it
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/campaigns/{id}/imports/{importId} (the `GetCampaignImport` operationId).
+func (c *ClientWithResponses) GetCampaignImportWithResponse(ctx context.Context, id string, importId string, params *GetCampaignImportParams, reqEditors ...RequestEditorFn) (*GetCampaignImportResponse, error) {
+	rsp, err := c.GetCampaignImport(ctx, id, importId, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCampaignImportResponse(rsp)
+}
+
+// CancelCampaignImportWithResponse End an import where it is; what was added stays
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/campaigns/{id}/imports/{importId}/cancel (the `CancelCampaignImport` operationId).
+func (c *ClientWithResponses) CancelCampaignImportWithResponse(ctx context.Context, id string, importId string, params *CancelCampaignImportParams, reqEditors ...RequestEditorFn) (*CancelCampaignImportResponse, error) {
+	rsp, err := c.CancelCampaignImport(ctx, id, importId, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCancelCampaignImportResponse(rsp)
+}
+
+// DownloadCampaignImportRejectsWithResponse The rows that could not be read, with the reasons, as CSV
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/campaigns/{id}/imports/{importId}/rejects (the `DownloadCampaignImportRejects` operationId).
+func (c *ClientWithResponses) DownloadCampaignImportRejectsWithResponse(ctx context.Context, id string, importId string, reqEditors ...RequestEditorFn) (*DownloadCampaignImportRejectsResponse, error) {
+	rsp, err := c.DownloadCampaignImportRejects(ctx, id, importId, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDownloadCampaignImportRejectsResponse(rsp)
+}
+
+// StartCampaignImportWithBodyWithResponse Have an uploaded list read
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/campaigns/{id}/imports/{importId}/start (the `StartCampaignImport` operationId).
+func (c *ClientWithResponses) StartCampaignImportWithBodyWithResponse(ctx context.Context, id string, importId string, params *StartCampaignImportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*StartCampaignImportResponse, error) {
+	rsp, err := c.StartCampaignImportWithBody(ctx, id, importId, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStartCampaignImportResponse(rsp)
+}
+
+// StartCampaignImportWithResponse Have an uploaded list read
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/campaigns/{id}/imports/{importId}/start (the `StartCampaignImport` operationId).
+func (c *ClientWithResponses) StartCampaignImportWithResponse(ctx context.Context, id string, importId string, params *StartCampaignImportParams, body StartCampaignImportJSONRequestBody, reqEditors ...RequestEditorFn) (*StartCampaignImportResponse, error) {
+	rsp, err := c.StartCampaignImport(ctx, id, importId, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStartCampaignImportResponse(rsp)
+}
+
+// UndoCampaignImportWithResponse Remove the leads of an import that were never called
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/campaigns/{id}/imports/{importId}/undo (the `UndoCampaignImport` operationId).
+func (c *ClientWithResponses) UndoCampaignImportWithResponse(ctx context.Context, id string, importId string, params *UndoCampaignImportParams, reqEditors ...RequestEditorFn) (*UndoCampaignImportResponse, error) {
+	rsp, err := c.UndoCampaignImport(ctx, id, importId, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUndoCampaignImportResponse(rsp)
+}
+
+// ImportCampaignLeadsWithBodyWithResponse Send a list of people, CSV or XLSX, and have it read
+//
+// A form (multipart/form-data) with the part `file`: CSV of up to 1 GB in UTF-8, UTF-16 or Windows-1252, or XLSX of up to 100 MB; its first row names the columns. With `start` set to true the list is read at once, else it waits for `start-campaign-import`, for a day. The other parts are as in that operation's body; `mapping` and `format` are JSON.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/campaigns/{id}/leads/import (the `ImportCampaignLeads` operationId).
+func (c *ClientWithResponses) ImportCampaignLeadsWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ImportCampaignLeadsResponse, error) {
+	rsp, err := c.ImportCampaignLeadsWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseImportCampaignLeadsResponse(rsp)
+}
+
+// WatchCampaignWithResponse Watch how a campaign goes
+//
+// Server-sent events (WHATWG HTML, section 9.2): a `progress` at once and whenever something is new, at most one a second; each holds what get-campaign-progress answers. It ends with the session, or when the role no longer includes campaign:read.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/campaigns/{id}/live (the `WatchCampaign` operationId).
+func (c *ClientWithResponses) WatchCampaignWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*WatchCampaignResponse, error) {
+	rsp, err := c.WatchCampaign(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseWatchCampaignResponse(rsp)
+}
+
 // PauseCampaignWithBodyWithResponse Call nobody more; running calls end by themselves
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -45989,6 +47413,282 @@ func ParseListCampaignHoursResponse(rsp *http.Response) (*ListCampaignHoursRespo
 			headers.ETag = &value
 		}
 		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListCampaignImportsResponse parses an HTTP response from a ListCampaignImportsWithResponse call
+func ParseListCampaignImportsResponse(rsp *http.Response) (*ListCampaignImportsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListCampaignImportsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ImportsBodyBody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListCampaignImportsResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetCampaignImportResponse parses an HTTP response from a GetCampaignImportWithResponse call
+func ParseGetCampaignImportResponse(rsp *http.Response) (*GetCampaignImportResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCampaignImportResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Import
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetCampaignImportResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCancelCampaignImportResponse parses an HTTP response from a CancelCampaignImportWithResponse call
+func ParseCancelCampaignImportResponse(rsp *http.Response) (*CancelCampaignImportResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CancelCampaignImportResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Import
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDownloadCampaignImportRejectsResponse parses an HTTP response from a DownloadCampaignImportRejectsWithResponse call
+func ParseDownloadCampaignImportRejectsResponse(rsp *http.Response) (*DownloadCampaignImportRejectsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DownloadCampaignImportRejectsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseStartCampaignImportResponse parses an HTTP response from a StartCampaignImportWithResponse call
+func ParseStartCampaignImportResponse(rsp *http.Response) (*StartCampaignImportResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StartCampaignImportResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Import
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseUndoCampaignImportResponse parses an HTTP response from a UndoCampaignImportWithResponse call
+func ParseUndoCampaignImportResponse(rsp *http.Response) (*UndoCampaignImportResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UndoCampaignImportResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Import
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseImportCampaignLeadsResponse parses an HTTP response from a ImportCampaignLeadsWithResponse call
+func ParseImportCampaignLeadsResponse(rsp *http.Response) (*ImportCampaignLeadsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ImportCampaignLeadsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest UploadedImport
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseWatchCampaignResponse parses an HTTP response from a WatchCampaignWithResponse call
+func ParseWatchCampaignResponse(rsp *http.Response) (*WatchCampaignResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &WatchCampaignResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
 	}
 
 	return response, nil

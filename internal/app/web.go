@@ -45,6 +45,7 @@ func (a *App) startWeb(ctx context.Context) (err error) {
 		if a.hub != nil {
 			a.hub.Close()
 		}
+		a.campaigns.EndLive()
 		return a.http.Close(ctx)
 	})
 	return nil

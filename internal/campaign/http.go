@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -40,6 +41,9 @@ func loose(r huma.Registry, s *huma.Schema) *huma.Schema {
 		out.Properties = make(map[string]*huma.Schema, len(s.Properties))
 		for name, of := range s.Properties {
 			out.Properties[name] = loose(r, of)
+			if !slices.Contains(s.Required, name) {
+				out.Properties[name].Nullable = true // null takes it away
+			}
 		}
 	}
 	out.PrecomputeMessages()
@@ -207,6 +211,7 @@ func (s *Service) Routes(api huma.API) {
 	huma.Register(api, operation("get-campaign-progress", "GET", at+"/{id}/progress", "campaign:read", "Tell how a campaign goes", 200), s.httpProgress)
 	s.importRoutes(api)
 	huma.Register(api, operation("list-campaign-hours", "GET", at+"/{id}/hours", "campaign:read", "What happened hour by hour", 200), s.httpHours)
+	s.liveRoutes(api)
 }
 
 // organisation is whose campaigns these are.

@@ -2,15 +2,11 @@ package campaign
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/parley-voice/parley/internal/campaign/dial"
-	"github.com/parley-voice/parley/internal/platform/bus"
 	"github.com/parley-voice/parley/internal/platform/db"
 )
 
@@ -133,48 +129,4 @@ func (s *Service) Hours(ctx context.Context, orgID, id string, from, to time.Tim
 		return nil
 	})
 	return out, err
-}
-
-// live is what diallers last said, here and in other processes.
-type live struct {
-	mu   sync.Mutex
-	last map[string]dial.Now
-}
-
-const liveKept = 10_000 // campaigns
-
-func (l *live) of(id string) (dial.Now, bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	n, ok := l.last[id]
-	return n, ok
-}
-
-func (l *live) set(id string, n dial.Now) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.last == nil || len(l.last) >= liveKept {
-		l.last = map[string]dial.Now{}
-	}
-	l.last[id] = n
-}
-
-// Follow remembers what diallers say, wherever they are, until ctx ends.
-func (s *Service) Follow(ctx context.Context) error {
-	sub, err := s.c.Bus.Subscribe(ctx, bus.SubConfig{Live: true, Filter: []string{"campaign.progress"}}, func(_ context.Context, m bus.Msg) error {
-		var e struct {
-			CampaignID string   `json:"campaignId"`
-			Now        dial.Now `json:"now"`
-		}
-		if err := json.Unmarshal(m.Data, &e); err != nil {
-			return fmt.Errorf("campaign.progress: %w", err)
-		}
-		s.live.set(e.CampaignID, e.Now)
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	context.AfterFunc(ctx, sub.Stop)
-	return nil
 }

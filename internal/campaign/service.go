@@ -83,6 +83,8 @@ type Config struct {
 	Log        *slog.Logger
 	// Assignable refuses a project that is not the organisation's; "" is none. It may be nil.
 	Assignable func(ctx context.Context, orgID, userID, projectID string) error
+	// Still gives somebody who was let in before as they are now; an error: they may not go on. nil: they may.
+	Still func(ctx context.Context, p identity.Principal) (identity.Principal, error)
 	// Standing says why an organisation may do nothing now, as a fault of code Forbidden. nil: all may.
 	Standing func(ctx context.Context, orgID string) error
 	// Lines gives how many calls at once campaigns may have together in this installation now; what is kept for inbound calls
@@ -100,7 +102,7 @@ type Config struct {
 // Service manages campaigns.
 type Service struct {
 	c    Config
-	live live
+	live *live
 }
 
 // New makes a Service.
@@ -121,7 +123,7 @@ func New(c Config) (*Service, error) {
 		}
 		c.Book = book
 	}
-	return &Service{c: c}, nil
+	return &Service{c: c, live: newLive()}, nil
 }
 
 func newID() string { return uuid.Must(uuid.NewV7()).String() }

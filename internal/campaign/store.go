@@ -54,10 +54,12 @@ type campaignRow struct {
 func (r *campaignRow) campaign() (Campaign, error) {
 	c := Campaign{ID: r.ID, Name: r.Name, State: r.State, Why: r.Why, ProjectID: r.ProjectID, CreatedBy: r.CreatedBy, CreatedAt: at(r.CreatedAt),
 		UpdatedAt: at(r.UpdatedAt), StartedAt: maybe(r.StartedAt), EndedAt: maybe(r.EndedAt), ArchivedAt: maybe(r.ArchivedAt)}
-	c.Settings = Usual() // what an older version did not know
-	if err := json.Unmarshal([]byte(r.Settings), &c.Settings); err != nil {
+	// What an older version did not know is as usual; a rule or name that was taken out stays out.
+	set, err := (&patch{raw: json.RawMessage(r.Settings)}).over(Usual())
+	if err != nil || set == nil {
 		return c, fmt.Errorf("settings of campaign %s: %w", r.ID, err)
 	}
+	c.Settings = *set
 	return c, nil
 }
 

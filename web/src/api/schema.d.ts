@@ -664,6 +664,148 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/campaigns/{id}/imports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List a campaign's imports, the newest first */
+        get: operations["list-campaign-imports"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/campaigns/{id}/imports/{importId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How far an import is, and what came of it */
+        get: operations["get-campaign-import"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/campaigns/{id}/imports/{importId}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** End an import where it is; what was added stays */
+        post: operations["cancel-campaign-import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/campaigns/{id}/imports/{importId}/rejects": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The rows that could not be read, with the reasons, as CSV */
+        get: operations["download-campaign-import-rejects"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/campaigns/{id}/imports/{importId}/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Have an uploaded list read */
+        post: operations["start-campaign-import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/campaigns/{id}/imports/{importId}/undo": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Remove the leads of an import that were never called */
+        post: operations["undo-campaign-import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/campaigns/{id}/leads/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a list of people, CSV or XLSX, and have it read
+         * @description A form (multipart/form-data) with the part `file`: CSV of up to 1 GB in UTF-8, UTF-16 or Windows-1252, or XLSX of up to 100 MB; its first row names the columns. With `start` set to true the list is read at once, else it waits for `start-campaign-import`, for a day. The other parts are as in that operation's body; `mapping` and `format` are JSON.
+         */
+        post: operations["import-campaign-leads"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/campaigns/{id}/live": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Watch how a campaign goes
+         * @description Server-sent events (WHATWG HTML, section 9.2): a `progress` at once and whenever something is new, at most one a second; each holds what get-campaign-progress answers. It ends with the session, or when the role no longer includes campaign:read.
+         */
+        get: operations["watch-campaign"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/campaigns/{id}/pause": {
         parameters: {
             query?: never;
@@ -3469,7 +3611,7 @@ export interface components {
                      * Format: date-time
                      * @description Nobody is called from then on; left out: when every lead is done
                      */
-                    ends?: string;
+                    ends?: string | null;
                     /** @description On the callee's clock: {"mon-fri": "09:00-12:00 14:00-18:00"}; empty: whenever the rules of the place allow */
                     hours?: {
                         [key: string]: string;
@@ -3478,7 +3620,7 @@ export interface components {
                      * Format: date-time
                      * @description Not before; left out: when it is started
                      */
-                    starts?: string;
+                    starts?: string | null;
                     /** @description Whose days the campaign is counted by, IANA: Europe/Berlin */
                     zone?: string;
                 };
@@ -3761,6 +3903,14 @@ export interface components {
         ForgotInputBody: {
             email: string;
         };
+        Format: {
+            /** @description Of CSV */
+            delimiter: string;
+            /** @description Of CSV: utf-8, utf-16le, utf-16be or windows-1252 */
+            encoding: string;
+            /** @enum {string} */
+            kind: "csv" | "xlsx";
+        };
         Found: {
             /**
              * @description For a sales call by an AI; empty: nothing is recorded
@@ -3832,6 +3982,83 @@ export interface components {
             reason: string;
             user: components["schemas"]["User"];
         };
+        Import: {
+            /** Format: int64 */
+            added: number;
+            /** Format: int64 */
+            bytes: number;
+            campaignId: string;
+            columns: string[] | null;
+            /** Format: date-time */
+            createdAt: string;
+            createdBy: string;
+            /** Format: date-time */
+            doneAt: string | null;
+            /**
+             * Format: int64
+             * @description Numbers that the campaign had already
+             */
+            duplicates: number;
+            /**
+             * Format: int64
+             * @description Empty rows
+             */
+            empty: number;
+            /** @description Why it failed */
+            error: string;
+            format: components["schemas"]["Format"];
+            id: string;
+            /**
+             * Format: int64
+             * @description Numbers left out because another campaign calls them
+             */
+            inOtherCampaigns: number;
+            /** @description What the columns are, by their names: phone, name, country, region, zone, var:NAME, or empty for one that is left out */
+            mapping: {
+                [key: string]: string;
+            };
+            /** @description Of the file */
+            name: string;
+            /**
+             * Format: double
+             * @description How much of the file was read; null: it cannot be said of an Excel file before its end
+             */
+            percent: number | null;
+            /** @description Where numbers without a country code are */
+            region: string;
+            /**
+             * Format: int64
+             * @description Rows that cannot be called; the first 100000 can be downloaded with their reasons
+             */
+            rejected: number;
+            /**
+             * Format: int64
+             * @description Rejected rows beyond those that can be downloaded
+             */
+            rejectsDropped: number;
+            /**
+             * Format: int64
+             * @description Leads that were removed by undoing it; those that were called stay
+             */
+            removed: number;
+            /** @description Variables of the agent's that each lead must have */
+            required: string[] | null;
+            /**
+             * Format: int64
+             * @description Read so far, without the header
+             */
+            rows: number;
+            skipInOtherCampaigns: boolean;
+            /** Format: date-time */
+            startedAt: string | null;
+            /** @enum {string} */
+            state: "uploaded" | "waiting" | "running" | "done" | "failed" | "cancelled" | "undoing" | "undone";
+        };
+        ImportSample: {
+            columns: string[] | null;
+            /** @description The first ones */
+            rows: (string[] | null)[] | null;
+        };
         Imported: {
             /**
              * Format: int64
@@ -3851,6 +4078,11 @@ export interface components {
             /** @description The first 100 of them */
             shown: components["schemas"]["Bad"][];
             version: components["schemas"]["RegisterVersion"];
+        };
+        ImportsBodyBody: {
+            items: components["schemas"]["Import"][] | null;
+            /** @description Cursor of the next page, null at the end */
+            next: string | null;
         };
         InstanceView: {
             /** @description Where its internal server listens; none when nothing is sent to it */
@@ -5899,6 +6131,18 @@ export interface components {
             /** @description Path of ours to open afterwards */
             returnTo?: string;
         };
+        StartImportInputBody: {
+            /** @description Left out: as it was found */
+            format?: components["schemas"]["Format"];
+            /** @description What the columns are; left out: as the import says */
+            mapping?: {
+                [key: string]: string;
+            };
+            /** @description Where numbers without a country code are; left out: the campaign's country */
+            region?: string;
+            /** @description Leave out numbers that another campaign calls */
+            skipInOtherCampaigns?: boolean;
+        };
         SuperAdmin: {
             email: string;
             name: string;
@@ -6427,7 +6671,7 @@ export interface components {
                      * Format: date-time
                      * @description Nobody is called from then on; left out: when every lead is done
                      */
-                    ends?: string;
+                    ends?: string | null;
                     /** @description On the callee's clock: {"mon-fri": "09:00-12:00 14:00-18:00"}; empty: whenever the rules of the place allow */
                     hours?: {
                         [key: string]: string;
@@ -6436,7 +6680,7 @@ export interface components {
                      * Format: date-time
                      * @description Not before; left out: when it is started
                      */
-                    starts?: string;
+                    starts?: string | null;
                     /** @description Whose days the campaign is counted by, IANA: Europe/Berlin */
                     zone?: string;
                 };
@@ -6474,6 +6718,10 @@ export interface components {
             name?: string;
             /** @enum {string} */
             scope?: "organisation" | "campaign";
+        };
+        UploadedImport: {
+            import: components["schemas"]["Import"];
+            sample: components["schemas"]["ImportSample"];
         };
         Use: {
             /** Format: int64 */
@@ -8360,6 +8608,308 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["HoursBodyBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "list-campaign-imports": {
+        parameters: {
+            query?: {
+                /** @description next of the page before */
+                cursor?: string;
+                limit?: number;
+            };
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The campaign's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportsBodyBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "get-campaign-import": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The campaign's id */
+                id: string;
+                importId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Import"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "cancel-campaign-import": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The campaign's id */
+                id: string;
+                importId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Import"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "download-campaign-import-rejects": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The campaign's id */
+                id: string;
+                importId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "start-campaign-import": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The campaign's id */
+                id: string;
+                importId: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StartImportInputBody"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Import"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "undo-campaign-import": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The campaign's id */
+                id: string;
+                importId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Import"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "import-campaign-leads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The campaign's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": {
+                    /** Format: binary */
+                    file: string;
+                    /** @description JSON */
+                    format?: string;
+                    /** @description JSON */
+                    mapping?: string;
+                    region?: string;
+                    skipInOtherCampaigns?: boolean;
+                    start?: boolean;
+                };
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadedImport"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "watch-campaign": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The campaign's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Events */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
                 };
             };
             /** @description Error */

@@ -82,3 +82,16 @@ export type Overview = S["Overview"];
 
 /** One line of a call's event log, as the data channel carries it: what is empty is left out. */
 export type Entry = Pick<S["CallEntry"], "seq" | "atUs" | "kind"> & Partial<S["CallEntry"]>;
+
+export type Campaign = Solid<S["Campaign"]>;
+export type CampaignState = Campaign["state"];
+export type CampaignSettings = Campaign["settings"];
+export type CampaignBackoff = S["Backoff"];
+export type CampaignProgress = S["Progress"];
+export type CampaignHour = S["Hour"];
+export type Preflight = Solid<S["Preflight"]>;
+export type Obstacle = S["Obstacle"];
+
+export type DoNotCallList = Solid<S["List"]>;
+export type DoNotCallFound = Solid<S["Found"]>;
+export type DoNotCallRegister = Omit<Solid<S["Register"]>, "version"> & { version: S["RegisterVersion"] | null };
