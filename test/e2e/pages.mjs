@@ -26,6 +26,10 @@ export async function furnish({ server, session, browser }, photograph = async (
   await session.api("POST", "/super/plans", { name: "Small", limits: { calls: 5, minutes: 2000, seats: 10 } });
   const mine = (await session.json("/me")).organisation.id;
   await session.api("PATCH", `/super/organisations/${mine}`, { limits: { minutes: 500, seats: 2, agents: 3 } });
+  const campaign = await (
+    await session.api("POST", "/campaigns", { name: "Spring check-ups", settings: { agent: "front-desk" } })
+  ).json();
+  const step = (id) => `/campaigns/${campaign.id}/edit?step=${id}`;
   const { items: agents } = await session.json("/agents");
   const agent = (slug) => agents.find((a) => a.slug === slug).id;
   const call = await typedCall(server, browser, agent("front-desk"), photograph);
@@ -46,6 +50,18 @@ export async function furnish({ server, session, browser }, photograph = async (
     models: ["/models", "Built in"],
     phones: ["/phones", "Phones"],
     trunks: ["/trunks", "Trunks"],
+    campaigns: ["/campaigns", "Campaigns"],
+    cockpit: [`/campaigns/${campaign.id}`, "It has not begun"],
+    "who calls": [step("who"), "What everybody hears first"],
+    "whom to call": [step("whom"), "The list"],
+    "from where": [step("where"), "Numbers that people see"],
+    "when to call": [step("when"), "Hours of the week"],
+    "how fast": [step("speed"), "How fast"],
+    "call again": [step("again"), "After what"],
+    machines: [step("machine"), "When a machine answers"],
+    results: [step("results"), "What results are called"],
+    preflight: [step("check"), "What you have set"],
+    "do not call": ["/settings/do-not-call", "Public registers"],
     account: ["/account", "Your account"],
     organisation: ["/settings/organisation", "Organisation"],
     people: ["/settings/people", "People"],
@@ -99,6 +115,9 @@ export const windows = {
   "change trunk": ["/trunks", "Change Our carrier"],
   "new number": ["/trunks", "Add a number"],
   "change number": ["/trunks", "Change +4930123456"],
+  "new campaign": ["/campaigns", "New campaign"],
+  "duplicate campaign": ["/campaigns", "Actions for Spring check-ups", "Duplicate"],
+  "do-not-call list": ["/settings/do-not-call", "New list"],
   "model server": ["/models", "Add a server"],
   authenticator: ["/account", "Set up the app"],
   invite: ["/settings/people", "Invite"],

@@ -11,6 +11,9 @@ import {
 } from "@tanstack/react-router";
 import { ApiError } from "./api/client";
 import type { Account } from "./api/types";
+import { CampaignsPage } from "./features/campaign/CampaignsPage";
+import { readStep, type StepId } from "./features/campaign/draft";
+import { type CampaignFilters, readCampaignFilters } from "./features/campaign/filters";
 import { type AuditFilters, readAuditFilters } from "./features/compliance/filters";
 import { CallsPage } from "./features/conversation/CallsPage";
 import { type CallFilters, readFilters } from "./features/conversation/filters";
@@ -143,6 +146,26 @@ const trunks = createRoute({
   path: "/trunks",
   component: lazyRouteComponent(() => import("./features/telephony/TrunksPage"), "TrunksPage"),
 });
+const campaigns = createRoute({
+  getParentRoute: () => app,
+  path: "/campaigns",
+  validateSearch: (s: Record<string, unknown>): CampaignFilters => readCampaignFilters(s),
+  component: CampaignsPage,
+});
+const campaign = createRoute({
+  getParentRoute: () => app,
+  path: "/campaigns/$campaignId",
+  component: lazyRouteComponent(() => import("./features/campaign/CockpitPage"), "CockpitPage"),
+});
+const campaignEdit = createRoute({
+  getParentRoute: () => app,
+  path: "/campaigns/$campaignId/edit",
+  validateSearch: (s: Record<string, unknown>): { step?: StepId } => {
+    const step = readStep(s.step);
+    return step ? { step } : {};
+  },
+  component: lazyRouteComponent(() => import("./features/campaign/BuilderPage"), "BuilderPage"),
+});
 const account = createRoute({
   getParentRoute: () => app,
   path: "/account",
@@ -212,6 +235,11 @@ const consents = createRoute({
   path: "consents",
   component: lazyRouteComponent(() => import("./features/compliance/ConsentsPage"), "ConsentsPage"),
 });
+const doNotCall = createRoute({
+  getParentRoute: () => settings,
+  path: "do-not-call",
+  component: lazyRouteComponent(() => import("./features/campaign/DoNotCallPage"), "DoNotCallPage"),
+});
 const projects = createRoute({
   getParentRoute: () => settings,
   path: "projects",
@@ -266,6 +294,9 @@ const tree = root.addChildren([
     models,
     phones,
     trunks,
+    campaigns,
+    campaign,
+    campaignEdit,
     account,
     settings.addChildren([
       settingsStart,
@@ -281,6 +312,7 @@ const tree = root.addChildren([
       audit,
       retention,
       consents,
+      doNotCall,
       projects,
     ]),
     installation.addChildren([superStart, superPlans, superInstances, superAdmins, superLog, superOrganisation]),

@@ -13,6 +13,7 @@ export const sections = [
   { to: "/settings/audit", label: "Audit trail", permission: "audit:read" },
   { to: "/settings/retention", label: "Retention", permission: "retention:read" },
   { to: "/settings/consents", label: "Consents", permission: "consent:read" },
+  { to: "/settings/do-not-call", label: "Do not call", permission: "donotcall:read" },
 ] as const;
 
 /** The sections of the installation, for super-admins. */
