@@ -1,5 +1,6 @@
-import { Alert, MultiSelect, Radio, Select, Stack, Text } from "@mantine/core";
+import { Alert, Anchor, MultiSelect, Radio, Select, Stack, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
 import { client, unwrap } from "../../api/client";
 import { Section } from "../../ui/Section";
 import { Failed, Rows } from "../../ui/states";
@@ -78,7 +79,10 @@ function FromWhere({ form }: Pick<StepProps, "form">) {
         <Alert color="clay" variant="light" title="There is no trunk">
           <Text size="sm">
             A trunk is the line to a carrier, which brings calls to phone numbers. Until there is one, nobody outside
-            can be called.
+            can be called.{" "}
+            <Anchor renderRoot={(p) => <Link {...p} to="/trunks" />} size="sm" c="inherit" underline="always">
+              Go to trunks
+            </Anchor>
           </Text>
         </Alert>
       )}
