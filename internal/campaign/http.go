@@ -210,6 +210,8 @@ func (s *Service) Routes(api huma.API) {
 	huma.Register(api, operation("simulate-campaign", "POST", at+"/{id}/simulate", "campaign:read", "Predict how a campaign would go", 200), s.httpSimulate)
 	huma.Register(api, operation("get-campaign-progress", "GET", at+"/{id}/progress", "campaign:read", "Tell how a campaign goes", 200), s.httpProgress)
 	s.importRoutes(api)
+	s.leadRoutes(api)
+	s.reportRoutes(api)
 	huma.Register(api, operation("list-campaign-hours", "GET", at+"/{id}/hours", "campaign:read", "What happened hour by hour", 200), s.httpHours)
 	s.liveRoutes(api)
 }

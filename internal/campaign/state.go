@@ -24,15 +24,16 @@ var leads = map[string]struct {
 	from []State
 	says string
 }{
-	"start":   {[]State{Draft, Scheduled}, "start a draft"},
-	"pause":   {[]State{Scheduled, Running}, "pause a campaign that runs"},
-	"resume":  {[]State{Paused}, "resume a campaign that is paused"},
-	"stop":    {[]State{Draft, Scheduled, Running, Paused}, "stop a campaign that is not over"},
-	"finish":  {[]State{Running}, "finish a campaign that runs"},
-	"archive": {[]State{Draft, Finished, Stopped}, "stop the campaign first"},
-	"change":  {[]State{Draft, Scheduled, Running, Paused}, "duplicate a campaign that is over"},
-	"delete":  {[]State{Draft, Finished, Stopped}, "stop the campaign first"},
-	"append":  {[]State{Draft, Scheduled, Running, Paused}, "duplicate a campaign that is over"},
+	"start":       {[]State{Draft, Scheduled}, "start a draft"},
+	"pause":       {[]State{Scheduled, Running}, "pause a campaign that runs"},
+	"resume":      {[]State{Paused}, "resume a campaign that is paused"},
+	"stop":        {[]State{Draft, Scheduled, Running, Paused}, "stop a campaign that is not over"},
+	"finish":      {[]State{Running}, "finish a campaign that runs"},
+	"archive":     {[]State{Draft, Finished, Stopped}, "stop the campaign first"},
+	"change":      {[]State{Draft, Scheduled, Running, Paused}, "duplicate a campaign that is over"},
+	"delete":      {[]State{Draft, Finished, Stopped}, "stop the campaign first"},
+	"delete lead": {[]State{Draft, Scheduled, Running, Paused, Finished, Stopped}, ""},
+	"append":      {[]State{Draft, Scheduled, Running, Paused}, "duplicate a campaign that is over"},
 }
 
 // may refuses to do with a campaign what its state does not allow.

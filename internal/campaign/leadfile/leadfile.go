@@ -238,3 +238,26 @@ func clipped(cells []string) []string {
 	}
 	return out
 }
+
+// Check reads a lead that came by itself: its number as people write it becomes E.164. It says what is wrong, in a sentence.
+func Check(l *Lead, region string, required []string) (why string) {
+	l.Country, l.Region = strings.ToUpper(l.Country), strings.ToUpper(l.Region)
+	if why = checkAddress(l); why != "" {
+		return why
+	}
+	n := numbers{region: strings.ToUpper(region)}
+	if l.Number, why = n.parse(strings.TrimSpace(l.Number), l.Country); why != "" {
+		return why
+	}
+	for name := range l.Variables {
+		if !VariableName.MatchString(name) {
+			return short(name) + " cannot be a variable; use small letters, digits and underscores, a letter first."
+		}
+	}
+	for _, name := range required {
+		if l.Variables[name] == "" {
+			return "The agent needs " + name + ", which is empty."
+		}
+	}
+	return ""
+}
