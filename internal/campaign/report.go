@@ -345,7 +345,9 @@ func (s *Service) httpReportFile(ctx context.Context, in *reportFileInput) (*hum
 	if in.Format == "xlsx" {
 		kind = xlsxType
 	}
-	return s.stream(kind, name, func(ctx context.Context, w io.Writer) error { return s.WriteReport(ctx, org, in.ID, in.Rows, in.Format, w) }), nil
+	return s.stream(kind, name, func(ctx context.Context, w io.Writer) error {
+		return s.WriteReport(ctx, org, in.ID, in.Rows, in.Format, w)
+	}), nil
 }
 
 func countLeads(t tally) (n int64) {
@@ -354,4 +356,3 @@ func countLeads(t tally) (n int64) {
 	}
 	return n
 }
-
