@@ -483,6 +483,27 @@ func (e CreateListInputBodyScope) Valid() bool {
 	}
 }
 
+// Defines values for DecisionConsent.
+const (
+	DecisionConsentEmpty     DecisionConsent = ""
+	DecisionConsentGiven     DecisionConsent = "given"
+	DecisionConsentWithdrawn DecisionConsent = "withdrawn"
+)
+
+// Valid indicates whether the value is a known member of the DecisionConsent enum.
+func (e DecisionConsent) Valid() bool {
+	switch e {
+	case DecisionConsentEmpty:
+		return true
+	case DecisionConsentGiven:
+		return true
+	case DecisionConsentWithdrawn:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DefinitionKind.
 const (
 	DefinitionKindFlow   DefinitionKind = "flow"
@@ -593,19 +614,19 @@ func (e FormatKind) Valid() bool {
 
 // Defines values for FoundConsent.
 const (
-	Empty     FoundConsent = ""
-	Given     FoundConsent = "given"
-	Withdrawn FoundConsent = "withdrawn"
+	FoundConsentEmpty     FoundConsent = ""
+	FoundConsentGiven     FoundConsent = "given"
+	FoundConsentWithdrawn FoundConsent = "withdrawn"
 )
 
 // Valid indicates whether the value is a known member of the FoundConsent enum.
 func (e FoundConsent) Valid() bool {
 	switch e {
-	case Empty:
+	case FoundConsentEmpty:
 		return true
-	case Given:
+	case FoundConsentGiven:
 		return true
-	case Withdrawn:
+	case FoundConsentWithdrawn:
 		return true
 	default:
 		return false
@@ -2124,6 +2145,39 @@ func (e ListCampaignsParamsState) Valid() bool {
 	}
 }
 
+// Defines values for ExportCampaignDecisionsParamsFormat.
+const (
+	Jsonl ExportCampaignDecisionsParamsFormat = "jsonl"
+)
+
+// Valid indicates whether the value is a known member of the ExportCampaignDecisionsParamsFormat enum.
+func (e ExportCampaignDecisionsParamsFormat) Valid() bool {
+	switch e {
+	case Jsonl:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListDecisionsParamsAllowed.
+const (
+	No  ListDecisionsParamsAllowed = "no"
+	Yes ListDecisionsParamsAllowed = "yes"
+)
+
+// Valid indicates whether the value is a known member of the ListDecisionsParamsAllowed enum.
+func (e ListDecisionsParamsAllowed) Valid() bool {
+	switch e {
+	case No:
+		return true
+	case Yes:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListPlatformLogParamsOutcome.
 const (
 	ListPlatformLogParamsOutcomeDenied ListPlatformLogParamsOutcome = "denied"
@@ -3027,6 +3081,89 @@ type Data struct {
 	TimeZone *string `json:"timeZone,omitempty"`
 }
 
+// Decision defines model for Decision.
+type Decision struct {
+	// Ai Whether an AI would have spoken
+	Ai      bool      `json:"ai"`
+	Allowed bool      `json:"allowed"`
+	At      time.Time `json:"at"`
+
+	// Attempts Earlier calls to the number that were counted
+	Attempts int64 `json:"attempts"`
+
+	// Book Hash of the rules' packs and versions
+	Book       string          `json:"book"`
+	CampaignId string          `json:"campaignId"`
+	Checks     []DecisionCheck `json:"checks"`
+	Consent    DecisionConsent `json:"consent"`
+	ConsentId  string          `json:"consentId"`
+
+	// Countries Where the number may be
+	Countries []string `json:"countries"`
+	Hash      string   `json:"hash"`
+	Id        string   `json:"id"`
+	LeadId    string   `json:"leadId"`
+
+	// Listed Do-not-call lists that held the number
+	Listed []string `json:"listed"`
+
+	// Local The time there, RFC 3339, in each zone where the person may be
+	Local []string `json:"local"`
+
+	// Next What became of the lead; empty: it was called
+	Next string `json:"next"`
+
+	// NextAt When it is asked again; null: never
+	NextAt *time.Time `json:"nextAt"`
+
+	// Number E.164; empty: the person was erased
+	Number string `json:"number"`
+
+	// Pacing What the dialler did at that moment; null: it was not asked
+	Pacing  interface{} `json:"pacing"`
+	Purpose string      `json:"purpose"`
+
+	// Registers Public registers that did
+	Registers []string `json:"registers"`
+
+	// Rule The first that did not pass; empty: all did
+	Rule string `json:"rule"`
+
+	// Seq In the campaign's chain
+	Seq int64 `json:"seq"`
+
+	// Snapshot Hash of the lists and registers as they were asked
+	Snapshot string   `json:"snapshot"`
+	Zones    []string `json:"zones"`
+}
+
+// DecisionConsent defines model for Decision.Consent.
+type DecisionConsent string
+
+// DecisionCheck defines model for DecisionCheck.
+type DecisionCheck struct {
+	// NotBefore When it will pass, if nothing else changes; null: it passed, or never will
+	NotBefore *time.Time `json:"notBefore"`
+	Passed    bool       `json:"passed"`
+
+	// Rule us-fl/hours; campaign/… and own/… are the campaign's and the organisation's own
+	Rule string `json:"rule"`
+
+	// Says Empty: it passed, and the pack has another version now
+	Says string `json:"says"`
+
+	// Version Of its pack; empty for own rules
+	Version string `json:"version"`
+}
+
+// DecisionsPage defines model for DecisionsPage.
+type DecisionsPage struct {
+	Items []Decision `json:"items"`
+
+	// Next Cursor of the next page, null at the end
+	Next *string `json:"next"`
+}
+
 // Definition defines model for Definition.
 type Definition struct {
 	// Flow flow: the drawn conversation
@@ -3271,6 +3408,24 @@ type Error struct {
 type EventPage struct {
 	Items []CallEntry `json:"items"`
 	Next  *string     `json:"next"`
+}
+
+// Explanation defines model for Explanation.
+type Explanation struct {
+	// At What was asked for
+	At     time.Time `json:"at"`
+	CallId string    `json:"callId"`
+
+	// Called Whether the decision led to a call
+	Called bool `json:"called"`
+
+	// Decision The last until then, to the minute; null: there was none
+	Decision Decision `json:"decision"`
+	Number   string   `json:"number"`
+
+	// Outcome Of the call; empty: there was none, or it goes on
+	Outcome   string   `json:"outcome"`
+	Sentences []string `json:"sentences"`
 }
 
 // ExportInputBody defines model for ExportInputBody.
@@ -5003,6 +5158,9 @@ type Retention struct {
 	// CallDays The call itself, with everything of it
 	CallDays *int64 `json:"callDays"`
 
+	// DecisionDays Decisions of campaigns to call and not to call; at least a year. Left out: for ever
+	DecisionDays *int64 `json:"decisionDays,omitempty"`
+
 	// EventLogDays The log of everything in a call. It holds what was said, so no longer than transcripts
 	EventLogDays *int64 `json:"eventLogDays"`
 
@@ -5025,6 +5183,9 @@ type RetentionSettings struct {
 
 	// CallDays The call itself, with everything of it
 	CallDays *int64 `json:"callDays"`
+
+	// DecisionDays Decisions of campaigns to call and not to call; at least a year. Left out: for ever
+	DecisionDays *int64 `json:"decisionDays,omitempty"`
 
 	// EventLogDays The log of everything in a call. It holds what was said, so no longer than transcripts
 	EventLogDays *int64 `json:"eventLogDays"`
@@ -6843,6 +7004,14 @@ type ArchiveCampaignParams struct {
 	IfMatch *string `json:"If-Match,omitempty"`
 }
 
+// ExportCampaignDecisionsParams defines parameters for ExportCampaignDecisions.
+type ExportCampaignDecisionsParams struct {
+	Format *ExportCampaignDecisionsParamsFormat `form:"format,omitempty" json:"format,omitempty"`
+}
+
+// ExportCampaignDecisionsParamsFormat defines parameters for ExportCampaignDecisions.
+type ExportCampaignDecisionsParamsFormat string
+
 // DuplicateCampaignParams defines parameters for DuplicateCampaign.
 type DuplicateCampaignParams struct {
 	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
@@ -6985,6 +7154,52 @@ type CreateConsentParams struct {
 type RevokeConsentParams struct {
 	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// ListDecisionsParams defines parameters for ListDecisions.
+type ListDecisionsParams struct {
+	// Number E.164
+	Number     *string `form:"number,omitempty" json:"number,omitempty"`
+	LeadId     *string `form:"leadId,omitempty" json:"leadId,omitempty"`
+	CampaignId *string `form:"campaignId,omitempty" json:"campaignId,omitempty"`
+
+	// Rule The first that did not pass: us-fl/hours
+	Rule    *string                     `form:"rule,omitempty" json:"rule,omitempty"`
+	Allowed *ListDecisionsParamsAllowed `form:"allowed,omitempty" json:"allowed,omitempty"`
+
+	// From At this time or later
+	From *time.Time `form:"from,omitempty" json:"from,omitempty"`
+
+	// To Before this time
+	To *time.Time `form:"to,omitempty" json:"to,omitempty"`
+
+	// Cursor next of the page before
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Limit  *int64  `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
+// ListDecisionsParamsAllowed defines parameters for ListDecisions.
+type ListDecisionsParamsAllowed string
+
+// ExplainDecisionParams defines parameters for ExplainDecision.
+type ExplainDecisionParams struct {
+	// Number E.164
+	Number string `form:"number" json:"number"`
+
+	// At RFC 3339; the whole minute counts
+	At time.Time `form:"at" json:"at"`
+
+	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
+// GetDecisionParams defines parameters for GetDecision.
+type GetDecisionParams struct {
+	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
 // ListDoNotCallListsParams defines parameters for ListDoNotCallLists.
@@ -8658,6 +8873,11 @@ type ClientInterface interface {
 	// Corresponds with POST /api/v1/campaigns/{id}/archive (the `ArchiveCampaign` operationId).
 	ArchiveCampaign(ctx context.Context, id string, params *ArchiveCampaignParams, body ArchiveCampaignJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ExportCampaignDecisions A campaign's chain of decisions as a file that parley compliance verify proves offline
+	//
+	// Corresponds with GET /api/v1/campaigns/{id}/decisions (the `ExportCampaignDecisions` operationId).
+	ExportCampaignDecisions(ctx context.Context, id string, params *ExportCampaignDecisionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// DuplicateCampaignWithBody Make a draft with a campaign's settings, without its leads
 	//
 	// Takes any type of body and a specified content type.
@@ -8808,6 +9028,21 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/v1/consents/{id}/revoke (the `RevokeConsent` operationId).
 	RevokeConsent(ctx context.Context, id string, params *RevokeConsentParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListDecisions List decisions to call and not to call, the newest first
+	//
+	// Corresponds with GET /api/v1/decisions (the `ListDecisions` operationId).
+	ListDecisions(ctx context.Context, params *ListDecisionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExplainDecision Tell in sentences why a number was called, or was not, at a time
+	//
+	// Corresponds with GET /api/v1/decisions/explain (the `ExplainDecision` operationId).
+	ExplainDecision(ctx context.Context, params *ExplainDecisionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetDecision Get a decision with every rule that was asked
+	//
+	// Corresponds with GET /api/v1/decisions/{id} (the `GetDecision` operationId).
+	GetDecision(ctx context.Context, id string, params *GetDecisionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListDoNotCallLists List do-not-call lists; the organisation's own, where opt-outs go, is among them
 	//
@@ -11186,6 +11421,21 @@ func (c *Client) ArchiveCampaign(ctx context.Context, id string, params *Archive
 	return c.Client.Do(req)
 }
 
+// ExportCampaignDecisions A campaign's chain of decisions as a file that parley compliance verify proves offline
+//
+// Corresponds with GET /api/v1/campaigns/{id}/decisions (the `ExportCampaignDecisions` operationId).
+func (c *Client) ExportCampaignDecisions(ctx context.Context, id string, params *ExportCampaignDecisionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExportCampaignDecisionsRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // DuplicateCampaignWithBody Make a draft with a campaign's settings, without its leads
 //
 // Takes any type of body and a specified content type.
@@ -11577,6 +11827,51 @@ func (c *Client) CreateConsent(ctx context.Context, params *CreateConsentParams,
 // Corresponds with POST /api/v1/consents/{id}/revoke (the `RevokeConsent` operationId).
 func (c *Client) RevokeConsent(ctx context.Context, id string, params *RevokeConsentParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRevokeConsentRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListDecisions List decisions to call and not to call, the newest first
+//
+// Corresponds with GET /api/v1/decisions (the `ListDecisions` operationId).
+func (c *Client) ListDecisions(ctx context.Context, params *ListDecisionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListDecisionsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExplainDecision Tell in sentences why a number was called, or was not, at a time
+//
+// Corresponds with GET /api/v1/decisions/explain (the `ExplainDecision` operationId).
+func (c *Client) ExplainDecision(ctx context.Context, params *ExplainDecisionParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExplainDecisionRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetDecision Get a decision with every rule that was asked
+//
+// Corresponds with GET /api/v1/decisions/{id} (the `GetDecision` operationId).
+func (c *Client) GetDecision(ctx context.Context, id string, params *GetDecisionParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetDecisionRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -18264,6 +18559,67 @@ func NewArchiveCampaignRequestWithBody(server string, id string, params *Archive
 	return req, nil
 }
 
+// NewExportCampaignDecisionsRequest constructs an http.Request for the ExportCampaignDecisions method
+func NewExportCampaignDecisionsRequest(server string, id string, params *ExportCampaignDecisionsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaigns/%s/decisions", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Format != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "format", *params.Format, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewDuplicateCampaignRequest calls the generic DuplicateCampaign builder with application/json body
 func NewDuplicateCampaignRequest(server string, id string, params *DuplicateCampaignParams, body DuplicateCampaignJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -19465,6 +19821,293 @@ func NewRevokeConsentRequest(server string, id string, params *RevokeConsentPara
 			}
 
 			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListDecisionsRequest constructs an http.Request for the ListDecisions method
+func NewListDecisionsRequest(server string, params *ListDecisionsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/decisions")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Number != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "number", *params.Number, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.LeadId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "leadId", *params.LeadId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.CampaignId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "campaignId", *params.CampaignId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Rule != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "rule", *params.Rule, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Allowed != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "allowed", *params.Allowed, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.From != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "from", *params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.To != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "to", *params.To, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewExplainDecisionRequest constructs an http.Request for the ExplainDecision method
+func NewExplainDecisionRequest(server string, params *ExplainDecisionParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/decisions/explain")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", false, "number", params.Number, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", false, "at", params.At, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetDecisionRequest constructs an http.Request for the GetDecision method
+func NewGetDecisionRequest(server string, id string, params *GetDecisionParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/decisions/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
 		}
 
 	}
@@ -28580,6 +29223,13 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/v1/campaigns/{id}/archive (the `ArchiveCampaign` operationId).
 	ArchiveCampaignWithResponse(ctx context.Context, id string, params *ArchiveCampaignParams, body ArchiveCampaignJSONRequestBody, reqEditors ...RequestEditorFn) (*ArchiveCampaignResponse, error)
 
+	// ExportCampaignDecisionsWithResponse A campaign's chain of decisions as a file that parley compliance verify proves offline
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/campaigns/{id}/decisions (the `ExportCampaignDecisions` operationId).
+	ExportCampaignDecisionsWithResponse(ctx context.Context, id string, params *ExportCampaignDecisionsParams, reqEditors ...RequestEditorFn) (*ExportCampaignDecisionsResponse, error)
+
 	// DuplicateCampaignWithBodyWithResponse Make a draft with a campaign's settings, without its leads
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -28758,6 +29408,27 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /api/v1/consents/{id}/revoke (the `RevokeConsent` operationId).
 	RevokeConsentWithResponse(ctx context.Context, id string, params *RevokeConsentParams, reqEditors ...RequestEditorFn) (*RevokeConsentResponse, error)
+
+	// ListDecisionsWithResponse List decisions to call and not to call, the newest first
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/decisions (the `ListDecisions` operationId).
+	ListDecisionsWithResponse(ctx context.Context, params *ListDecisionsParams, reqEditors ...RequestEditorFn) (*ListDecisionsResponse, error)
+
+	// ExplainDecisionWithResponse Tell in sentences why a number was called, or was not, at a time
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/decisions/explain (the `ExplainDecision` operationId).
+	ExplainDecisionWithResponse(ctx context.Context, params *ExplainDecisionParams, reqEditors ...RequestEditorFn) (*ExplainDecisionResponse, error)
+
+	// GetDecisionWithResponse Get a decision with every rule that was asked
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/decisions/{id} (the `GetDecision` operationId).
+	GetDecisionWithResponse(ctx context.Context, id string, params *GetDecisionParams, reqEditors ...RequestEditorFn) (*GetDecisionResponse, error)
 
 	// ListDoNotCallListsWithResponse List do-not-call lists; the organisation's own, where opt-outs go, is among them
 	//
@@ -32645,6 +33316,47 @@ func (r ArchiveCampaignResponse) ContentType() string {
 	return ""
 }
 
+type ExportCampaignDecisionsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ExportCampaignDecisionsResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ExportCampaignDecisionsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExportCampaignDecisionsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExportCampaignDecisionsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExportCampaignDecisionsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type DuplicateCampaignResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -33627,6 +34339,171 @@ func (r RevokeConsentResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r RevokeConsentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListDecisionsResponse200Headers the declared response headers of an HTTP 200 response for ListDecisions
+type ListDecisionsResponse200Headers struct {
+	ETag *string
+}
+
+type ListDecisionsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DecisionsPage
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListDecisionsResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListDecisionsResponse) GetJSON200() *DecisionsPage {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListDecisionsResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListDecisionsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListDecisionsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListDecisionsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListDecisionsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ExplainDecisionResponse200Headers the declared response headers of an HTTP 200 response for ExplainDecision
+type ExplainDecisionResponse200Headers struct {
+	ETag *string
+}
+
+type ExplainDecisionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Explanation
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ExplainDecisionResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ExplainDecisionResponse) GetJSON200() *Explanation {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ExplainDecisionResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ExplainDecisionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExplainDecisionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExplainDecisionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExplainDecisionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetDecisionResponse200Headers the declared response headers of an HTTP 200 response for GetDecision
+type GetDecisionResponse200Headers struct {
+	ETag *string
+}
+
+type GetDecisionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Decision
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetDecisionResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetDecisionResponse) GetJSON200() *Decision {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetDecisionResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetDecisionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetDecisionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetDecisionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetDecisionResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -42360,6 +43237,19 @@ func (c *ClientWithResponses) ArchiveCampaignWithResponse(ctx context.Context, i
 	return ParseArchiveCampaignResponse(rsp)
 }
 
+// ExportCampaignDecisionsWithResponse A campaign's chain of decisions as a file that parley compliance verify proves offline
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/campaigns/{id}/decisions (the `ExportCampaignDecisions` operationId).
+func (c *ClientWithResponses) ExportCampaignDecisionsWithResponse(ctx context.Context, id string, params *ExportCampaignDecisionsParams, reqEditors ...RequestEditorFn) (*ExportCampaignDecisionsResponse, error) {
+	rsp, err := c.ExportCampaignDecisions(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExportCampaignDecisionsResponse(rsp)
+}
+
 // DuplicateCampaignWithBodyWithResponse Make a draft with a campaign's settings, without its leads
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -42687,6 +43577,45 @@ func (c *ClientWithResponses) RevokeConsentWithResponse(ctx context.Context, id 
 		return nil, err
 	}
 	return ParseRevokeConsentResponse(rsp)
+}
+
+// ListDecisionsWithResponse List decisions to call and not to call, the newest first
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/decisions (the `ListDecisions` operationId).
+func (c *ClientWithResponses) ListDecisionsWithResponse(ctx context.Context, params *ListDecisionsParams, reqEditors ...RequestEditorFn) (*ListDecisionsResponse, error) {
+	rsp, err := c.ListDecisions(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListDecisionsResponse(rsp)
+}
+
+// ExplainDecisionWithResponse Tell in sentences why a number was called, or was not, at a time
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/decisions/explain (the `ExplainDecision` operationId).
+func (c *ClientWithResponses) ExplainDecisionWithResponse(ctx context.Context, params *ExplainDecisionParams, reqEditors ...RequestEditorFn) (*ExplainDecisionResponse, error) {
+	rsp, err := c.ExplainDecision(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExplainDecisionResponse(rsp)
+}
+
+// GetDecisionWithResponse Get a decision with every rule that was asked
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/decisions/{id} (the `GetDecision` operationId).
+func (c *ClientWithResponses) GetDecisionWithResponse(ctx context.Context, id string, params *GetDecisionParams, reqEditors ...RequestEditorFn) (*GetDecisionResponse, error) {
+	rsp, err := c.GetDecision(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetDecisionResponse(rsp)
 }
 
 // ListDoNotCallListsWithResponse List do-not-call lists; the organisation's own, where opt-outs go, is among them
@@ -47339,6 +48268,32 @@ func ParseArchiveCampaignResponse(rsp *http.Response) (*ArchiveCampaignResponse,
 	return response, nil
 }
 
+// ParseExportCampaignDecisionsResponse parses an HTTP response from a ExportCampaignDecisionsWithResponse call
+func ParseExportCampaignDecisionsResponse(rsp *http.Response) (*ExportCampaignDecisionsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExportCampaignDecisionsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseDuplicateCampaignResponse parses an HTTP response from a DuplicateCampaignWithResponse call
 func ParseDuplicateCampaignResponse(rsp *http.Response) (*DuplicateCampaignResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -48058,6 +49013,144 @@ func ParseRevokeConsentResponse(rsp *http.Response) (*RevokeConsentResponse, err
 		}
 		response.ApplicationproblemJSONDefault = &dest
 
+	}
+
+	return response, nil
+}
+
+// ParseListDecisionsResponse parses an HTTP response from a ListDecisionsWithResponse call
+func ParseListDecisionsResponse(rsp *http.Response) (*ListDecisionsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListDecisionsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DecisionsPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListDecisionsResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseExplainDecisionResponse parses an HTTP response from a ExplainDecisionWithResponse call
+func ParseExplainDecisionResponse(rsp *http.Response) (*ExplainDecisionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExplainDecisionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Explanation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ExplainDecisionResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetDecisionResponse parses an HTTP response from a GetDecisionWithResponse call
+func ParseGetDecisionResponse(rsp *http.Response) (*GetDecisionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetDecisionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Decision
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetDecisionResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil

@@ -20,21 +20,22 @@ var version = "dev"
 type cli struct {
 	Config kong.ConfigFlag `help:"Settings file (YAML): one line a setting." placeholder:"FILE" env:"PARLEY_CONFIG"`
 
-	Serve     serveCmd     `cmd:"" default:"withargs" help:"Run the server."`
-	User      userCmd      `cmd:"" help:"People who sign in."`
-	Org       orgCmd       `cmd:"" help:"Organisations of this installation."`
-	Token     tokenCmd     `cmd:"" help:"API keys and media tokens."`
-	Key       keyCmd       `cmd:"" help:"Keys that secrets and recordings are encrypted with."`
-	Audit     auditCmd     `cmd:"" help:"The audit trail: export it, prove it."`
-	Backup    backupCmd    `cmd:"" help:"Write everything of the embedded mode into one file while the server runs."`
-	Restore   restoreCmd   `cmd:"" help:"Restore a backup into an empty data folder."`
-	Campaign  campaignCmd  `cmd:"" help:"Campaigns: rules on calling, lists of people, do-not-call registers."`
-	Simulate  simulateCmd  `cmd:"" help:"Play a campaign with made-up people on a virtual clock, and tell what to expect."`
-	Call      callCmd      `cmd:"" help:"Place a call from the terminal: a softphone that plays a WAV file."`
-	Load      loadCmd      `cmd:"" help:"Load a server with calls and measure it."`
-	OpenAPI   openAPICmd   `cmd:"" name:"openapi" help:"Print the API's OpenAPI document."`
-	Reference referenceCmd `cmd:"" help:"Print the reference of settings and commands."`
-	Version   versionCmd   `cmd:"" help:"Print the version."`
+	Serve      serveCmd      `cmd:"" default:"withargs" help:"Run the server."`
+	User       userCmd       `cmd:"" help:"People who sign in."`
+	Org        orgCmd        `cmd:"" help:"Organisations of this installation."`
+	Token      tokenCmd      `cmd:"" help:"API keys and media tokens."`
+	Key        keyCmd        `cmd:"" help:"Keys that secrets and recordings are encrypted with."`
+	Audit      auditCmd      `cmd:"" help:"The audit trail: export it, prove it."`
+	Backup     backupCmd     `cmd:"" help:"Write everything of the embedded mode into one file while the server runs."`
+	Restore    restoreCmd    `cmd:"" help:"Restore a backup into an empty data folder."`
+	Compliance complianceCmd `cmd:"" help:"Decisions to call and not to call: export them, prove them."`
+	Campaign   campaignCmd   `cmd:"" help:"Campaigns: rules on calling, lists of people, do-not-call registers."`
+	Simulate   simulateCmd   `cmd:"" help:"Play a campaign with made-up people on a virtual clock, and tell what to expect."`
+	Call       callCmd       `cmd:"" help:"Place a call from the terminal: a softphone that plays a WAV file."`
+	Load       loadCmd       `cmd:"" help:"Load a server with calls and measure it."`
+	OpenAPI    openAPICmd    `cmd:"" name:"openapi" help:"Print the API's OpenAPI document."`
+	Reference  referenceCmd  `cmd:"" help:"Print the reference of settings and commands."`
+	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
 
 // env is what commands share.

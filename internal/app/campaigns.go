@@ -30,9 +30,13 @@ func (a *App) buildCampaigns(ctx context.Context) (err error) {
 		return err
 	}
 	a.onStop("registers", func(context.Context) error { a.doNotCall.Close(); return nil })
+	signer, err := a.auditSigner(ctx)
+	if err != nil {
+		return err
+	}
 	a.dialling = &campaignCalls{calls: a.calls, records: a.records, phones: a.phones, fleet: func() *fleet.Fleet { return a.fleet }, bus: a.bus, clock: a.clock, log: a.log}
 	a.campaigns, err = campaign.New(campaign.Config{
-		Book: book, Facts: a.doNotCall, OptOuts: a.doNotCall,
+		Book: book, Facts: a.doNotCall, OptOuts: a.doNotCall, Signer: signer,
 		DB: a.db, Bus: a.bus, Agents: campaignAgents{a.agents}, Carrier: a.dialling, Node: a.node, Clock: a.clock, Log: a.log, Assignable: a.assignable, Standing: a.standing, Still: a.identity.Still,
 		Lines: a.campaignLines, Preflights: []campaign.Preflighter{a.doNotCall, a.dialling},
 		Blobs: a.blobs, Sealer: a.keyring, Enqueue: a.want,

@@ -2,12 +2,14 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/parley-voice/parley/internal/campaign"
 	"github.com/parley-voice/parley/internal/compliance"
 	"github.com/parley-voice/parley/internal/gateway"
 	"github.com/parley-voice/parley/internal/identity"
@@ -44,7 +46,7 @@ func (a *App) buildTrails(ctx context.Context) (err error) {
 	}
 	a.trails, err = a.newTrails(ctx, compliance.Config{
 		Sink:    sink,
-		Purgers: []compliance.Purger{a.records}, Persons: []compliance.PersonData{a.records, a.agents, a.identity},
+		Purgers: []compliance.Purger{a.records, a.campaigns}, Persons: []compliance.PersonData{a.records, a.campaigns, a.agents, a.identity},
 		Enqueue: func(ctx context.Context, tx *db.Tx, id string) error {
 			return a.want(ctx, tx, erasePerson{}.Kind(), id)
 		},
@@ -63,7 +65,9 @@ func (a *App) startTrails(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := jobs.Register(a.jobs, long, func(ctx context.Context, _ string, _ sealTrails) error { return a.trails.Seal(ctx) }); err != nil {
+	if err := jobs.Register(a.jobs, long, func(ctx context.Context, _ string, _ sealTrails) error {
+		return errors.Join(a.trails.Seal(ctx), a.sealDecisions(ctx))
+	}); err != nil {
 		return err
 	}
 	if err := jobs.Register(a.jobs, long, func(ctx context.Context, _ string, _ retainData) error { return a.trails.Retain(ctx) }); err != nil {
@@ -80,6 +84,50 @@ func (a *App) startTrails(ctx context.Context) error {
 	}
 	a.onStop("audit trail", func(context.Context) error { a.trails.Close(); return nil })
 	return nil
+}
+
+// sealDecisions proves and signs the decisions of every organisation's campaigns. One that fails does not keep the others from
+// their turn.
+func (a *App) sealDecisions(ctx context.Context) error {
+	const page = 500
+	var all error
+	for after := ""; ; {
+		orgs, err := a.identity.OrganisationIDs(ctx, after, page)
+		if err != nil {
+			return errors.Join(all, err)
+		}
+		for _, org := range orgs {
+			after = org
+			all = errors.Join(all, a.campaigns.SealDecisions(ctx, org))
+		}
+		if len(orgs) < page || ctx.Err() != nil {
+			return errors.Join(all, ctx.Err())
+		}
+	}
+}
+
+// ExportDecisions writes an organisation's decisions to call and not to call, of one campaign or of all. That they were
+// exported is an entry of the audit trail.
+func (a *Admin) ExportDecisions(ctx context.Context, organisation, campaignID string, w io.Writer) error {
+	org, err := a.app.identity.FindOrganisation(ctx, organisation)
+	if err != nil {
+		return err
+	}
+	signer, err := a.app.auditSigner(ctx)
+	if err != nil {
+		return err
+	}
+	c, err := campaign.New(campaign.Config{DB: a.app.db, Signer: signer, Clock: a.app.clock, Log: a.app.log})
+	if err != nil {
+		return err
+	}
+	err = a.app.db.InTenant(ctx, org, func(ctx context.Context, tx *db.Tx) error {
+		return identity.Audit(ctx, tx, org, identity.Change{Action: "decisions.export", Kind: "campaign", ID: campaignID, Reason: "command line"})
+	})
+	if err != nil {
+		return err
+	}
+	return c.ExportDecisions(ctx, org, campaignID, w)
 }
 
 // erasePerson is the job that carries out one person's erasure.

@@ -195,6 +195,7 @@ func matching(op huma.Operation) huma.Operation {
 // Routes adds the operations to api.
 func (s *Service) Routes(api huma.API) {
 	const at = "/api/v1/campaigns"
+	s.decisionRoutes(api)
 	huma.Register(api, operation("list-campaigns", "GET", at, "campaign:read", "List campaigns, the newest first", 200), s.httpList)
 	huma.Register(api, operation("create-campaign", "POST", at, "campaign:create", "Make a draft of a campaign", 201), s.httpCreate)
 	huma.Register(api, operation("get-campaign", "GET", at+"/{id}", "campaign:read", "Get a campaign", 200), s.httpGet)

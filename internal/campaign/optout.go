@@ -68,35 +68,39 @@ func (s *Service) stillMay(ctx context.Context, p Placement) error {
 // Spread takes numbers that were listed out of the queues of all campaigns. Decisions refuse them anyway; so nobody waits for
 // a call that will not be. Numbers whose attempt is open stay: their call's end says what becomes of them.
 func (s *Service) Spread(ctx context.Context, orgID string, numbers ...string) error {
-	now := s.now()
 	for chunk := range slices.Chunk(numbers, rowsAtOnce) {
 		err := s.c.DB.InTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) error {
 			if err := tx.Lock(ctx, "campaigns of "+orgID); err != nil { // plans touch the same leads and counts
 				return err
 			}
-			var rows []leadRow
-			err := tx.NewSelect().Model(&rows).Where("organisation_id = ?", orgID).Where("number IN (?)", bun.In(chunk)).Where("due_at IS NOT NULL").
-				OrderExpr("campaign_id, id").Scan(ctx)
-			if err != nil {
-				return fmt.Errorf("select listed leads: %w", err)
-			}
-			for len(rows) > 0 {
-				id := rows[0].CampaignID
-				t := tally{}
-				for len(rows) > 0 && rows[0].CampaignID == id {
-					rows[0].apply(dial.Next{State: dial.DoNotCall, Says: "The person asked not to be called."}, now, t)
-					if err := setLead(ctx, tx, &rows[0]); err != nil {
-						return err
-					}
-					rows = rows[1:]
-				}
-				if err := t.save(ctx, tx, id); err != nil {
-					return err
-				}
-			}
-			return nil
+			return s.endQueued(ctx, tx, chunk, dial.Next{State: dial.DoNotCall, Says: "The person asked not to be called."})
 		})
 		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// endQueued takes leads of numbers that wait for a call out of their queues.
+func (s *Service) endQueued(ctx context.Context, tx *db.Tx, numbers []string, to dial.Next) error {
+	var rows []leadRow
+	err := tx.NewSelect().Model(&rows).Where("organisation_id = ?", tx.OrgID()).Where("number IN (?)", bun.In(numbers)).Where("due_at IS NOT NULL").
+		OrderExpr("campaign_id, id").Scan(ctx)
+	if err != nil {
+		return fmt.Errorf("select leads that wait: %w", err)
+	}
+	for len(rows) > 0 {
+		id := rows[0].CampaignID
+		t := tally{}
+		for len(rows) > 0 && rows[0].CampaignID == id {
+			rows[0].apply(to, s.now(), t)
+			if err := setLead(ctx, tx, &rows[0]); err != nil {
+				return err
+			}
+			rows = rows[1:]
+		}
+		if err := t.save(ctx, tx, id); err != nil {
 			return err
 		}
 	}

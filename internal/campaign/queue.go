@@ -174,37 +174,6 @@ func (q *queue) known(ctx context.Context, tx *db.Tx, rows []leadRow, now time.T
 	return leads, nil
 }
 
-// body is what a decision says.
-func (q *queue) body(l *dial.Lead, d *dial.Decision) (string, error) {
-	b := struct {
-		Verdict   policy.Verdict `json:"verdict"`
-		Book      string         `json:"book"`
-		Purpose   policy.Purpose `json:"purpose"`
-		Listed    []string       `json:"listed,omitempty"`
-		Registers []string       `json:"registers,omitempty"`
-		Consent   policy.Consent `json:"consent,omitempty"`
-		ConsentID string         `json:"consentId,omitempty"`
-		Snapshot  string         `json:"snapshot,omitempty"`
-		Attempts  int            `json:"attempts"`
-		Pacing    any            `json:"pacing,omitempty"`
-		Next      string         `json:"next,omitempty"`
-		NextAt    *time.Time     `json:"nextAt,omitempty"`
-	}{Verdict: d.Verdict, Book: q.s.c.Book.Hash(), Purpose: q.purpose, Listed: l.Listed, Registers: l.Registers, Consent: l.Consent, ConsentID: l.ConsentID,
-		Snapshot: l.Snapshot, Attempts: len(l.Past)}
-	if q.pacing != nil {
-		b.Pacing = q.pacing()
-	}
-	if !d.Allowed {
-		b.Next = string(d.Next.State)
-		if d.Next.State == dial.Waiting {
-			t := d.Next.At.UTC()
-			b.NextAt = &t
-		}
-	}
-	text, err := json.Marshal(b)
-	return string(text), err
-}
-
 // plan is what one transaction writes.
 type plan struct {
 	now       time.Time

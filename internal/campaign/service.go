@@ -18,6 +18,7 @@ import (
 	"github.com/parley-voice/parley/internal/platform/bus"
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/fault"
+	"github.com/parley-voice/parley/internal/platform/hashchain"
 	"github.com/parley-voice/parley/internal/platform/secret/envelope"
 )
 
@@ -71,8 +72,9 @@ type Config struct {
 	DB      *db.DB
 	Bus     *bus.Bus // nil: nothing is dialled here
 	Agents  Agents
-	Facts   Facts   // nil: no lists, no consents
-	OptOuts OptOuts // nil: nobody keeps them beside the lead
+	Facts   Facts            // nil: no lists, no consents
+	Signer  hashchain.Signer // of decisions; nil: they are not signed
+	OptOuts OptOuts          // nil: nobody keeps them beside the lead
 	Carrier Carrier
 	// Preflights find what else is in a campaign's way.
 	Preflights []Preflighter

@@ -31,6 +31,7 @@ const (
 	ClassEventLogs   = "eventLogs"
 	ClassCalls       = "calls"
 	ClassAudit       = "audit"
+	ClassDecisions   = "decisions"
 )
 
 // Purger deletes data that is past its term.
@@ -47,6 +48,8 @@ type RetentionSettings struct {
 	EventLogDays   *int64 `json:"eventLogDays" minimum:"1" maximum:"36500" doc:"The log of everything in a call. It holds what was said, so no longer than transcripts"`
 	CallDays       *int64 `json:"callDays" minimum:"1" maximum:"36500" doc:"The call itself, with everything of it"`
 	AuditDays      *int64 `json:"auditDays" minimum:"365" maximum:"36500" doc:"The audit trail; at least a year"`
+	// It came later: whoever does not know it leaves it as it is for ever.
+	DecisionDays *int64 `json:"decisionDays,omitempty" minimum:"365" maximum:"36500" doc:"Decisions of campaigns to call and not to call; at least a year. Left out: for ever"`
 }
 
 // Retention is an organisation's settings and what they last did.
@@ -66,13 +69,14 @@ type retentionRow struct {
 	EventLogDays   *int64 `bun:"event_log_days"`
 	CallDays       *int64 `bun:"call_days"`
 	AuditDays      *int64 `bun:"audit_days"`
+	DecisionDays   *int64 `bun:"decision_days"`
 	UpdatedAt      int64  `bun:"updated_at"`
 	LastRunAt      *int64 `bun:"last_run_at"`
 	LastRun        string `bun:"last_run"`
 }
 
 func (r *retentionRow) view() Retention {
-	v := Retention{RetentionSettings: RetentionSettings{r.RecordingDays, r.TranscriptDays, r.EventLogDays, r.CallDays, r.AuditDays},
+	v := Retention{RetentionSettings: RetentionSettings{r.RecordingDays, r.TranscriptDays, r.EventLogDays, r.CallDays, r.AuditDays, r.DecisionDays},
 		LastRunAt: optional(r.LastRunAt), LastRun: map[string]int64{}}
 	if r.UpdatedAt > 0 {
 		v.UpdatedAt = optional(&r.UpdatedAt)
@@ -113,7 +117,7 @@ func (s *Service) SetRetention(ctx context.Context, org string, c RetentionSetti
 			return err
 		}
 		before := row.view().RetentionSettings
-		row.RecordingDays, row.TranscriptDays, row.EventLogDays, row.CallDays, row.AuditDays = c.RecordingDays, c.TranscriptDays, c.EventLogDays, c.CallDays, c.AuditDays
+		row.RecordingDays, row.TranscriptDays, row.EventLogDays, row.CallDays, row.AuditDays, row.DecisionDays = c.RecordingDays, c.TranscriptDays, c.EventLogDays, c.CallDays, c.AuditDays, c.DecisionDays
 		row.UpdatedAt = tx.Now().UnixMilli()
 		if err := putRetention(ctx, tx, &row); err != nil {
 			return err
@@ -126,7 +130,7 @@ func (s *Service) SetRetention(ctx context.Context, org string, c RetentionSetti
 
 func putRetention(ctx context.Context, tx *db.Tx, row *retentionRow) error {
 	q := tx.NewInsert().Model(row).On("CONFLICT (organisation_id) DO UPDATE").Returning("NULL")
-	for _, col := range []string{"recording_days", "transcript_days", "event_log_days", "call_days", "audit_days", "updated_at", "last_run_at", "last_run"} {
+	for _, col := range []string{"recording_days", "transcript_days", "event_log_days", "call_days", "audit_days", "decision_days", "updated_at", "last_run_at", "last_run"} {
 		q = q.Set("? = EXCLUDED.?", bun.Ident(col), bun.Ident(col))
 	}
 	_, err := q.Exec(ctx)
@@ -135,7 +139,7 @@ func putRetention(ctx context.Context, tx *db.Tx, row *retentionRow) error {
 
 func (c *RetentionSettings) check() error {
 	for name, days := range map[string]*int64{"recordingDays": c.RecordingDays, "transcriptDays": c.TranscriptDays, "eventLogDays": c.EventLogDays,
-		"callDays": c.CallDays, "auditDays": c.AuditDays} {
+		"callDays": c.CallDays, "auditDays": c.AuditDays, "decisionDays": c.DecisionDays} {
 		if days != nil && (*days < 1 || *days > maxDays) {
 			return fault.Field("body."+name, "give from 1 to %d days, or null to keep it for ever", maxDays)
 		}
@@ -176,7 +180,7 @@ func (s *Service) retain(ctx context.Context, org string) error {
 		class string
 		days  *int64
 	}{
-		{ClassCalls, v.CallDays}, {ClassRecordings, v.RecordingDays}, {ClassTranscripts, v.TranscriptDays}, {ClassEventLogs, v.EventLogDays},
+		{ClassCalls, v.CallDays}, {ClassRecordings, v.RecordingDays}, {ClassTranscripts, v.TranscriptDays}, {ClassEventLogs, v.EventLogDays}, {ClassDecisions, v.DecisionDays},
 	} {
 		if c.days == nil {
 			continue

@@ -33,7 +33,8 @@ const (
 	ruleDay      = "campaign/attempts-a-day"
 	ruleTotal    = "campaign/attempts"
 	ruleOpen     = "campaign/one-at-a-time"
-	ruleNumber   = "campaign/number"
+	// RuleNumber is that the number is one. What it says names the number.
+	RuleNumber = "campaign/number"
 )
 
 // openAgain is how long a lead waits whose number another campaign is calling.
@@ -51,7 +52,7 @@ func (r *Rules) Decide(l *Lead, now time.Time) Decision {
 	}
 	v, err := r.Book.Decide(q, now)
 	if err != nil {
-		v.Checks = append(v.Checks, policy.Check{Rule: ruleNumber, Says: err.Error()})
+		v.Checks = append(v.Checks, policy.Check{Rule: RuleNumber, Says: err.Error()})
 		return Decision{Verdict: v, Next: Next{State: Done, Says: err.Error()}}
 	}
 	if v.Allowed {

@@ -630,6 +630,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/campaigns/{id}/decisions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A campaign's chain of decisions as a file that parley compliance verify proves offline */
+        get: operations["export-campaign-decisions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/campaigns/{id}/duplicate": {
         parameters: {
             query?: never;
@@ -954,6 +971,57 @@ export interface paths {
         put?: never;
         /** End a consent */
         post: operations["revoke-consent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/decisions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List decisions to call and not to call, the newest first */
+        get: operations["list-decisions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/decisions/explain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tell in sentences why a number was called, or was not, at a time */
+        get: operations["explain-decision"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/decisions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get a decision with every rule that was asked */
+        get: operations["get-decision"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -3696,6 +3764,77 @@ export interface components {
             /** @description IANA name, such as Europe/Dublin; empty is UTC */
             timeZone?: string;
         };
+        Decision: {
+            /** @description Whether an AI would have spoken */
+            ai: boolean;
+            allowed: boolean;
+            /** Format: date-time */
+            at: string;
+            /**
+             * Format: int64
+             * @description Earlier calls to the number that were counted
+             */
+            attempts: number;
+            /** @description Hash of the rules' packs and versions */
+            book: string;
+            campaignId: string;
+            checks: components["schemas"]["DecisionCheck"][];
+            /** @enum {string} */
+            consent: "" | "given" | "withdrawn";
+            consentId: string;
+            /** @description Where the number may be */
+            countries: string[];
+            hash: string;
+            id: string;
+            leadId: string;
+            /** @description Do-not-call lists that held the number */
+            listed: string[];
+            /** @description The time there, RFC 3339, in each zone where the person may be */
+            local: string[];
+            /** @description What became of the lead; empty: it was called */
+            next: string;
+            /**
+             * Format: date-time
+             * @description When it is asked again; null: never
+             */
+            nextAt: string | null;
+            /** @description E.164; empty: the person was erased */
+            number: string;
+            /** @description What the dialler did at that moment; null: it was not asked */
+            pacing: unknown;
+            purpose: string;
+            /** @description Public registers that did */
+            registers: string[];
+            /** @description The first that did not pass; empty: all did */
+            rule: string;
+            /**
+             * Format: int64
+             * @description In the campaign's chain
+             */
+            seq: number;
+            /** @description Hash of the lists and registers as they were asked */
+            snapshot: string;
+            zones: string[];
+        };
+        DecisionCheck: {
+            /**
+             * Format: date-time
+             * @description When it will pass, if nothing else changes; null: it passed, or never will
+             */
+            notBefore: string | null;
+            passed: boolean;
+            /** @description us-fl/hours; campaign/… and own/… are the campaign's and the organisation's own */
+            rule: string;
+            /** @description Empty: it passed, and the pack has another version now */
+            says: string;
+            /** @description Of its pack; empty for own rules */
+            version: string;
+        };
+        DecisionsPage: {
+            items: components["schemas"]["Decision"][];
+            /** @description Cursor of the next page, null at the end */
+            next: string | null;
+        };
         Definition: {
             /** @description flow: the drawn conversation */
             flow?: components["schemas"]["Graph"];
@@ -3892,6 +4031,22 @@ export interface components {
         EventPage: {
             items: components["schemas"]["CallEntry"][];
             next: string | null;
+        };
+        Explanation: {
+            /**
+             * Format: date-time
+             * @description What was asked for
+             */
+            at: string;
+            callId: string;
+            /** @description Whether the decision led to a call */
+            called: boolean;
+            /** @description The last until then, to the minute; null: there was none */
+            decision: components["schemas"]["Decision"];
+            number: string;
+            /** @description Of the call; empty: there was none, or it goes on */
+            outcome: string;
+            sentences: string[];
         };
         ExportInputBody: {
             /** @description Encrypts the file; whoever imports it needs it, and nobody here keeps it once the file is made */
@@ -5478,6 +5633,11 @@ export interface components {
             callDays: number | null;
             /**
              * Format: int64
+             * @description Decisions of campaigns to call and not to call; at least a year. Left out: for ever
+             */
+            decisionDays?: number;
+            /**
+             * Format: int64
              * @description The log of everything in a call. It holds what was said, so no longer than transcripts
              */
             eventLogDays: number | null;
@@ -5511,6 +5671,11 @@ export interface components {
              * @description The call itself, with everything of it
              */
             callDays: number | null;
+            /**
+             * Format: int64
+             * @description Decisions of campaigns to call and not to call; at least a year. Left out: for ever
+             */
+            decisionDays?: number;
             /**
              * Format: int64
              * @description The log of everything in a call. It holds what was said, so no longer than transcripts
@@ -8540,6 +8705,40 @@ export interface operations {
             };
         };
     };
+    "export-campaign-decisions": {
+        parameters: {
+            query?: {
+                format?: "jsonl";
+            };
+            header?: never;
+            path: {
+                /** @description The campaign's id; it may be deleted */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     "duplicate-campaign": {
         parameters: {
             query?: never;
@@ -9285,6 +9484,131 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Consent"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "list-decisions": {
+        parameters: {
+            query?: {
+                /** @description E.164 */
+                number?: string;
+                leadId?: string;
+                campaignId?: string;
+                /** @description The first that did not pass: us-fl/hours */
+                rule?: string;
+                allowed?: "yes" | "no";
+                /** @description At this time or later */
+                from?: string;
+                /** @description Before this time */
+                to?: string;
+                /** @description next of the page before */
+                cursor?: string;
+                limit?: number;
+            };
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DecisionsPage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "explain-decision": {
+        parameters: {
+            query: {
+                /** @description E.164 */
+                number: string;
+                /** @description RFC 3339; the whole minute counts */
+                at: string;
+            };
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Explanation"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "get-decision": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The decision's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Decision"];
                 };
             };
             /** @description Error */
