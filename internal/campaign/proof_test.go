@@ -229,7 +229,7 @@ func TestDecisionsAreSmall(t *testing.T) {
 		l := &dial.Lead{Number: number, Snapshot: strings.Repeat("0", 64)}
 		v := rules.Decide(l, monday)
 		body, err := q.body(l, &v)
-		if err != nil || len(body) > 4096 {
+		if err != nil || len(body) > 4500 {
 			t.Errorf("%s: %d bytes, %v", number, len(body), err)
 		}
 		row := decisionRow{Body: body}
