@@ -54,6 +54,27 @@ func (e AddNumbersInputBodySource) Valid() bool {
 	}
 }
 
+// Defines values for AddedLeadResult.
+const (
+	AddedLeadResultAdded     AddedLeadResult = "added"
+	AddedLeadResultDuplicate AddedLeadResult = "duplicate"
+	AddedLeadResultRejected  AddedLeadResult = "rejected"
+)
+
+// Valid indicates whether the value is a known member of the AddedLeadResult enum.
+func (e AddedLeadResult) Valid() bool {
+	switch e {
+	case AddedLeadResultAdded:
+		return true
+	case AddedLeadResultDuplicate:
+		return true
+	case AddedLeadResultRejected:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for AgentKind.
 const (
 	AgentKindFlow   AgentKind = "flow"
@@ -756,6 +777,96 @@ const (
 func (e JWKKty) Valid() bool {
 	switch e {
 	case OKP:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for LeadState.
+const (
+	LeadStateDialling  LeadState = "dialling"
+	LeadStateDoNotCall LeadState = "do_not_call"
+	LeadStateDone      LeadState = "done"
+	LeadStateInCall    LeadState = "in_call"
+	LeadStateNew       LeadState = "new"
+	LeadStateWaiting   LeadState = "waiting"
+)
+
+// Valid indicates whether the value is a known member of the LeadState enum.
+func (e LeadState) Valid() bool {
+	switch e {
+	case LeadStateDialling:
+		return true
+	case LeadStateDoNotCall:
+		return true
+	case LeadStateDone:
+		return true
+	case LeadStateInCall:
+		return true
+	case LeadStateNew:
+		return true
+	case LeadStateWaiting:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for LeadDetailState.
+const (
+	LeadDetailStateDialling  LeadDetailState = "dialling"
+	LeadDetailStateDoNotCall LeadDetailState = "do_not_call"
+	LeadDetailStateDone      LeadDetailState = "done"
+	LeadDetailStateInCall    LeadDetailState = "in_call"
+	LeadDetailStateNew       LeadDetailState = "new"
+	LeadDetailStateWaiting   LeadDetailState = "waiting"
+)
+
+// Valid indicates whether the value is a known member of the LeadDetailState enum.
+func (e LeadDetailState) Valid() bool {
+	switch e {
+	case LeadDetailStateDialling:
+		return true
+	case LeadDetailStateDoNotCall:
+		return true
+	case LeadDetailStateDone:
+		return true
+	case LeadDetailStateInCall:
+		return true
+	case LeadDetailStateNew:
+		return true
+	case LeadDetailStateWaiting:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for LeadEventKind.
+const (
+	LeadEventKindAdded    LeadEventKind = "added"
+	LeadEventKindAnswered LeadEventKind = "answered"
+	LeadEventKindAttempt  LeadEventKind = "attempt"
+	LeadEventKindCallback LeadEventKind = "callback"
+	LeadEventKindDecision LeadEventKind = "decision"
+	LeadEventKindEnded    LeadEventKind = "ended"
+)
+
+// Valid indicates whether the value is a known member of the LeadEventKind enum.
+func (e LeadEventKind) Valid() bool {
+	switch e {
+	case LeadEventKindAdded:
+		return true
+	case LeadEventKindAnswered:
+		return true
+	case LeadEventKindAttempt:
+		return true
+	case LeadEventKindCallback:
+		return true
+	case LeadEventKindDecision:
+		return true
+	case LeadEventKindEnded:
 		return true
 	default:
 		return false
@@ -2160,6 +2271,72 @@ func (e ExportCampaignDecisionsParamsFormat) Valid() bool {
 	}
 }
 
+// Defines values for ListCampaignLeadsParamsState.
+const (
+	ListCampaignLeadsParamsStateDialling  ListCampaignLeadsParamsState = "dialling"
+	ListCampaignLeadsParamsStateDoNotCall ListCampaignLeadsParamsState = "do_not_call"
+	ListCampaignLeadsParamsStateDone      ListCampaignLeadsParamsState = "done"
+	ListCampaignLeadsParamsStateInCall    ListCampaignLeadsParamsState = "in_call"
+	ListCampaignLeadsParamsStateNew       ListCampaignLeadsParamsState = "new"
+	ListCampaignLeadsParamsStateWaiting   ListCampaignLeadsParamsState = "waiting"
+)
+
+// Valid indicates whether the value is a known member of the ListCampaignLeadsParamsState enum.
+func (e ListCampaignLeadsParamsState) Valid() bool {
+	switch e {
+	case ListCampaignLeadsParamsStateDialling:
+		return true
+	case ListCampaignLeadsParamsStateDoNotCall:
+		return true
+	case ListCampaignLeadsParamsStateDone:
+		return true
+	case ListCampaignLeadsParamsStateInCall:
+		return true
+	case ListCampaignLeadsParamsStateNew:
+		return true
+	case ListCampaignLeadsParamsStateWaiting:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DownloadCampaignReportParamsFormat.
+const (
+	DownloadCampaignReportParamsFormatCsv  DownloadCampaignReportParamsFormat = "csv"
+	DownloadCampaignReportParamsFormatXlsx DownloadCampaignReportParamsFormat = "xlsx"
+)
+
+// Valid indicates whether the value is a known member of the DownloadCampaignReportParamsFormat enum.
+func (e DownloadCampaignReportParamsFormat) Valid() bool {
+	switch e {
+	case DownloadCampaignReportParamsFormatCsv:
+		return true
+	case DownloadCampaignReportParamsFormatXlsx:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DownloadCampaignReportParamsRows.
+const (
+	Attempts DownloadCampaignReportParamsRows = "attempts"
+	Leads    DownloadCampaignReportParamsRows = "leads"
+)
+
+// Valid indicates whether the value is a known member of the DownloadCampaignReportParamsRows enum.
+func (e DownloadCampaignReportParamsRows) Valid() bool {
+	switch e {
+	case Attempts:
+		return true
+	case Leads:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListDecisionsParamsAllowed.
 const (
 	No  ListDecisionsParamsAllowed = "no"
@@ -2256,6 +2433,11 @@ type AccountMembership struct {
 	Suspended bool `json:"suspended"`
 }
 
+// AddLeadsInputBody defines model for AddLeadsInputBody.
+type AddLeadsInputBody struct {
+	Leads *[]NewLead `json:"leads"`
+}
+
 // AddNumbersInputBody defines model for AddNumbersInputBody.
 type AddNumbersInputBody struct {
 	// Country Where numbers without a country code are, ISO 3166-1 alpha-2
@@ -2279,6 +2461,28 @@ type Added struct {
 	// Known They were on the list
 	Known   int64     `json:"known"`
 	Refused []Refused `json:"refused"`
+}
+
+// AddedLead defines model for AddedLead.
+type AddedLead struct {
+	// Id Of the lead that was added
+	Id string `json:"id"`
+
+	// Number E.164; empty: it is none
+	Number string `json:"number"`
+
+	// Reason Why it was rejected, in a sentence
+	Reason string          `json:"reason"`
+	Result AddedLeadResult `json:"result"`
+}
+
+// AddedLeadResult defines model for AddedLead.Result.
+type AddedLeadResult string
+
+// AddedLeadsBodyBody defines model for AddedLeadsBodyBody.
+type AddedLeadsBodyBody struct {
+	// Items In the order of the request
+	Items *[]AddedLead `json:"items"`
 }
 
 // Agent defines model for Agent.
@@ -2467,6 +2671,12 @@ type CallAlert struct {
 	AtMs int64  `json:"atMs"`
 	Code string `json:"code"`
 	Text string `json:"text"`
+}
+
+// CallBackInputBody defines model for CallBackInputBody.
+type CallBackInputBody struct {
+	// At From now on, within 90 days; the rules on calling hold all the same
+	At time.Time `json:"at"`
 }
 
 // CallDetail defines model for CallDetail.
@@ -3820,6 +4030,141 @@ type LatencyInfo struct {
 	P95Ms *float64 `json:"p95Ms"`
 }
 
+// Lead defines model for Lead.
+type Lead struct {
+	Attempts   int64  `json:"attempts"`
+	CampaignId string `json:"campaignId"`
+
+	// Country Of the address, ISO 3166-1 alpha-2
+	Country string `json:"country"`
+
+	// Disposition What the agent, or the outcome mapping, made of it
+	Disposition string `json:"disposition"`
+
+	// DueAt When it is called next, at the earliest; null: never
+	DueAt *time.Time `json:"dueAt"`
+	Id    string     `json:"id"`
+
+	// ImportId Empty: it was added by itself
+	ImportId string `json:"importId"`
+
+	// Line Of the file
+	Line int64  `json:"line"`
+	Name string `json:"name"`
+
+	// Number E.164
+	Number string `json:"number"`
+
+	// Outcome Of the last attempt; empty: there was none
+	Outcome   string            `json:"outcome"`
+	Region    string            `json:"region"`
+	State     LeadState         `json:"state"`
+	UpdatedAt time.Time         `json:"updatedAt"`
+	Variables map[string]string `json:"variables"`
+
+	// Why Why it is in this state, in a sentence
+	Why string `json:"why"`
+
+	// Zone IANA
+	Zone string `json:"zone"`
+}
+
+// LeadState defines model for Lead.State.
+type LeadState string
+
+// LeadDetail defines model for LeadDetail.
+type LeadDetail struct {
+	Attempts   int64  `json:"attempts"`
+	CampaignId string `json:"campaignId"`
+
+	// Country Of the address, ISO 3166-1 alpha-2
+	Country string `json:"country"`
+
+	// Disposition What the agent, or the outcome mapping, made of it
+	Disposition string `json:"disposition"`
+
+	// DueAt When it is called next, at the earliest; null: never
+	DueAt *time.Time `json:"dueAt"`
+	Id    string     `json:"id"`
+
+	// ImportId Empty: it was added by itself
+	ImportId string `json:"importId"`
+
+	// Line Of the file
+	Line int64  `json:"line"`
+	Name string `json:"name"`
+
+	// Number E.164
+	Number string `json:"number"`
+
+	// Outcome Of the last attempt; empty: there was none
+	Outcome string          `json:"outcome"`
+	Region  string          `json:"region"`
+	State   LeadDetailState `json:"state"`
+
+	// Timeline The oldest first; of decisions the last 200
+	Timeline  *[]LeadEvent      `json:"timeline"`
+	UpdatedAt time.Time         `json:"updatedAt"`
+	Variables map[string]string `json:"variables"`
+
+	// Why Why it is in this state, in a sentence
+	Why string `json:"why"`
+
+	// Zone IANA
+	Zone string `json:"zone"`
+}
+
+// LeadDetailState defines model for LeadDetail.State.
+type LeadDetailState string
+
+// LeadEvent defines model for LeadEvent.
+type LeadEvent struct {
+	// Allowed Of decision
+	Allowed bool      `json:"allowed"`
+	At      time.Time `json:"at"`
+
+	// Attempt Which of the lead's attempts, from 1
+	Attempt int64 `json:"attempt"`
+
+	// CallId Of attempt, answered and ended
+	CallId string `json:"callId"`
+
+	// Caller The number shown
+	Caller string `json:"caller"`
+
+	// DecisionId Of decision and attempt
+	DecisionId  string `json:"decisionId"`
+	Disposition string `json:"disposition"`
+
+	// For Of callback: when the person asked to be called
+	For  *time.Time    `json:"for"`
+	Kind LeadEventKind `json:"kind"`
+
+	// Outcome Of ended
+	Outcome string `json:"outcome"`
+
+	// Reason Of ended, as the call's record says
+	Reason string `json:"reason"`
+
+	// Rule Of a decision against a call: the first rule that did not pass
+	Rule   string `json:"rule"`
+	TalkMs int64  `json:"talkMs"`
+}
+
+// LeadEventKind defines model for LeadEvent.Kind.
+type LeadEventKind string
+
+// LeadsBodyBody defines model for LeadsBodyBody.
+type LeadsBodyBody struct {
+	Items *[]Lead `json:"items"`
+
+	// Next Cursor of the next page, null at the end
+	Next *string `json:"next"`
+
+	// Total How many there are; null with filters other than state: that would have to be counted
+	Total *int64 `json:"total"`
+}
+
 // LegCause defines model for LegCause.
 type LegCause struct {
 	By     string  `json:"by"`
@@ -4189,6 +4534,23 @@ type NamedPatchBody struct {
 type NamedPostBody struct {
 	Description *string `json:"description,omitempty"`
 	Name        string  `json:"name"`
+}
+
+// NewLead defines model for NewLead.
+type NewLead struct {
+	// Country Of the address, ISO 3166-1 alpha-2
+	Country *string `json:"country,omitempty"`
+	Name    *string `json:"name,omitempty"`
+
+	// Number As people write it; without a country code it is in the lead's country, or the campaign's
+	Number string `json:"number"`
+
+	// Region State or province: FL
+	Region    *string            `json:"region,omitempty"`
+	Variables *map[string]string `json:"variables,omitempty"`
+
+	// Zone IANA
+	Zone *string `json:"zone,omitempty"`
 }
 
 // NewPasskeyInputBody defines model for NewPasskeyInputBody.
@@ -5044,6 +5406,22 @@ type RecoveryCodesOutputBody struct {
 	RecoveryCodes *[]string `json:"recoveryCodes"`
 }
 
+// RecycleInputBody defines model for RecycleInputBody.
+type RecycleInputBody struct {
+	Dispositions *[]string `json:"dispositions,omitempty"`
+	ImportId     *string   `json:"importId,omitempty"`
+
+	// Outcomes Leads whose last attempt ended so; left out: any
+	Outcomes *[]string `json:"outcomes,omitempty"`
+}
+
+// Recycled defines model for Recycled.
+type Recycled struct {
+	// More There are further ones: ask again
+	More     bool  `json:"more"`
+	Recycled int64 `json:"recycled"`
+}
+
 // Refused defines model for Refused.
 type Refused struct {
 	// Number As it was written
@@ -5140,6 +5518,30 @@ type RemovedOnce struct {
 
 // RemovedOnceSource defines model for RemovedOnce.Source.
 type RemovedOnceSource string
+
+// Report defines model for Report.
+type Report struct {
+	At       time.Time `json:"at"`
+	Attempts int64     `json:"attempts"`
+
+	// AttemptsPerLead How many leads had so many attempts: {"0": 120, "1": 80}
+	AttemptsPerLead map[string]int64 `json:"attemptsPerLead"`
+	Campaign        Campaign         `json:"campaign"`
+
+	// Cost In the currency of the budget, by its prices
+	Cost         float64          `json:"cost"`
+	Dispositions map[string]int64 `json:"dispositions"`
+
+	// Leads By state
+	Leads map[string]int64 `json:"leads"`
+
+	// Outcomes Attempts by how they ended
+	Outcomes map[string]int64 `json:"outcomes"`
+
+	// Refused Refusals to call, by the rule
+	Refused map[string]int64 `json:"refused"`
+	TalkMs  int64            `json:"talkMs"`
+}
 
 // ResetInputBody defines model for ResetInputBody.
 type ResetInputBody struct {
@@ -6539,6 +6941,17 @@ type UpdateInputBody struct {
 	UserId *string `json:"userId,omitempty"`
 }
 
+// UpdateLeadInputBody defines model for UpdateLeadInputBody.
+type UpdateLeadInputBody struct {
+	Country *string `json:"country,omitempty"`
+	Name    *string `json:"name,omitempty"`
+	Region  *string `json:"region,omitempty"`
+
+	// Variables In place of those before
+	Variables *map[string]string `json:"variables,omitempty"`
+	Zone      *string            `json:"zone,omitempty"`
+}
+
 // UpdateListInputBody defines model for UpdateListInputBody.
 type UpdateListInputBody struct {
 	Description *string                   `json:"description,omitempty"`
@@ -7064,6 +7477,32 @@ type UndoCampaignImportParams struct {
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
+// ListCampaignLeadsParams defines parameters for ListCampaignLeads.
+type ListCampaignLeadsParams struct {
+	// Cursor next of the page before
+	Cursor      *string                       `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Limit       *int64                        `form:"limit,omitempty" json:"limit,omitempty"`
+	State       *ListCampaignLeadsParamsState `form:"state,omitempty" json:"state,omitempty"`
+	Outcome     *string                       `form:"outcome,omitempty" json:"outcome,omitempty"`
+	Disposition *string                       `form:"disposition,omitempty" json:"disposition,omitempty"`
+	ImportId    *string                       `form:"importId,omitempty" json:"importId,omitempty"`
+
+	// Q A part of the name, or digits of the number
+	Q *string `form:"q,omitempty" json:"q,omitempty"`
+
+	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
+// ListCampaignLeadsParamsState defines parameters for ListCampaignLeads.
+type ListCampaignLeadsParamsState string
+
+// AddCampaignLeadsParams defines parameters for AddCampaignLeads.
+type AddCampaignLeadsParams struct {
+	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
 // ImportCampaignLeadsMultipartBody defines parameters for ImportCampaignLeads.
 type ImportCampaignLeadsMultipartBody struct {
 	File openapi_types.File `json:"file"`
@@ -7076,6 +7515,24 @@ type ImportCampaignLeadsMultipartBody struct {
 	Region               *string `json:"region,omitempty"`
 	SkipInOtherCampaigns *bool   `json:"skipInOtherCampaigns,omitempty"`
 	Start                *bool   `json:"start,omitempty"`
+}
+
+// RecycleCampaignLeadsParams defines parameters for RecycleCampaignLeads.
+type RecycleCampaignLeadsParams struct {
+	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// GetCampaignLeadParams defines parameters for GetCampaignLead.
+type GetCampaignLeadParams struct {
+	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
+// CallBackCampaignLeadParams defines parameters for CallBackCampaignLead.
+type CallBackCampaignLeadParams struct {
+	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
 // PauseCampaignParams defines parameters for PauseCampaign.
@@ -7098,6 +7555,24 @@ type GetCampaignProgressParams struct {
 	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
+
+// GetCampaignReportParams defines parameters for GetCampaignReport.
+type GetCampaignReportParams struct {
+	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
+// DownloadCampaignReportParams defines parameters for DownloadCampaignReport.
+type DownloadCampaignReportParams struct {
+	Format *DownloadCampaignReportParamsFormat `form:"format,omitempty" json:"format,omitempty"`
+	Rows   *DownloadCampaignReportParamsRows   `form:"rows,omitempty" json:"rows,omitempty"`
+}
+
+// DownloadCampaignReportParamsFormat defines parameters for DownloadCampaignReport.
+type DownloadCampaignReportParamsFormat string
+
+// DownloadCampaignReportParamsRows defines parameters for DownloadCampaignReport.
+type DownloadCampaignReportParamsRows string
 
 // ResumeCampaignParams defines parameters for ResumeCampaign.
 type ResumeCampaignParams struct {
@@ -8209,8 +8684,20 @@ type DuplicateCampaignJSONRequestBody = DuplicateInputBody
 // StartCampaignImportJSONRequestBody defines body for StartCampaignImport for application/json ContentType.
 type StartCampaignImportJSONRequestBody = StartImportInputBody
 
+// AddCampaignLeadsJSONRequestBody defines body for AddCampaignLeads for application/json ContentType.
+type AddCampaignLeadsJSONRequestBody = AddLeadsInputBody
+
 // ImportCampaignLeadsMultipartRequestBody defines body for ImportCampaignLeads for multipart/form-data ContentType.
 type ImportCampaignLeadsMultipartRequestBody ImportCampaignLeadsMultipartBody
+
+// RecycleCampaignLeadsJSONRequestBody defines body for RecycleCampaignLeads for application/json ContentType.
+type RecycleCampaignLeadsJSONRequestBody = RecycleInputBody
+
+// UpdateCampaignLeadJSONRequestBody defines body for UpdateCampaignLead for application/json ContentType.
+type UpdateCampaignLeadJSONRequestBody = UpdateLeadInputBody
+
+// CallBackCampaignLeadJSONRequestBody defines body for CallBackCampaignLead for application/json ContentType.
+type CallBackCampaignLeadJSONRequestBody = CallBackInputBody
 
 // PauseCampaignJSONRequestBody defines body for PauseCampaign for application/json ContentType.
 type PauseCampaignJSONRequestBody = PauseInputBody
@@ -8936,6 +9423,25 @@ type ClientInterface interface {
 	// Corresponds with POST /api/v1/campaigns/{id}/imports/{importId}/undo (the `UndoCampaignImport` operationId).
 	UndoCampaignImport(ctx context.Context, id string, importId string, params *UndoCampaignImportParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListCampaignLeads List a campaign's leads in the order of their list
+	//
+	// Corresponds with GET /api/v1/campaigns/{id}/leads (the `ListCampaignLeads` operationId).
+	ListCampaignLeads(ctx context.Context, id string, params *ListCampaignLeadsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddCampaignLeadsWithBody Add people, and tell of each what became of it
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/leads (the `AddCampaignLeads` operationId).
+	AddCampaignLeadsWithBody(ctx context.Context, id string, params *AddCampaignLeadsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddCampaignLeads Add people, and tell of each what became of it
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/leads (the `AddCampaignLeads` operationId).
+	AddCampaignLeads(ctx context.Context, id string, params *AddCampaignLeadsParams, body AddCampaignLeadsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ImportCampaignLeadsWithBody Send a list of people, CSV or XLSX, and have it read
 	//
 	// A form (multipart/form-data) with the part `file`: CSV of up to 1 GB in UTF-8, UTF-16 or Windows-1252, or XLSX of up to 100 MB; its first row names the columns. With `start` set to true the list is read at once, else it waits for `start-campaign-import`, for a day. The other parts are as in that operation's body; `mapping` and `format` are JSON.
@@ -8944,6 +9450,58 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/v1/campaigns/{id}/leads/import (the `ImportCampaignLeads` operationId).
 	ImportCampaignLeadsWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RecycleCampaignLeadsWithBody Have leads that are done called again
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/leads/recycle (the `RecycleCampaignLeads` operationId).
+	RecycleCampaignLeadsWithBody(ctx context.Context, id string, params *RecycleCampaignLeadsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RecycleCampaignLeads Have leads that are done called again
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/leads/recycle (the `RecycleCampaignLeads` operationId).
+	RecycleCampaignLeads(ctx context.Context, id string, params *RecycleCampaignLeadsParams, body RecycleCampaignLeadsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteCampaignLead Remove a lead that was never called
+	//
+	// Corresponds with DELETE /api/v1/campaigns/{id}/leads/{leadId} (the `DeleteCampaignLead` operationId).
+	DeleteCampaignLead(ctx context.Context, id string, leadId string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetCampaignLead Get a lead with what happened to it
+	//
+	// Corresponds with GET /api/v1/campaigns/{id}/leads/{leadId} (the `GetCampaignLead` operationId).
+	GetCampaignLead(ctx context.Context, id string, leadId string, params *GetCampaignLeadParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateCampaignLeadWithBody Change what is known of a lead that nobody calls just now
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /api/v1/campaigns/{id}/leads/{leadId} (the `UpdateCampaignLead` operationId).
+	UpdateCampaignLeadWithBody(ctx context.Context, id string, leadId string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateCampaignLead Change what is known of a lead that nobody calls just now
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /api/v1/campaigns/{id}/leads/{leadId} (the `UpdateCampaignLead` operationId).
+	UpdateCampaignLead(ctx context.Context, id string, leadId string, body UpdateCampaignLeadJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CallBackCampaignLeadWithBody Have a lead called at a time, before others
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/leads/{leadId}/callback (the `CallBackCampaignLead` operationId).
+	CallBackCampaignLeadWithBody(ctx context.Context, id string, leadId string, params *CallBackCampaignLeadParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CallBackCampaignLead Have a lead called at a time, before others
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/leads/{leadId}/callback (the `CallBackCampaignLead` operationId).
+	CallBackCampaignLead(ctx context.Context, id string, leadId string, params *CallBackCampaignLeadParams, body CallBackCampaignLeadJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// WatchCampaign Watch how a campaign goes
 	//
@@ -8975,6 +9533,16 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/v1/campaigns/{id}/progress (the `GetCampaignProgress` operationId).
 	GetCampaignProgress(ctx context.Context, id string, params *GetCampaignProgressParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetCampaignReport What came of a campaign
+	//
+	// Corresponds with GET /api/v1/campaigns/{id}/report (the `GetCampaignReport` operationId).
+	GetCampaignReport(ctx context.Context, id string, params *GetCampaignReportParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DownloadCampaignReport A row for each lead or each attempt, as CSV or XLSX
+	//
+	// Corresponds with GET /api/v1/campaigns/{id}/report/file (the `DownloadCampaignReport` operationId).
+	DownloadCampaignReport(ctx context.Context, id string, params *DownloadCampaignReportParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ResumeCampaign Go on with a paused campaign
 	//
@@ -11594,6 +12162,55 @@ func (c *Client) UndoCampaignImport(ctx context.Context, id string, importId str
 	return c.Client.Do(req)
 }
 
+// ListCampaignLeads List a campaign's leads in the order of their list
+//
+// Corresponds with GET /api/v1/campaigns/{id}/leads (the `ListCampaignLeads` operationId).
+func (c *Client) ListCampaignLeads(ctx context.Context, id string, params *ListCampaignLeadsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCampaignLeadsRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddCampaignLeadsWithBody Add people, and tell of each what became of it
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/campaigns/{id}/leads (the `AddCampaignLeads` operationId).
+func (c *Client) AddCampaignLeadsWithBody(ctx context.Context, id string, params *AddCampaignLeadsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddCampaignLeadsRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddCampaignLeads Add people, and tell of each what became of it
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/campaigns/{id}/leads (the `AddCampaignLeads` operationId).
+func (c *Client) AddCampaignLeads(ctx context.Context, id string, params *AddCampaignLeadsParams, body AddCampaignLeadsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddCampaignLeadsRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ImportCampaignLeadsWithBody Send a list of people, CSV or XLSX, and have it read
 //
 // A form (multipart/form-data) with the part `file`: CSV of up to 1 GB in UTF-8, UTF-16 or Windows-1252, or XLSX of up to 100 MB; its first row names the columns. With `start` set to true the list is read at once, else it waits for `start-campaign-import`, for a day. The other parts are as in that operation's body; `mapping` and `format` are JSON.
@@ -11603,6 +12220,138 @@ func (c *Client) UndoCampaignImport(ctx context.Context, id string, importId str
 // Corresponds with POST /api/v1/campaigns/{id}/leads/import (the `ImportCampaignLeads` operationId).
 func (c *Client) ImportCampaignLeadsWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewImportCampaignLeadsRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RecycleCampaignLeadsWithBody Have leads that are done called again
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/campaigns/{id}/leads/recycle (the `RecycleCampaignLeads` operationId).
+func (c *Client) RecycleCampaignLeadsWithBody(ctx context.Context, id string, params *RecycleCampaignLeadsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRecycleCampaignLeadsRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RecycleCampaignLeads Have leads that are done called again
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/campaigns/{id}/leads/recycle (the `RecycleCampaignLeads` operationId).
+func (c *Client) RecycleCampaignLeads(ctx context.Context, id string, params *RecycleCampaignLeadsParams, body RecycleCampaignLeadsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRecycleCampaignLeadsRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteCampaignLead Remove a lead that was never called
+//
+// Corresponds with DELETE /api/v1/campaigns/{id}/leads/{leadId} (the `DeleteCampaignLead` operationId).
+func (c *Client) DeleteCampaignLead(ctx context.Context, id string, leadId string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteCampaignLeadRequest(c.Server, id, leadId)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetCampaignLead Get a lead with what happened to it
+//
+// Corresponds with GET /api/v1/campaigns/{id}/leads/{leadId} (the `GetCampaignLead` operationId).
+func (c *Client) GetCampaignLead(ctx context.Context, id string, leadId string, params *GetCampaignLeadParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCampaignLeadRequest(c.Server, id, leadId, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateCampaignLeadWithBody Change what is known of a lead that nobody calls just now
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /api/v1/campaigns/{id}/leads/{leadId} (the `UpdateCampaignLead` operationId).
+func (c *Client) UpdateCampaignLeadWithBody(ctx context.Context, id string, leadId string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateCampaignLeadRequestWithBody(c.Server, id, leadId, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateCampaignLead Change what is known of a lead that nobody calls just now
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /api/v1/campaigns/{id}/leads/{leadId} (the `UpdateCampaignLead` operationId).
+func (c *Client) UpdateCampaignLead(ctx context.Context, id string, leadId string, body UpdateCampaignLeadJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateCampaignLeadRequest(c.Server, id, leadId, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CallBackCampaignLeadWithBody Have a lead called at a time, before others
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/campaigns/{id}/leads/{leadId}/callback (the `CallBackCampaignLead` operationId).
+func (c *Client) CallBackCampaignLeadWithBody(ctx context.Context, id string, leadId string, params *CallBackCampaignLeadParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCallBackCampaignLeadRequestWithBody(c.Server, id, leadId, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CallBackCampaignLead Have a lead called at a time, before others
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/campaigns/{id}/leads/{leadId}/callback (the `CallBackCampaignLead` operationId).
+func (c *Client) CallBackCampaignLead(ctx context.Context, id string, leadId string, params *CallBackCampaignLeadParams, body CallBackCampaignLeadJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCallBackCampaignLeadRequest(c.Server, id, leadId, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -11684,6 +12433,36 @@ func (c *Client) CheckCampaign(ctx context.Context, id string, params *CheckCamp
 // Corresponds with GET /api/v1/campaigns/{id}/progress (the `GetCampaignProgress` operationId).
 func (c *Client) GetCampaignProgress(ctx context.Context, id string, params *GetCampaignProgressParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetCampaignProgressRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetCampaignReport What came of a campaign
+//
+// Corresponds with GET /api/v1/campaigns/{id}/report (the `GetCampaignReport` operationId).
+func (c *Client) GetCampaignReport(ctx context.Context, id string, params *GetCampaignReportParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCampaignReportRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DownloadCampaignReport A row for each lead or each attempt, as CSV or XLSX
+//
+// Corresponds with GET /api/v1/campaigns/{id}/report/file (the `DownloadCampaignReport` operationId).
+func (c *Client) DownloadCampaignReport(ctx context.Context, id string, params *DownloadCampaignReportParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDownloadCampaignReportRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -19136,6 +19915,216 @@ func NewUndoCampaignImportRequest(server string, id string, importId string, par
 	return req, nil
 }
 
+// NewListCampaignLeadsRequest constructs an http.Request for the ListCampaignLeads method
+func NewListCampaignLeadsRequest(server string, id string, params *ListCampaignLeadsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaigns/%s/leads", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.State != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Outcome != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "outcome", *params.Outcome, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Disposition != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "disposition", *params.Disposition, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.ImportId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "importId", *params.ImportId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Q != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "q", *params.Q, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewAddCampaignLeadsRequest calls the generic AddCampaignLeads builder with application/json body
+func NewAddCampaignLeadsRequest(server string, id string, params *AddCampaignLeadsParams, body AddCampaignLeadsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAddCampaignLeadsRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewAddCampaignLeadsRequestWithBody constructs an http.Request for the AddCampaignLeads method, with any body, and a specified content type
+func NewAddCampaignLeadsRequestWithBody(server string, id string, params *AddCampaignLeadsParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaigns/%s/leads", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewImportCampaignLeadsRequestWithBody constructs an http.Request for the ImportCampaignLeads method, with any body, and a specified content type
 func NewImportCampaignLeadsRequestWithBody(server string, id string, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
@@ -19168,6 +20157,288 @@ func NewImportCampaignLeadsRequestWithBody(server string, id string, contentType
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewRecycleCampaignLeadsRequest calls the generic RecycleCampaignLeads builder with application/json body
+func NewRecycleCampaignLeadsRequest(server string, id string, params *RecycleCampaignLeadsParams, body RecycleCampaignLeadsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRecycleCampaignLeadsRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewRecycleCampaignLeadsRequestWithBody constructs an http.Request for the RecycleCampaignLeads method, with any body, and a specified content type
+func NewRecycleCampaignLeadsRequestWithBody(server string, id string, params *RecycleCampaignLeadsParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaigns/%s/leads/recycle", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteCampaignLeadRequest constructs an http.Request for the DeleteCampaignLead method
+func NewDeleteCampaignLeadRequest(server string, id string, leadId string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "leadId", leadId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaigns/%s/leads/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetCampaignLeadRequest constructs an http.Request for the GetCampaignLead method
+func NewGetCampaignLeadRequest(server string, id string, leadId string, params *GetCampaignLeadParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "leadId", leadId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaigns/%s/leads/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdateCampaignLeadRequest calls the generic UpdateCampaignLead builder with application/json body
+func NewUpdateCampaignLeadRequest(server string, id string, leadId string, body UpdateCampaignLeadJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateCampaignLeadRequestWithBody(server, id, leadId, "application/json", bodyReader)
+}
+
+// NewUpdateCampaignLeadRequestWithBody constructs an http.Request for the UpdateCampaignLead method, with any body, and a specified content type
+func NewUpdateCampaignLeadRequestWithBody(server string, id string, leadId string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "leadId", leadId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaigns/%s/leads/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewCallBackCampaignLeadRequest calls the generic CallBackCampaignLead builder with application/json body
+func NewCallBackCampaignLeadRequest(server string, id string, leadId string, params *CallBackCampaignLeadParams, body CallBackCampaignLeadJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCallBackCampaignLeadRequestWithBody(server, id, leadId, params, "application/json", bodyReader)
+}
+
+// NewCallBackCampaignLeadRequestWithBody constructs an http.Request for the CallBackCampaignLead method, with any body, and a specified content type
+func NewCallBackCampaignLeadRequestWithBody(server string, id string, leadId string, params *CallBackCampaignLeadParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "leadId", leadId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaigns/%s/leads/%s/callback", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -19372,6 +20643,128 @@ func NewGetCampaignProgressRequest(server string, id string, params *GetCampaign
 			req.Header.Set("If-None-Match", headerParam0)
 		}
 
+	}
+
+	return req, nil
+}
+
+// NewGetCampaignReportRequest constructs an http.Request for the GetCampaignReport method
+func NewGetCampaignReportRequest(server string, id string, params *GetCampaignReportParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaigns/%s/report", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDownloadCampaignReportRequest constructs an http.Request for the DownloadCampaignReport method
+func NewDownloadCampaignReportRequest(server string, id string, params *DownloadCampaignReportParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaigns/%s/report/file", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Format != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "format", *params.Format, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Rows != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "rows", *params.Rows, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
 	}
 
 	return req, nil
@@ -29300,6 +30693,27 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/v1/campaigns/{id}/imports/{importId}/undo (the `UndoCampaignImport` operationId).
 	UndoCampaignImportWithResponse(ctx context.Context, id string, importId string, params *UndoCampaignImportParams, reqEditors ...RequestEditorFn) (*UndoCampaignImportResponse, error)
 
+	// ListCampaignLeadsWithResponse List a campaign's leads in the order of their list
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/campaigns/{id}/leads (the `ListCampaignLeads` operationId).
+	ListCampaignLeadsWithResponse(ctx context.Context, id string, params *ListCampaignLeadsParams, reqEditors ...RequestEditorFn) (*ListCampaignLeadsResponse, error)
+
+	// AddCampaignLeadsWithBodyWithResponse Add people, and tell of each what became of it
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/leads (the `AddCampaignLeads` operationId).
+	AddCampaignLeadsWithBodyWithResponse(ctx context.Context, id string, params *AddCampaignLeadsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddCampaignLeadsResponse, error)
+
+	// AddCampaignLeadsWithResponse Add people, and tell of each what became of it
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/leads (the `AddCampaignLeads` operationId).
+	AddCampaignLeadsWithResponse(ctx context.Context, id string, params *AddCampaignLeadsParams, body AddCampaignLeadsJSONRequestBody, reqEditors ...RequestEditorFn) (*AddCampaignLeadsResponse, error)
+
 	// ImportCampaignLeadsWithBodyWithResponse Send a list of people, CSV or XLSX, and have it read
 	//
 	// A form (multipart/form-data) with the part `file`: CSV of up to 1 GB in UTF-8, UTF-16 or Windows-1252, or XLSX of up to 100 MB; its first row names the columns. With `start` set to true the list is read at once, else it waits for `start-campaign-import`, for a day. The other parts are as in that operation's body; `mapping` and `format` are JSON.
@@ -29308,6 +30722,62 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /api/v1/campaigns/{id}/leads/import (the `ImportCampaignLeads` operationId).
 	ImportCampaignLeadsWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ImportCampaignLeadsResponse, error)
+
+	// RecycleCampaignLeadsWithBodyWithResponse Have leads that are done called again
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/leads/recycle (the `RecycleCampaignLeads` operationId).
+	RecycleCampaignLeadsWithBodyWithResponse(ctx context.Context, id string, params *RecycleCampaignLeadsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RecycleCampaignLeadsResponse, error)
+
+	// RecycleCampaignLeadsWithResponse Have leads that are done called again
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/leads/recycle (the `RecycleCampaignLeads` operationId).
+	RecycleCampaignLeadsWithResponse(ctx context.Context, id string, params *RecycleCampaignLeadsParams, body RecycleCampaignLeadsJSONRequestBody, reqEditors ...RequestEditorFn) (*RecycleCampaignLeadsResponse, error)
+
+	// DeleteCampaignLeadWithResponse Remove a lead that was never called
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /api/v1/campaigns/{id}/leads/{leadId} (the `DeleteCampaignLead` operationId).
+	DeleteCampaignLeadWithResponse(ctx context.Context, id string, leadId string, reqEditors ...RequestEditorFn) (*DeleteCampaignLeadResponse, error)
+
+	// GetCampaignLeadWithResponse Get a lead with what happened to it
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/campaigns/{id}/leads/{leadId} (the `GetCampaignLead` operationId).
+	GetCampaignLeadWithResponse(ctx context.Context, id string, leadId string, params *GetCampaignLeadParams, reqEditors ...RequestEditorFn) (*GetCampaignLeadResponse, error)
+
+	// UpdateCampaignLeadWithBodyWithResponse Change what is known of a lead that nobody calls just now
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /api/v1/campaigns/{id}/leads/{leadId} (the `UpdateCampaignLead` operationId).
+	UpdateCampaignLeadWithBodyWithResponse(ctx context.Context, id string, leadId string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateCampaignLeadResponse, error)
+
+	// UpdateCampaignLeadWithResponse Change what is known of a lead that nobody calls just now
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /api/v1/campaigns/{id}/leads/{leadId} (the `UpdateCampaignLead` operationId).
+	UpdateCampaignLeadWithResponse(ctx context.Context, id string, leadId string, body UpdateCampaignLeadJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateCampaignLeadResponse, error)
+
+	// CallBackCampaignLeadWithBodyWithResponse Have a lead called at a time, before others
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/leads/{leadId}/callback (the `CallBackCampaignLead` operationId).
+	CallBackCampaignLeadWithBodyWithResponse(ctx context.Context, id string, leadId string, params *CallBackCampaignLeadParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CallBackCampaignLeadResponse, error)
+
+	// CallBackCampaignLeadWithResponse Have a lead called at a time, before others
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/leads/{leadId}/callback (the `CallBackCampaignLead` operationId).
+	CallBackCampaignLeadWithResponse(ctx context.Context, id string, leadId string, params *CallBackCampaignLeadParams, body CallBackCampaignLeadJSONRequestBody, reqEditors ...RequestEditorFn) (*CallBackCampaignLeadResponse, error)
 
 	// WatchCampaignWithResponse Watch how a campaign goes
 	//
@@ -29345,6 +30815,20 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /api/v1/campaigns/{id}/progress (the `GetCampaignProgress` operationId).
 	GetCampaignProgressWithResponse(ctx context.Context, id string, params *GetCampaignProgressParams, reqEditors ...RequestEditorFn) (*GetCampaignProgressResponse, error)
+
+	// GetCampaignReportWithResponse What came of a campaign
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/campaigns/{id}/report (the `GetCampaignReport` operationId).
+	GetCampaignReportWithResponse(ctx context.Context, id string, params *GetCampaignReportParams, reqEditors ...RequestEditorFn) (*GetCampaignReportResponse, error)
+
+	// DownloadCampaignReportWithResponse A row for each lead or each attempt, as CSV or XLSX
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/campaigns/{id}/report/file (the `DownloadCampaignReport` operationId).
+	DownloadCampaignReportWithResponse(ctx context.Context, id string, params *DownloadCampaignReportParams, reqEditors ...RequestEditorFn) (*DownloadCampaignReportResponse, error)
 
 	// ResumeCampaignWithResponse Go on with a paused campaign
 	//
@@ -33755,6 +35239,109 @@ func (r UndoCampaignImportResponse) ContentType() string {
 	return ""
 }
 
+// ListCampaignLeadsResponse200Headers the declared response headers of an HTTP 200 response for ListCampaignLeads
+type ListCampaignLeadsResponse200Headers struct {
+	ETag *string
+}
+
+type ListCampaignLeadsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LeadsBodyBody
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListCampaignLeadsResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListCampaignLeadsResponse) GetJSON200() *LeadsBodyBody {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListCampaignLeadsResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListCampaignLeadsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListCampaignLeadsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListCampaignLeadsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListCampaignLeadsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type AddCampaignLeadsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AddedLeadsBodyBody
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AddCampaignLeadsResponse) GetJSON200() *AddedLeadsBodyBody {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r AddCampaignLeadsResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r AddCampaignLeadsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AddCampaignLeadsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AddCampaignLeadsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AddCampaignLeadsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ImportCampaignLeadsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -33797,6 +35384,246 @@ func (r ImportCampaignLeadsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ImportCampaignLeadsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RecycleCampaignLeadsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Recycled
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RecycleCampaignLeadsResponse) GetJSON200() *Recycled {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RecycleCampaignLeadsResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RecycleCampaignLeadsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RecycleCampaignLeadsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RecycleCampaignLeadsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RecycleCampaignLeadsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeleteCampaignLeadResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteCampaignLeadResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteCampaignLeadResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteCampaignLeadResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteCampaignLeadResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteCampaignLeadResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetCampaignLeadResponse200Headers the declared response headers of an HTTP 200 response for GetCampaignLead
+type GetCampaignLeadResponse200Headers struct {
+	ETag *string
+}
+
+type GetCampaignLeadResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LeadDetail
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetCampaignLeadResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetCampaignLeadResponse) GetJSON200() *LeadDetail {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetCampaignLeadResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCampaignLeadResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCampaignLeadResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCampaignLeadResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCampaignLeadResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type UpdateCampaignLeadResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Lead
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateCampaignLeadResponse) GetJSON200() *Lead {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateCampaignLeadResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateCampaignLeadResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateCampaignLeadResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateCampaignLeadResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateCampaignLeadResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CallBackCampaignLeadResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Lead
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CallBackCampaignLeadResponse) GetJSON200() *Lead {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CallBackCampaignLeadResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CallBackCampaignLeadResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CallBackCampaignLeadResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CallBackCampaignLeadResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CallBackCampaignLeadResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -33996,6 +35823,102 @@ func (r GetCampaignProgressResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetCampaignProgressResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetCampaignReportResponse200Headers the declared response headers of an HTTP 200 response for GetCampaignReport
+type GetCampaignReportResponse200Headers struct {
+	ETag *string
+}
+
+type GetCampaignReportResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Report
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetCampaignReportResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetCampaignReportResponse) GetJSON200() *Report {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetCampaignReportResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCampaignReportResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCampaignReportResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCampaignReportResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCampaignReportResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DownloadCampaignReportResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DownloadCampaignReportResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DownloadCampaignReportResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DownloadCampaignReportResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DownloadCampaignReportResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DownloadCampaignReportResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -43380,6 +45303,45 @@ func (c *ClientWithResponses) UndoCampaignImportWithResponse(ctx context.Context
 	return ParseUndoCampaignImportResponse(rsp)
 }
 
+// ListCampaignLeadsWithResponse List a campaign's leads in the order of their list
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/campaigns/{id}/leads (the `ListCampaignLeads` operationId).
+func (c *ClientWithResponses) ListCampaignLeadsWithResponse(ctx context.Context, id string, params *ListCampaignLeadsParams, reqEditors ...RequestEditorFn) (*ListCampaignLeadsResponse, error) {
+	rsp, err := c.ListCampaignLeads(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListCampaignLeadsResponse(rsp)
+}
+
+// AddCampaignLeadsWithBodyWithResponse Add people, and tell of each what became of it
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/campaigns/{id}/leads (the `AddCampaignLeads` operationId).
+func (c *ClientWithResponses) AddCampaignLeadsWithBodyWithResponse(ctx context.Context, id string, params *AddCampaignLeadsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddCampaignLeadsResponse, error) {
+	rsp, err := c.AddCampaignLeadsWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddCampaignLeadsResponse(rsp)
+}
+
+// AddCampaignLeadsWithResponse Add people, and tell of each what became of it
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/campaigns/{id}/leads (the `AddCampaignLeads` operationId).
+func (c *ClientWithResponses) AddCampaignLeadsWithResponse(ctx context.Context, id string, params *AddCampaignLeadsParams, body AddCampaignLeadsJSONRequestBody, reqEditors ...RequestEditorFn) (*AddCampaignLeadsResponse, error) {
+	rsp, err := c.AddCampaignLeads(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddCampaignLeadsResponse(rsp)
+}
+
 // ImportCampaignLeadsWithBodyWithResponse Send a list of people, CSV or XLSX, and have it read
 //
 // A form (multipart/form-data) with the part `file`: CSV of up to 1 GB in UTF-8, UTF-16 or Windows-1252, or XLSX of up to 100 MB; its first row names the columns. With `start` set to true the list is read at once, else it waits for `start-campaign-import`, for a day. The other parts are as in that operation's body; `mapping` and `format` are JSON.
@@ -43393,6 +45355,110 @@ func (c *ClientWithResponses) ImportCampaignLeadsWithBodyWithResponse(ctx contex
 		return nil, err
 	}
 	return ParseImportCampaignLeadsResponse(rsp)
+}
+
+// RecycleCampaignLeadsWithBodyWithResponse Have leads that are done called again
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/campaigns/{id}/leads/recycle (the `RecycleCampaignLeads` operationId).
+func (c *ClientWithResponses) RecycleCampaignLeadsWithBodyWithResponse(ctx context.Context, id string, params *RecycleCampaignLeadsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RecycleCampaignLeadsResponse, error) {
+	rsp, err := c.RecycleCampaignLeadsWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRecycleCampaignLeadsResponse(rsp)
+}
+
+// RecycleCampaignLeadsWithResponse Have leads that are done called again
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/campaigns/{id}/leads/recycle (the `RecycleCampaignLeads` operationId).
+func (c *ClientWithResponses) RecycleCampaignLeadsWithResponse(ctx context.Context, id string, params *RecycleCampaignLeadsParams, body RecycleCampaignLeadsJSONRequestBody, reqEditors ...RequestEditorFn) (*RecycleCampaignLeadsResponse, error) {
+	rsp, err := c.RecycleCampaignLeads(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRecycleCampaignLeadsResponse(rsp)
+}
+
+// DeleteCampaignLeadWithResponse Remove a lead that was never called
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/v1/campaigns/{id}/leads/{leadId} (the `DeleteCampaignLead` operationId).
+func (c *ClientWithResponses) DeleteCampaignLeadWithResponse(ctx context.Context, id string, leadId string, reqEditors ...RequestEditorFn) (*DeleteCampaignLeadResponse, error) {
+	rsp, err := c.DeleteCampaignLead(ctx, id, leadId, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteCampaignLeadResponse(rsp)
+}
+
+// GetCampaignLeadWithResponse Get a lead with what happened to it
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/campaigns/{id}/leads/{leadId} (the `GetCampaignLead` operationId).
+func (c *ClientWithResponses) GetCampaignLeadWithResponse(ctx context.Context, id string, leadId string, params *GetCampaignLeadParams, reqEditors ...RequestEditorFn) (*GetCampaignLeadResponse, error) {
+	rsp, err := c.GetCampaignLead(ctx, id, leadId, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCampaignLeadResponse(rsp)
+}
+
+// UpdateCampaignLeadWithBodyWithResponse Change what is known of a lead that nobody calls just now
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /api/v1/campaigns/{id}/leads/{leadId} (the `UpdateCampaignLead` operationId).
+func (c *ClientWithResponses) UpdateCampaignLeadWithBodyWithResponse(ctx context.Context, id string, leadId string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateCampaignLeadResponse, error) {
+	rsp, err := c.UpdateCampaignLeadWithBody(ctx, id, leadId, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateCampaignLeadResponse(rsp)
+}
+
+// UpdateCampaignLeadWithResponse Change what is known of a lead that nobody calls just now
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /api/v1/campaigns/{id}/leads/{leadId} (the `UpdateCampaignLead` operationId).
+func (c *ClientWithResponses) UpdateCampaignLeadWithResponse(ctx context.Context, id string, leadId string, body UpdateCampaignLeadJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateCampaignLeadResponse, error) {
+	rsp, err := c.UpdateCampaignLead(ctx, id, leadId, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateCampaignLeadResponse(rsp)
+}
+
+// CallBackCampaignLeadWithBodyWithResponse Have a lead called at a time, before others
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/campaigns/{id}/leads/{leadId}/callback (the `CallBackCampaignLead` operationId).
+func (c *ClientWithResponses) CallBackCampaignLeadWithBodyWithResponse(ctx context.Context, id string, leadId string, params *CallBackCampaignLeadParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CallBackCampaignLeadResponse, error) {
+	rsp, err := c.CallBackCampaignLeadWithBody(ctx, id, leadId, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCallBackCampaignLeadResponse(rsp)
+}
+
+// CallBackCampaignLeadWithResponse Have a lead called at a time, before others
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/campaigns/{id}/leads/{leadId}/callback (the `CallBackCampaignLead` operationId).
+func (c *ClientWithResponses) CallBackCampaignLeadWithResponse(ctx context.Context, id string, leadId string, params *CallBackCampaignLeadParams, body CallBackCampaignLeadJSONRequestBody, reqEditors ...RequestEditorFn) (*CallBackCampaignLeadResponse, error) {
+	rsp, err := c.CallBackCampaignLead(ctx, id, leadId, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCallBackCampaignLeadResponse(rsp)
 }
 
 // WatchCampaignWithResponse Watch how a campaign goes
@@ -43460,6 +45526,32 @@ func (c *ClientWithResponses) GetCampaignProgressWithResponse(ctx context.Contex
 		return nil, err
 	}
 	return ParseGetCampaignProgressResponse(rsp)
+}
+
+// GetCampaignReportWithResponse What came of a campaign
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/campaigns/{id}/report (the `GetCampaignReport` operationId).
+func (c *ClientWithResponses) GetCampaignReportWithResponse(ctx context.Context, id string, params *GetCampaignReportParams, reqEditors ...RequestEditorFn) (*GetCampaignReportResponse, error) {
+	rsp, err := c.GetCampaignReport(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCampaignReportResponse(rsp)
+}
+
+// DownloadCampaignReportWithResponse A row for each lead or each attempt, as CSV or XLSX
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/campaigns/{id}/report/file (the `DownloadCampaignReport` operationId).
+func (c *ClientWithResponses) DownloadCampaignReportWithResponse(ctx context.Context, id string, params *DownloadCampaignReportParams, reqEditors ...RequestEditorFn) (*DownloadCampaignReportResponse, error) {
+	rsp, err := c.DownloadCampaignReport(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDownloadCampaignReportResponse(rsp)
 }
 
 // ResumeCampaignWithResponse Go on with a paused campaign
@@ -48590,6 +50682,85 @@ func ParseUndoCampaignImportResponse(rsp *http.Response) (*UndoCampaignImportRes
 	return response, nil
 }
 
+// ParseListCampaignLeadsResponse parses an HTTP response from a ListCampaignLeadsWithResponse call
+func ParseListCampaignLeadsResponse(rsp *http.Response) (*ListCampaignLeadsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListCampaignLeadsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LeadsBodyBody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListCampaignLeadsResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseAddCampaignLeadsResponse parses an HTTP response from a AddCampaignLeadsWithResponse call
+func ParseAddCampaignLeadsResponse(rsp *http.Response) (*AddCampaignLeadsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AddCampaignLeadsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AddedLeadsBodyBody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseImportCampaignLeadsResponse parses an HTTP response from a ImportCampaignLeadsWithResponse call
 func ParseImportCampaignLeadsResponse(rsp *http.Response) (*ImportCampaignLeadsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -48610,6 +50781,180 @@ func ParseImportCampaignLeadsResponse(rsp *http.Response) (*ImportCampaignLeadsR
 			return nil, err
 		}
 		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRecycleCampaignLeadsResponse parses an HTTP response from a RecycleCampaignLeadsWithResponse call
+func ParseRecycleCampaignLeadsResponse(rsp *http.Response) (*RecycleCampaignLeadsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RecycleCampaignLeadsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Recycled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDeleteCampaignLeadResponse parses an HTTP response from a DeleteCampaignLeadWithResponse call
+func ParseDeleteCampaignLeadResponse(rsp *http.Response) (*DeleteCampaignLeadResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteCampaignLeadResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetCampaignLeadResponse parses an HTTP response from a GetCampaignLeadWithResponse call
+func ParseGetCampaignLeadResponse(rsp *http.Response) (*GetCampaignLeadResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCampaignLeadResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LeadDetail
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetCampaignLeadResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateCampaignLeadResponse parses an HTTP response from a UpdateCampaignLeadWithResponse call
+func ParseUpdateCampaignLeadResponse(rsp *http.Response) (*UpdateCampaignLeadResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateCampaignLeadResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Lead
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCallBackCampaignLeadResponse parses an HTTP response from a CallBackCampaignLeadWithResponse call
+func ParseCallBackCampaignLeadResponse(rsp *http.Response) (*CallBackCampaignLeadResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CallBackCampaignLeadResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Lead
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Error
@@ -48769,6 +51114,78 @@ func ParseGetCampaignProgressResponse(rsp *http.Response) (*GetCampaignProgressR
 			headers.ETag = &value
 		}
 		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetCampaignReportResponse parses an HTTP response from a GetCampaignReportWithResponse call
+func ParseGetCampaignReportResponse(rsp *http.Response) (*GetCampaignReportResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCampaignReportResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Report
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetCampaignReportResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDownloadCampaignReportResponse parses an HTTP response from a DownloadCampaignReportWithResponse call
+func ParseDownloadCampaignReportResponse(rsp *http.Response) (*DownloadCampaignReportResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DownloadCampaignReportResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
 	}
 
 	return response, nil

@@ -783,6 +783,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/campaigns/{id}/leads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List a campaign's leads in the order of their list */
+        get: operations["list-campaign-leads"];
+        put?: never;
+        /** Add people, and tell of each what became of it */
+        post: operations["add-campaign-leads"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/campaigns/{id}/leads/import": {
         parameters: {
             query?: never;
@@ -797,6 +815,59 @@ export interface paths {
          * @description A form (multipart/form-data) with the part `file`: CSV of up to 1 GB in UTF-8, UTF-16 or Windows-1252, or XLSX of up to 100 MB; its first row names the columns. With `start` set to true the list is read at once, else it waits for `start-campaign-import`, for a day. The other parts are as in that operation's body; `mapping` and `format` are JSON.
          */
         post: operations["import-campaign-leads"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/campaigns/{id}/leads/recycle": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Have leads that are done called again */
+        post: operations["recycle-campaign-leads"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/campaigns/{id}/leads/{leadId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get a lead with what happened to it */
+        get: operations["get-campaign-lead"];
+        put?: never;
+        post?: never;
+        /** Remove a lead that was never called */
+        delete: operations["delete-campaign-lead"];
+        options?: never;
+        head?: never;
+        /** Change what is known of a lead that nobody calls just now */
+        patch: operations["update-campaign-lead"];
+        trace?: never;
+    };
+    "/api/v1/campaigns/{id}/leads/{leadId}/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Have a lead called at a time, before others */
+        post: operations["call-back-campaign-lead"];
         delete?: never;
         options?: never;
         head?: never;
@@ -866,6 +937,40 @@ export interface paths {
         };
         /** Tell how a campaign goes */
         get: operations["get-campaign-progress"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/campaigns/{id}/report": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What came of a campaign */
+        get: operations["get-campaign-report"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/campaigns/{id}/report/file": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A row for each lead or each attempt, as CSV or XLSX */
+        get: operations["download-campaign-report"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2980,6 +3085,9 @@ export interface components {
             /** @description The person cannot switch to it */
             suspended: boolean;
         };
+        AddLeadsInputBody: {
+            leads: components["schemas"]["NewLead"][] | null;
+        };
         AddNumbersInputBody: {
             /** @description Where numbers without a country code are, ISO 3166-1 alpha-2 */
             country?: string;
@@ -3001,6 +3109,20 @@ export interface components {
              */
             known: number;
             refused: components["schemas"]["Refused"][];
+        };
+        AddedLead: {
+            /** @description Of the lead that was added */
+            id: string;
+            /** @description E.164; empty: it is none */
+            number: string;
+            /** @description Why it was rejected, in a sentence */
+            reason: string;
+            /** @enum {string} */
+            result: "added" | "duplicate" | "rejected";
+        };
+        AddedLeadsBodyBody: {
+            /** @description In the order of the request */
+            items: components["schemas"]["AddedLead"][] | null;
         };
         Agent: {
             /** Format: date-time */
@@ -3186,6 +3308,13 @@ export interface components {
             atMs: number;
             code: string;
             text: string;
+        };
+        CallBackInputBody: {
+            /**
+             * Format: date-time
+             * @description From now on, within 90 days; the rules on calling hold all the same
+             */
+            at: string;
         };
         CallDetail: {
             /** @description What the agent does now: listening, thinking, speaking, paused, tool */
@@ -4394,6 +4523,129 @@ export interface components {
             /** Format: double */
             p95Ms: number | null;
         };
+        Lead: {
+            /** Format: int64 */
+            attempts: number;
+            campaignId: string;
+            /** @description Of the address, ISO 3166-1 alpha-2 */
+            country: string;
+            /** @description What the agent, or the outcome mapping, made of it */
+            disposition: string;
+            /**
+             * Format: date-time
+             * @description When it is called next, at the earliest; null: never
+             */
+            dueAt: string | null;
+            id: string;
+            /** @description Empty: it was added by itself */
+            importId: string;
+            /**
+             * Format: int64
+             * @description Of the file
+             */
+            line: number;
+            name: string;
+            /** @description E.164 */
+            number: string;
+            /** @description Of the last attempt; empty: there was none */
+            outcome: string;
+            region: string;
+            /** @enum {string} */
+            state: "new" | "waiting" | "dialling" | "in_call" | "done" | "do_not_call";
+            /** Format: date-time */
+            updatedAt: string;
+            variables: {
+                [key: string]: string;
+            };
+            /** @description Why it is in this state, in a sentence */
+            why: string;
+            /** @description IANA */
+            zone: string;
+        };
+        LeadDetail: {
+            /** Format: int64 */
+            attempts: number;
+            campaignId: string;
+            /** @description Of the address, ISO 3166-1 alpha-2 */
+            country: string;
+            /** @description What the agent, or the outcome mapping, made of it */
+            disposition: string;
+            /**
+             * Format: date-time
+             * @description When it is called next, at the earliest; null: never
+             */
+            dueAt: string | null;
+            id: string;
+            /** @description Empty: it was added by itself */
+            importId: string;
+            /**
+             * Format: int64
+             * @description Of the file
+             */
+            line: number;
+            name: string;
+            /** @description E.164 */
+            number: string;
+            /** @description Of the last attempt; empty: there was none */
+            outcome: string;
+            region: string;
+            /** @enum {string} */
+            state: "new" | "waiting" | "dialling" | "in_call" | "done" | "do_not_call";
+            /** @description The oldest first; of decisions the last 200 */
+            timeline: components["schemas"]["LeadEvent"][] | null;
+            /** Format: date-time */
+            updatedAt: string;
+            variables: {
+                [key: string]: string;
+            };
+            /** @description Why it is in this state, in a sentence */
+            why: string;
+            /** @description IANA */
+            zone: string;
+        };
+        LeadEvent: {
+            /** @description Of decision */
+            allowed: boolean;
+            /** Format: date-time */
+            at: string;
+            /**
+             * Format: int64
+             * @description Which of the lead's attempts, from 1
+             */
+            attempt: number;
+            /** @description Of attempt, answered and ended */
+            callId: string;
+            /** @description The number shown */
+            caller: string;
+            /** @description Of decision and attempt */
+            decisionId: string;
+            disposition: string;
+            /**
+             * Format: date-time
+             * @description Of callback: when the person asked to be called
+             */
+            for: string | null;
+            /** @enum {string} */
+            kind: "added" | "decision" | "attempt" | "answered" | "ended" | "callback";
+            /** @description Of ended */
+            outcome: string;
+            /** @description Of ended, as the call's record says */
+            reason: string;
+            /** @description Of a decision against a call: the first rule that did not pass */
+            rule: string;
+            /** Format: int64 */
+            talkMs: number;
+        };
+        LeadsBodyBody: {
+            items: components["schemas"]["Lead"][] | null;
+            /** @description Cursor of the next page, null at the end */
+            next: string | null;
+            /**
+             * Format: int64
+             * @description How many there are; null with filters other than state: that would have to be counted
+             */
+            total: number | null;
+        };
         LegCause: {
             by: string;
             code: string;
@@ -4703,6 +4955,20 @@ export interface components {
         NamedPostBody: {
             description?: string;
             name: string;
+        };
+        NewLead: {
+            /** @description Of the address, ISO 3166-1 alpha-2 */
+            country?: string;
+            name?: string;
+            /** @description As people write it; without a country code it is in the lead's country, or the campaign's */
+            number: string;
+            /** @description State or province: FL */
+            region?: string;
+            variables?: {
+                [key: string]: string;
+            };
+            /** @description IANA */
+            zone?: string;
         };
         NewPasskeyInputBody: {
             challenge: string;
@@ -5528,6 +5794,18 @@ export interface components {
             /** @description Shown once */
             recoveryCodes: string[] | null;
         };
+        RecycleInputBody: {
+            dispositions?: string[] | null;
+            importId?: string;
+            /** @description Leads whose last attempt ended so; left out: any */
+            outcomes?: string[] | null;
+        };
+        Recycled: {
+            /** @description There are further ones: ask again */
+            more: boolean;
+            /** Format: int64 */
+            recycled: number;
+        };
         Refused: {
             /** @description As it was written */
             number: string;
@@ -5613,6 +5891,39 @@ export interface components {
             removedBy: string;
             /** @enum {string} */
             source: "voice" | "key" | "api" | "import" | "person";
+        };
+        Report: {
+            /** Format: date-time */
+            at: string;
+            /** Format: int64 */
+            attempts: number;
+            /** @description How many leads had so many attempts: {"0": 120, "1": 80} */
+            attemptsPerLead: {
+                [key: string]: number;
+            };
+            campaign: components["schemas"]["Campaign"];
+            /**
+             * Format: double
+             * @description In the currency of the budget, by its prices
+             */
+            cost: number;
+            dispositions: {
+                [key: string]: number;
+            };
+            /** @description By state */
+            leads: {
+                [key: string]: number;
+            };
+            /** @description Attempts by how they ended */
+            outcomes: {
+                [key: string]: number;
+            };
+            /** @description Refusals to call, by the rule */
+            refused: {
+                [key: string]: number;
+            };
+            /** Format: int64 */
+            talkMs: number;
         };
         ResetInputBody: {
             /** @description At least 10 characters */
@@ -6877,6 +7188,16 @@ export interface components {
             projectId?: string;
             /** @description Whose phone it is; empty: nobody's */
             userId?: string;
+        };
+        UpdateLeadInputBody: {
+            country?: string;
+            name?: string;
+            region?: string;
+            /** @description In place of those before */
+            variables?: {
+                [key: string]: string;
+            };
+            zone?: string;
         };
         UpdateListInputBody: {
             description?: string;
@@ -9044,6 +9365,92 @@ export interface operations {
             };
         };
     };
+    "list-campaign-leads": {
+        parameters: {
+            query?: {
+                /** @description next of the page before */
+                cursor?: string;
+                limit?: number;
+                state?: "new" | "waiting" | "dialling" | "in_call" | "done" | "do_not_call";
+                outcome?: string;
+                disposition?: string;
+                importId?: string;
+                /** @description A part of the name, or digits of the number */
+                q?: string;
+            };
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The campaign's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LeadsBodyBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "add-campaign-leads": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The campaign's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AddLeadsInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AddedLeadsBodyBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     "import-campaign-leads": {
         parameters: {
             query?: never;
@@ -9077,6 +9484,191 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["UploadedImport"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "recycle-campaign-leads": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The campaign's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RecycleInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Recycled"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "get-campaign-lead": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The campaign's id */
+                id: string;
+                leadId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LeadDetail"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "delete-campaign-lead": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The campaign's id */
+                id: string;
+                leadId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "update-campaign-lead": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The campaign's id */
+                id: string;
+                leadId: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UpdateLeadInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Lead"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "call-back-campaign-lead": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The campaign's id */
+                id: string;
+                leadId: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CallBackInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Lead"];
                 };
             };
             /** @description Error */
@@ -9224,6 +9816,79 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Progress"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "get-campaign-report": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The campaign's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Report"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "download-campaign-report": {
+        parameters: {
+            query?: {
+                format?: "csv" | "xlsx";
+                rows?: "leads" | "attempts";
+            };
+            header?: never;
+            path: {
+                /** @description The campaign's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": string;
+                    "text/csv": string;
                 };
             };
             /** @description Error */
