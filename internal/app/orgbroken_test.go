@@ -302,6 +302,7 @@ func TestFilesOfOtherVersions(t *testing.T) {
 	}, map[string][]string{
 		"phones": {"secret_by", "secret_at", "secret_used_at"}, "sso_connections": {"secret_by", "secret_at"}, "scim_tokens": {"created_by"},
 		"memberships": {"provider_only"}, "trunks": {wholeTable}, "caller_numbers": {wholeTable},
+		"consents": {"channels", "purposes"}, "retention_settings": {"decision_days"},
 	})
 	newer := rewrite(t, file, func(h *OrgFileHead) { h.Versions["telephony"] += 1 }, nil)
 	stranger := rewrite(t, file, func(h *OrgFileHead) { h.Versions["astrology"] = 1 }, nil)
