@@ -131,6 +131,14 @@ bench-requests: ## what a request costs through sign-in, limits, row level secur
 bench-machines: ## how often answering machines, people and beeps are told apart, over thousands of synthetic calls (docs/answering-machines.md)
 	go test -run '^$$' -bench Accuracy -benchtime 1x ./internal/voice/amd
 
+.PHONY: campaign
+campaign: ## a campaign of 2,000 leads against SIPp, 100 calls at once (PARLEY_CAMPAIGN_LEADS, PARLEY_CAMPAIGN_LINES)
+	PARLEY_CAMPAIGN_LEADS=$${PARLEY_CAMPAIGN_LEADS:-2000} PARLEY_CAMPAIGN_LINES=$${PARLEY_CAMPAIGN_LINES:-100} go test -count=1 -v -timeout 30m -run TestCampaignOnSIPp ./internal/app
+
+.PHONY: chaos
+chaos: ## a campaign while workers, database connections and NATS are killed 200 times (PARLEY_CHAOS_KILLS, PARLEY_CHAOS_LEADS)
+	PARLEY_CHAOS_KILLS=$${PARLEY_CHAOS_KILLS:-200} PARLEY_CHAOS_LEADS=$${PARLEY_CHAOS_LEADS:-600} go test -count=1 -v -timeout 60m -run TestKilledProcessesCallNobodyTwice ./internal/app
+
 .PHONY: bench-orgs
 bench-orgs: build ## 1,000 organisations beside one: start, memory, latency (BENCH_ORGS, BENCH_OWN, BENCH_DATABASE_URL)
 	scripts/bench-orgs.sh

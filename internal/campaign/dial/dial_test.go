@@ -326,6 +326,17 @@ func TestDialler(t *testing.T) {
 	if step(); d.Lines() != 10 {
 		t.Errorf("%d lines after it was woken", d.Lines())
 	}
+	// Where no line was free the next call waits a moment, and the one before comes back.
+	d.Keep(nil)
+	was = len(q.placed)
+	d.Ended("100", now, time.Time{}, now, dial.Unplaced)
+	if next := step(); len(q.placed) != was || !next.After(now) || d.Now(now).Slowed == "" {
+		t.Errorf("%d calls after one that found no line, next at %s", len(q.placed)-was, next)
+	}
+	now = now.Add(3 * time.Second)
+	if step(); len(q.placed) == was {
+		t.Error("it goes on waiting")
+	}
 	d.Keep(nil)
 	q.err = errors.New("the database is away")
 	if _, err := d.Step(t.Context(), now); !errors.Is(err, q.err) {
