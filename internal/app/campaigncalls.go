@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -72,7 +73,7 @@ func outsetOf(p campaign.Placement) *Outset {
 		o.OnMachine = voice.MachineTalk
 	}
 	for _, d := range []string{p.Disclosure.AI, p.Disclosure.Recording} {
-		if d != "" {
+		if strings.TrimSpace(d) != "" {
 			o.Disclosures = append(o.Disclosures, d)
 		}
 	}
