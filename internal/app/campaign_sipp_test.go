@@ -163,13 +163,17 @@ func TestCampaignOnSIPp(t *testing.T) {
 	n := sippPeople(t, pause)
 	id := campaignOn(t, c, n, leads, lines)
 	var p shownProgress
-	began, high, full, within2 := time.Now(), int64(0), 0, 0
+	began, high, full, within2, looks := time.Now(), int64(0), 0, 0, 0
 	for p.State != "finished" {
 		if time.Since(began) > 15*time.Minute {
 			t.Fatalf("it does not end: %+v", p)
 		}
 		<-time.After(250 * time.Millisecond)
+		p = shownProgress{}
 		c.want(200, "GET", "/api/v1/campaigns/"+id+"/progress", nil, &p)
+		if looks++; looks%40 == 0 {
+			t.Logf("after %s: %v %v %+v", time.Since(began).Round(time.Second), p.Leads, p.Outcomes, p.Now)
+		}
 		now := p.Leads["dialling"] + p.Leads["in_call"]
 		high = max(high, now)
 		if p.Leads["new"]+p.Leads["waiting"] > int64(lines) && high >= int64(lines)-2 {

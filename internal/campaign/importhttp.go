@@ -32,10 +32,12 @@ func (s *Service) importRoutes(api huma.API) {
 	up.Metadata["streams"] = true
 	up.Description = "A form (multipart/form-data) with the part `file`: CSV of up to 1 GB in UTF-8, UTF-16 or Windows-1252, or XLSX of up to 100 MB; its first row names the columns. " +
 		"With `start` set to true the list is read at once, else it waits for `start-campaign-import`, for a day. The other parts are as in that operation's body; `mapping` and `format` are JSON."
-	up.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"multipart/form-data": {Schema: &huma.Schema{Type: "object", Required: []string{"file"},
+	huma.Register(api, up, s.httpUpload)
+	// Told afterwards: huma would read a body that it knows of into memory before the operation sees it.
+	form := &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"multipart/form-data": {Schema: &huma.Schema{Type: "object", Required: []string{"file"},
 		Properties: map[string]*huma.Schema{"file": {Type: "string", Format: "binary"}, "start": {Type: "boolean"}, "mapping": {Type: "string", Description: "JSON"},
 			"format": {Type: "string", Description: "JSON"}, "region": {Type: "string"}, "skipInOtherCampaigns": {Type: "boolean"}}}}}}
-	huma.Register(api, up, s.httpUpload)
+	api.OpenAPI().Paths[at].Post.RequestBody = form
 	huma.Register(api, operation("list-campaign-imports", "GET", "/api/v1/campaigns/{id}/imports", "campaign:read", "List a campaign's imports, the newest first", 200), s.httpImports)
 	huma.Register(api, operation("get-campaign-import", "GET", one, "campaign:read", "How far an import is, and what came of it", 200), s.httpImport)
 	huma.Register(api, operation("start-campaign-import", "POST", one+"/start", "campaign:import", "Have an uploaded list read", http.StatusAccepted), s.httpStartImport)

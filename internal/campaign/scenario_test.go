@@ -99,3 +99,22 @@ func TestSimulateACampaign(t *testing.T) {
 		}
 	})
 }
+
+// What somebody took out of the settings stays out, however usual it is.
+func TestSettingsAreKeptAsTheyAre(t *testing.T) {
+	dbtest.Each(t, []db.Migrations{Migrations()}, func(t *testing.T, d *db.DB) {
+		s := newPlant(t, d, 1, 1).nodes[0].s
+		set, err := (&patch{raw: []byte(`{"retry": {"on": {"busy": {"times": 1, "minutes": 5, "factor": 1, "mostMinutes": 5}}}, "outcomes": {"booked": "sold"}}`)}).over(Usual())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := s.Create(t.Context(), testOrg, NewCampaign{Name: "Test", Settings: set})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Get(t.Context(), testOrg, c.ID)
+		if err != nil || len(got.Settings.Retry.On) != 1 || got.Settings.Retry.Total != 4 || len(got.Settings.Outcomes) != 1 {
+			t.Errorf("%+v, %v", got.Settings.Retry, err)
+		}
+	})
+}
