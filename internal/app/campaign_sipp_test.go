@@ -174,7 +174,7 @@ func TestCampaignOnSIPp(t *testing.T) {
 		if looks++; looks%40 == 0 {
 			t.Logf("after %s: %v %v %+v", time.Since(began).Round(time.Second), p.Leads, p.Outcomes, p.Now)
 		}
-		now := p.Leads["dialling"] + p.Leads["in_call"]
+		now := int64(p.Now.Ringing + p.Now.Waiting + p.Now.Talking) // of the dialler, every two seconds
 		high = max(high, now)
 		if p.Leads["new"]+p.Leads["waiting"] > int64(lines) && high >= int64(lines)-2 {
 			full++
