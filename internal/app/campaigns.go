@@ -39,7 +39,7 @@ func (a *App) buildCampaigns(ctx context.Context) (err error) {
 		Book: book, Facts: a.doNotCall, OptOuts: a.doNotCall, Signer: signer,
 		DB: a.db, Bus: a.bus, Agents: campaignAgents{a.agents}, Carrier: a.dialling, Node: a.node, Clock: a.clock, Log: a.log, Assignable: a.assignable, Standing: a.standing, Still: a.identity.Still,
 		Lines: a.campaignLines, Preflights: []campaign.Preflighter{a.doNotCall, a.dialling},
-		Blobs: a.blobs, Sealer: a.keyring, Enqueue: a.want,
+		Blobs: a.blobs, Sealer: a.keyring, Enqueue: a.want, Outbound: a.outbound.client, PublicURL: a.publicURL,
 	})
 	if err != nil || !a.cfg.is(roleGateway) && !a.cfg.is(roleWorker) { // who shows no campaigns may not read that news either
 		return err

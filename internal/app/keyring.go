@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/parley-voice/parley/internal/agent"
+	"github.com/parley-voice/parley/internal/campaign"
 	"github.com/parley-voice/parley/internal/identity"
 	"github.com/parley-voice/parley/internal/identity/sso"
 	"github.com/parley-voice/parley/internal/platform/db"
@@ -102,7 +103,7 @@ func (a *App) runKeyring(ctx context.Context) {
 
 // sealedEverywhere lists everything that is stored sealed and stays.
 func sealedEverywhere() (out []envelope.Column) {
-	for _, c := range [][]envelope.Column{agent.Sealed(), telephony.Sealed(), identity.Sealed(), sso.Sealed(), signing.Sealed()} {
+	for _, c := range [][]envelope.Column{agent.Sealed(), telephony.Sealed(), campaign.Sealed(), identity.Sealed(), sso.Sealed(), signing.Sealed()} {
 		out = append(out, c...)
 	}
 	return out

@@ -22,10 +22,24 @@ type importLeads struct {
 // Kind implements jobs.Args.
 func (importLeads) Kind() string { return campaign.ImportJob }
 
-// registerLists registers the jobs on campaigns' lists, and goes on with those whose process is gone.
+// tellCampaign is the job that tells that a campaign is over.
+type tellCampaign struct {
+	ID string `json:"id"`
+}
+
+// Kind implements jobs.Args.
+func (tellCampaign) Kind() string { return campaign.WebhookJob }
+
+// registerLists registers the jobs on campaigns' lists and ends, and goes on with those whose process is gone.
 func (a *App) registerLists(ctx context.Context) error {
 	err := jobs.Register(a.jobs, jobs.KindConfig{Timeout: importTime}, func(ctx context.Context, org string, i importLeads) error {
 		return a.campaigns.CarryImport(ctx, org, i.ID)
+	})
+	if err != nil {
+		return err
+	}
+	err = jobs.Register(a.jobs, jobs.KindConfig{}, func(ctx context.Context, org string, t tellCampaign) error {
+		return a.campaigns.Deliver(ctx, org, t.ID)
 	})
 	if err != nil {
 		return err

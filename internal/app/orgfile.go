@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/parley-voice/parley/internal/campaign"
 	"github.com/parley-voice/parley/internal/compliance"
 	"github.com/parley-voice/parley/internal/conversation"
 	"github.com/parley-voice/parley/internal/event"
@@ -104,9 +105,14 @@ type sealed struct {
 // sealedColumns are the columns with secrets, by table; the row's id is in the column id.
 func (a *App) sealedColumns() map[string]sealed {
 	return map[string]sealed{
-		"models":          {"keys", a.agents.OpenSecret, a.agents.SealSecret},
-		"phones":          {"secret", a.phones.OpenSecret, a.phones.SealSecret},
-		"trunks":          {"secret", a.phones.OpenTrunkSecret, a.phones.SealTrunkSecret},
+		"models": {"keys", a.agents.OpenSecret, a.agents.SealSecret},
+		"phones": {"secret", a.phones.OpenSecret, a.phones.SealSecret},
+		"trunks": {"secret", a.phones.OpenTrunkSecret, a.phones.SealTrunkSecret},
+		"campaign_webhook_secrets": {"secret", func(ctx context.Context, orgID, _ string, b []byte) ([]byte, error) {
+			return a.keyring.Open(ctx, orgID, b, campaign.WebhookAAD(orgID))
+		}, func(ctx context.Context, orgID, _ string, b []byte) ([]byte, error) {
+			return a.keyring.Seal(ctx, orgID, b, campaign.WebhookAAD(orgID))
+		}},
 		"sso_connections": {"secret", a.sso.OpenSecret, a.sso.SealSecret},
 	}
 }

@@ -27,7 +27,7 @@ type secretOps struct{ app *App }
 // sources are listed one after another; a cursor begins with the name of one.
 func (o *secretOps) sources() (names []string, parts []secretSource) {
 	a := o.app
-	return []string{"models", "phones", "trunks", "sso", "scim", "tokens"}, []secretSource{a.agents, a.phones, telephony.TrunkSecrets{Service: a.phones}, a.sso, a.scim, a.identity}
+	return []string{"models", "phones", "trunks", "campaigns", "sso", "scim", "tokens"}, []secretSource{a.agents, a.phones, telephony.TrunkSecrets{Service: a.phones}, a.campaigns, a.sso, a.scim, a.identity}
 }
 
 // Routes adds the operation.
@@ -43,10 +43,10 @@ func (o *secretOps) Routes(api huma.API) {
 // OrganisationSecret is what is told of a secret.
 type OrganisationSecret struct {
 	ID         string        `json:"id" doc:"Unique in the list"`
-	Kind       string        `json:"kind" enum:"modelKey,phonePassword,trunkPassword,ssoClientSecret,samlKey,scimToken,apiToken"`
+	Kind       string        `json:"kind" enum:"modelKey,phonePassword,trunkPassword,webhookSecret,ssoClientSecret,samlKey,scimToken,apiToken"`
 	Name       string        `json:"name" doc:"Of what it belongs to"`
 	Part       string        `json:"part" doc:"Which of several secrets of one thing, such as stt, llm or tts; else empty"`
-	ObjectKind string        `json:"objectKind" enum:"model,phone,trunk,ssoConnection,token" doc:"What it belongs to, and where it is replaced or removed"`
+	ObjectKind string        `json:"objectKind" enum:"model,phone,trunk,organisation,ssoConnection,token" doc:"What it belongs to, and where it is replaced or removed"`
 	ObjectID   string        `json:"objectId"`
 	SetBy      *SecretSetter `json:"setBy" doc:"null: nobody who signed in, or not known"`
 	SetAt      *time.Time    `json:"setAt" doc:"null: not known"`

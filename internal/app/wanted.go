@@ -28,6 +28,8 @@ func (a *App) insertWanted(ctx context.Context, tx *db.Tx, w event.JobWanted) er
 		return jobs.InsertFor(ctx, a.jobs, tx, w.OrgID, erasePerson{w.ID}, once)
 	case exportOrg{}.Kind():
 		return jobs.InsertFor(ctx, a.jobs, tx, w.OrgID, exportOrg{w.ID}, once)
+	case tellCampaign{}.Kind():
+		return jobs.InsertFor(ctx, a.jobs, tx, w.OrgID, tellCampaign{w.ID}, once)
 	case importLeads{}.Kind():
 		return jobs.InsertFor(ctx, a.jobs, tx, w.OrgID, importLeads{w.ID}, jobs.Options{}) // to read it and, later, to undo it; twice at once does nothing
 	}

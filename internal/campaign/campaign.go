@@ -157,6 +157,9 @@ func (s *Settings) check() error {
 	if err := s.Retry.Check(at + "retry."); err != nil {
 		return err
 	}
+	if err := checkWebhook(at+"webhook", s.Webhook); err != nil {
+		return err
+	}
 	return s.Schedule.check(at + "schedule.")
 }
 

@@ -213,6 +213,7 @@ func (s *Service) Routes(api huma.API) {
 	s.importRoutes(api)
 	s.leadRoutes(api)
 	s.reportRoutes(api)
+	s.webhookRoutes(api)
 	huma.Register(api, operation("list-campaign-hours", "GET", at+"/{id}/hours", "campaign:read", "What happened hour by hour", 200), s.httpHours)
 	s.liveRoutes(api)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net/http"
 	"time"
 
 	"github.com/coder/quartz"
@@ -99,6 +100,11 @@ type Config struct {
 	Sealer envelope.Sealer
 	// Enqueue adds a job to a change: ImportJob or WebhookJob, by the id of what it works on. nil: there are no jobs.
 	Enqueue func(ctx context.Context, tx *db.Tx, kind, id string) error
+	// Outbound is what an organisation's webhooks are posted by: where it may connect, and that redirections are not followed, is
+	// its business. nil: nothing is posted.
+	Outbound func(ctx context.Context, orgID string) *http.Client
+	// PublicURL is where people reach this installation. It may be nil.
+	PublicURL func() string
 }
 
 // Service manages campaigns.
@@ -325,7 +331,7 @@ func (s *Service) to(ctx context.Context, orgID, id, do string, state State, why
 			row.StartedAt = now
 		case state.over():
 			row.EndedAt = now
-			return s.announce(ctx, tx, was)
+			return s.announce(ctx, tx, was, row)
 		}
 		return nil
 	})
@@ -348,7 +354,7 @@ func (s *Service) complete(ctx context.Context, orgID, id string) error {
 			return errMoreToCome
 		}
 		row.State, row.Why, row.EndedAt = Finished, "Every lead is done.", s.now().UnixMilli()
-		return s.announce(ctx, tx, was)
+		return s.announce(ctx, tx, was, row)
 	})
 	return err
 }
