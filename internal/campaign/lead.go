@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -119,6 +120,31 @@ func setLead(ctx context.Context, tx *db.Tx, row *leadRow) error {
 		Where("organisation_id = ?", tx.OrgID()).Where("id = ?", row.ID).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("update lead: %w", err)
+	}
+	return nil
+}
+
+// setLeads is setLead of many, some in one statement.
+func setLeads(ctx context.Context, tx *db.Tx, rows []*leadRow) error {
+	cast := "?"
+	if tx.Dialect() == db.Postgres { // what is NULL in every row has no type there
+		cast = "CAST(? AS BIGINT)"
+	}
+	for chunk := range slices.Chunk(rows, rowsAtOnce) {
+		query := "WITH v (id, state, outcome, disposition, attempts, why, urgency, due_at, updated_at) AS (VALUES "
+		var args []any
+		for i, r := range chunk {
+			if i > 0 {
+				query += ", "
+			}
+			query += "(?, ?, ?, ?, ?, ?, ?, " + cast + ", ?)"
+			args = append(args, r.ID, r.State, r.Outcome, r.Disposition, r.Attempts, r.Why, r.Urgency, r.DueAt, r.UpdatedAt)
+		}
+		query += `) UPDATE campaign_leads SET state = v.state, outcome = v.outcome, disposition = v.disposition, attempts = v.attempts, why = v.why, urgency = v.urgency,
+			due_at = v.due_at, updated_at = v.updated_at FROM v WHERE campaign_leads.organisation_id = ? AND campaign_leads.id = v.id`
+		if _, err := tx.ExecContext(ctx, query, append(args, tx.OrgID())...); err != nil {
+			return fmt.Errorf("update leads: %w", err)
+		}
 	}
 	return nil
 }

@@ -220,10 +220,8 @@ func (p *plan) save(ctx context.Context, tx *db.Tx, campaignID string) error {
 			return fmt.Errorf("insert attempts: %w", err)
 		}
 	}
-	for _, row := range p.leads {
-		if err := setLead(ctx, tx, row); err != nil {
-			return err
-		}
+	if err := setLeads(ctx, tx, p.leads); err != nil {
+		return err
 	}
 	return p.tally.save(ctx, tx, campaignID)
 }
