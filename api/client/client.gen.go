@@ -1044,6 +1044,27 @@ func (e NodeDataSlot) Valid() bool {
 	}
 }
 
+// Defines values for NoticeState.
+const (
+	NoticeStateDelivered NoticeState = "delivered"
+	NoticeStateFailed    NoticeState = "failed"
+	NoticeStateWaiting   NoticeState = "waiting"
+)
+
+// Valid indicates whether the value is a known member of the NoticeState enum.
+func (e NoticeState) Valid() bool {
+	switch e {
+	case NoticeStateDelivered:
+		return true
+	case NoticeStateFailed:
+		return true
+	case NoticeStateWaiting:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for OptOutInputBodySource.
 const (
 	OptOutInputBodySourceApi    OptOutInputBodySource = "api"
@@ -1170,6 +1191,7 @@ const (
 	ScimToken       OrganisationSecretKind = "scimToken"
 	SsoClientSecret OrganisationSecretKind = "ssoClientSecret"
 	TrunkPassword   OrganisationSecretKind = "trunkPassword"
+	WebhookSecret   OrganisationSecretKind = "webhookSecret"
 )
 
 // Valid indicates whether the value is a known member of the OrganisationSecretKind enum.
@@ -1189,6 +1211,8 @@ func (e OrganisationSecretKind) Valid() bool {
 		return true
 	case TrunkPassword:
 		return true
+	case WebhookSecret:
+		return true
 	default:
 		return false
 	}
@@ -1197,6 +1221,7 @@ func (e OrganisationSecretKind) Valid() bool {
 // Defines values for OrganisationSecretObjectKind.
 const (
 	OrganisationSecretObjectKindModel         OrganisationSecretObjectKind = "model"
+	OrganisationSecretObjectKindOrganisation  OrganisationSecretObjectKind = "organisation"
 	OrganisationSecretObjectKindPhone         OrganisationSecretObjectKind = "phone"
 	OrganisationSecretObjectKindSsoConnection OrganisationSecretObjectKind = "ssoConnection"
 	OrganisationSecretObjectKindToken         OrganisationSecretObjectKind = "token"
@@ -1207,6 +1232,8 @@ const (
 func (e OrganisationSecretObjectKind) Valid() bool {
 	switch e {
 	case OrganisationSecretObjectKindModel:
+		return true
+	case OrganisationSecretObjectKindOrganisation:
 		return true
 	case OrganisationSecretObjectKindPhone:
 		return true
@@ -4658,6 +4685,12 @@ type NewTokenOutputBody struct {
 	UserId string `json:"userId"`
 }
 
+// NewWebhookSecretBodyBody defines model for NewWebhookSecretBodyBody.
+type NewWebhookSecretBodyBody struct {
+	// Secret It is not shown again
+	Secret string `json:"secret"`
+}
+
 // Node defines model for Node.
 type Node struct {
 	Data NodeData `json:"data"`
@@ -4714,6 +4747,29 @@ type NodeData struct {
 
 // NodeDataSlot collect: the kind of value
 type NodeDataSlot string
+
+// Notice defines model for Notice.
+type Notice struct {
+	Attempts  int64       `json:"attempts"`
+	CreatedAt time.Time   `json:"createdAt"`
+	Error     string      `json:"error"`
+	Id        string      `json:"id"`
+	State     NoticeState `json:"state"`
+
+	// Status Of the last answer; 0: there was none
+	Status  int64      `json:"status"`
+	TriedAt *time.Time `json:"triedAt"`
+	Url     string     `json:"url"`
+}
+
+// NoticeState defines model for Notice.State.
+type NoticeState string
+
+// NoticeBodyBody defines model for NoticeBodyBody.
+type NoticeBodyBody struct {
+	// Notice null: the campaign is not over, or has no webhook
+	Notice Notice `json:"notice"`
+}
 
 // Now defines model for Now.
 type Now struct {
@@ -7028,6 +7084,15 @@ type Voicemail struct {
 // VoicemailRule hangup: at once; message: leave it after the tone; talk: machines are not told from people
 type VoicemailRule string
 
+// WebhookSecretBodyBody defines model for WebhookSecretBodyBody.
+type WebhookSecretBodyBody struct {
+	Set   bool       `json:"set"`
+	SetAt *time.Time `json:"setAt"`
+
+	// SetBy A user's id
+	SetBy string `json:"setBy"`
+}
+
 // ListAgentTemplatesParams defines parameters for ListAgentTemplates.
 type ListAgentTemplatesParams struct {
 	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
@@ -7362,6 +7427,18 @@ type ListCallTurnsParams struct {
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
+// GetCampaignWebhookSecretParams defines parameters for GetCampaignWebhookSecret.
+type GetCampaignWebhookSecretParams struct {
+	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
+// CreateCampaignWebhookSecretParams defines parameters for CreateCampaignWebhookSecret.
+type CreateCampaignWebhookSecretParams struct {
+	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
 // ListCampaignsParams defines parameters for ListCampaigns.
 type ListCampaignsParams struct {
 	// Cursor next of the page before
@@ -7605,6 +7682,18 @@ type StopCampaignParams struct {
 
 	// IfMatch Entity tag of what you read: answered 412 when it was changed since
 	IfMatch *string `json:"If-Match,omitempty"`
+}
+
+// GetCampaignWebhookParams defines parameters for GetCampaignWebhook.
+type GetCampaignWebhookParams struct {
+	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
+// ResendCampaignWebhookParams defines parameters for ResendCampaignWebhook.
+type ResendCampaignWebhookParams struct {
+	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
 // ListConsentsParams defines parameters for ListConsents.
@@ -9303,6 +9392,18 @@ type ClientInterface interface {
 	// Corresponds with GET /api/v1/calls/{id}/turns (the `ListCallTurns` operationId).
 	ListCallTurns(ctx context.Context, id string, params *ListCallTurnsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetCampaignWebhookSecret Whether there is a secret that webhooks are signed with
+	//
+	// Corresponds with GET /api/v1/campaign-webhook-secret (the `GetCampaignWebhookSecret` operationId).
+	GetCampaignWebhookSecret(ctx context.Context, params *GetCampaignWebhookSecretParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateCampaignWebhookSecret Make the secret that webhooks are signed with, in place of one before; it is shown this once
+	//
+	// Webhooks are signed as Standard Webhooks 1.0 says: `webhook-signature` is `v1,` and the HMAC-SHA256, in base64, over `webhook-id`, `webhook-timestamp` and the raw body with dots between them. The key is what follows `whsec_`, decoded from base64.
+	//
+	// Corresponds with POST /api/v1/campaign-webhook-secret (the `CreateCampaignWebhookSecret` operationId).
+	CreateCampaignWebhookSecret(ctx context.Context, params *CreateCampaignWebhookSecretParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListCampaigns List campaigns, the newest first
 	//
 	// Corresponds with GET /api/v1/campaigns (the `ListCampaigns` operationId).
@@ -9572,6 +9673,16 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/v1/campaigns/{id}/stop (the `StopCampaign` operationId).
 	StopCampaign(ctx context.Context, id string, params *StopCampaignParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetCampaignWebhook Whether it was told that a campaign is over
+	//
+	// Corresponds with GET /api/v1/campaigns/{id}/webhook (the `GetCampaignWebhook` operationId).
+	GetCampaignWebhook(ctx context.Context, id string, params *GetCampaignWebhookParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResendCampaignWebhook Tell once more that a campaign is over
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/webhook (the `ResendCampaignWebhook` operationId).
+	ResendCampaignWebhook(ctx context.Context, id string, params *ResendCampaignWebhookParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListConsents Consent records, newest first
 	//
@@ -11842,6 +11953,38 @@ func (c *Client) ListCallTurns(ctx context.Context, id string, params *ListCallT
 	return c.Client.Do(req)
 }
 
+// GetCampaignWebhookSecret Whether there is a secret that webhooks are signed with
+//
+// Corresponds with GET /api/v1/campaign-webhook-secret (the `GetCampaignWebhookSecret` operationId).
+func (c *Client) GetCampaignWebhookSecret(ctx context.Context, params *GetCampaignWebhookSecretParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCampaignWebhookSecretRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateCampaignWebhookSecret Make the secret that webhooks are signed with, in place of one before; it is shown this once
+//
+// Webhooks are signed as Standard Webhooks 1.0 says: `webhook-signature` is `v1,` and the HMAC-SHA256, in base64, over `webhook-id`, `webhook-timestamp` and the raw body with dots between them. The key is what follows `whsec_`, decoded from base64.
+//
+// Corresponds with POST /api/v1/campaign-webhook-secret (the `CreateCampaignWebhookSecret` operationId).
+func (c *Client) CreateCampaignWebhookSecret(ctx context.Context, params *CreateCampaignWebhookSecretParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateCampaignWebhookSecretRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListCampaigns List campaigns, the newest first
 //
 // Corresponds with GET /api/v1/campaigns (the `ListCampaigns` operationId).
@@ -12542,6 +12685,36 @@ func (c *Client) StartCampaign(ctx context.Context, id string, params *StartCamp
 // Corresponds with POST /api/v1/campaigns/{id}/stop (the `StopCampaign` operationId).
 func (c *Client) StopCampaign(ctx context.Context, id string, params *StopCampaignParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewStopCampaignRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetCampaignWebhook Whether it was told that a campaign is over
+//
+// Corresponds with GET /api/v1/campaigns/{id}/webhook (the `GetCampaignWebhook` operationId).
+func (c *Client) GetCampaignWebhook(ctx context.Context, id string, params *GetCampaignWebhookParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCampaignWebhookRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResendCampaignWebhook Tell once more that a campaign is over
+//
+// Corresponds with POST /api/v1/campaigns/{id}/webhook (the `ResendCampaignWebhook` operationId).
+func (c *Client) ResendCampaignWebhook(ctx context.Context, id string, params *ResendCampaignWebhookParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResendCampaignWebhookRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -18933,6 +19106,90 @@ func NewListCallTurnsRequest(server string, id string, params *ListCallTurnsPara
 	return req, nil
 }
 
+// NewGetCampaignWebhookSecretRequest constructs an http.Request for the GetCampaignWebhookSecret method
+func NewGetCampaignWebhookSecretRequest(server string, params *GetCampaignWebhookSecretParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaign-webhook-secret")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCreateCampaignWebhookSecretRequest constructs an http.Request for the CreateCampaignWebhookSecret method
+func NewCreateCampaignWebhookSecretRequest(server string, params *CreateCampaignWebhookSecretParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaign-webhook-secret")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewListCampaignsRequest constructs an http.Request for the ListCampaigns method
 func NewListCampaignsRequest(server string, params *ListCampaignsParams) (*http.Request, error) {
 	var err error
@@ -21005,6 +21262,104 @@ func NewStopCampaignRequest(server string, id string, params *StopCampaignParams
 			}
 
 			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetCampaignWebhookRequest constructs an http.Request for the GetCampaignWebhook method
+func NewGetCampaignWebhookRequest(server string, id string, params *GetCampaignWebhookParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaigns/%s/webhook", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewResendCampaignWebhookRequest constructs an http.Request for the ResendCampaignWebhook method
+func NewResendCampaignWebhookRequest(server string, id string, params *ResendCampaignWebhookParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaigns/%s/webhook", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
 		}
 
 	}
@@ -30553,6 +30908,22 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/v1/calls/{id}/turns (the `ListCallTurns` operationId).
 	ListCallTurnsWithResponse(ctx context.Context, id string, params *ListCallTurnsParams, reqEditors ...RequestEditorFn) (*ListCallTurnsResponse, error)
 
+	// GetCampaignWebhookSecretWithResponse Whether there is a secret that webhooks are signed with
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/campaign-webhook-secret (the `GetCampaignWebhookSecret` operationId).
+	GetCampaignWebhookSecretWithResponse(ctx context.Context, params *GetCampaignWebhookSecretParams, reqEditors ...RequestEditorFn) (*GetCampaignWebhookSecretResponse, error)
+
+	// CreateCampaignWebhookSecretWithResponse Make the secret that webhooks are signed with, in place of one before; it is shown this once
+	//
+	// Webhooks are signed as Standard Webhooks 1.0 says: `webhook-signature` is `v1,` and the HMAC-SHA256, in base64, over `webhook-id`, `webhook-timestamp` and the raw body with dots between them. The key is what follows `whsec_`, decoded from base64.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/campaign-webhook-secret (the `CreateCampaignWebhookSecret` operationId).
+	CreateCampaignWebhookSecretWithResponse(ctx context.Context, params *CreateCampaignWebhookSecretParams, reqEditors ...RequestEditorFn) (*CreateCampaignWebhookSecretResponse, error)
+
 	// ListCampaignsWithResponse List campaigns, the newest first
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -30864,6 +31235,20 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /api/v1/campaigns/{id}/stop (the `StopCampaign` operationId).
 	StopCampaignWithResponse(ctx context.Context, id string, params *StopCampaignParams, reqEditors ...RequestEditorFn) (*StopCampaignResponse, error)
+
+	// GetCampaignWebhookWithResponse Whether it was told that a campaign is over
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/campaigns/{id}/webhook (the `GetCampaignWebhook` operationId).
+	GetCampaignWebhookWithResponse(ctx context.Context, id string, params *GetCampaignWebhookParams, reqEditors ...RequestEditorFn) (*GetCampaignWebhookResponse, error)
+
+	// ResendCampaignWebhookWithResponse Tell once more that a campaign is over
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/webhook (the `ResendCampaignWebhook` operationId).
+	ResendCampaignWebhookWithResponse(ctx context.Context, id string, params *ResendCampaignWebhookParams, reqEditors ...RequestEditorFn) (*ResendCampaignWebhookResponse, error)
 
 	// ListConsentsWithResponse Consent records, newest first
 	//
@@ -34505,6 +34890,109 @@ func (r ListCallTurnsResponse) ContentType() string {
 	return ""
 }
 
+// GetCampaignWebhookSecretResponse200Headers the declared response headers of an HTTP 200 response for GetCampaignWebhookSecret
+type GetCampaignWebhookSecretResponse200Headers struct {
+	ETag *string
+}
+
+type GetCampaignWebhookSecretResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *WebhookSecretBodyBody
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetCampaignWebhookSecretResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetCampaignWebhookSecretResponse) GetJSON200() *WebhookSecretBodyBody {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetCampaignWebhookSecretResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCampaignWebhookSecretResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCampaignWebhookSecretResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCampaignWebhookSecretResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCampaignWebhookSecretResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CreateCampaignWebhookSecretResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *NewWebhookSecretBodyBody
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateCampaignWebhookSecretResponse) GetJSON201() *NewWebhookSecretBodyBody {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateCampaignWebhookSecretResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateCampaignWebhookSecretResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateCampaignWebhookSecretResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateCampaignWebhookSecretResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateCampaignWebhookSecretResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListCampaignsResponse200Headers the declared response headers of an HTTP 200 response for ListCampaigns
 type ListCampaignsResponse200Headers struct {
 	ETag *string
@@ -36111,6 +36599,109 @@ func (r StopCampaignResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r StopCampaignResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetCampaignWebhookResponse200Headers the declared response headers of an HTTP 200 response for GetCampaignWebhook
+type GetCampaignWebhookResponse200Headers struct {
+	ETag *string
+}
+
+type GetCampaignWebhookResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *NoticeBodyBody
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetCampaignWebhookResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetCampaignWebhookResponse) GetJSON200() *NoticeBodyBody {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetCampaignWebhookResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCampaignWebhookResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCampaignWebhookResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCampaignWebhookResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCampaignWebhookResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ResendCampaignWebhookResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Notice
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r ResendCampaignWebhookResponse) GetJSON202() *Notice {
+	return r.JSON202
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ResendCampaignWebhookResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ResendCampaignWebhookResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ResendCampaignWebhookResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ResendCampaignWebhookResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ResendCampaignWebhookResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -45043,6 +45634,34 @@ func (c *ClientWithResponses) ListCallTurnsWithResponse(ctx context.Context, id 
 	return ParseListCallTurnsResponse(rsp)
 }
 
+// GetCampaignWebhookSecretWithResponse Whether there is a secret that webhooks are signed with
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/campaign-webhook-secret (the `GetCampaignWebhookSecret` operationId).
+func (c *ClientWithResponses) GetCampaignWebhookSecretWithResponse(ctx context.Context, params *GetCampaignWebhookSecretParams, reqEditors ...RequestEditorFn) (*GetCampaignWebhookSecretResponse, error) {
+	rsp, err := c.GetCampaignWebhookSecret(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCampaignWebhookSecretResponse(rsp)
+}
+
+// CreateCampaignWebhookSecretWithResponse Make the secret that webhooks are signed with, in place of one before; it is shown this once
+//
+// Webhooks are signed as Standard Webhooks 1.0 says: `webhook-signature` is `v1,` and the HMAC-SHA256, in base64, over `webhook-id`, `webhook-timestamp` and the raw body with dots between them. The key is what follows `whsec_`, decoded from base64.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/campaign-webhook-secret (the `CreateCampaignWebhookSecret` operationId).
+func (c *ClientWithResponses) CreateCampaignWebhookSecretWithResponse(ctx context.Context, params *CreateCampaignWebhookSecretParams, reqEditors ...RequestEditorFn) (*CreateCampaignWebhookSecretResponse, error) {
+	rsp, err := c.CreateCampaignWebhookSecret(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateCampaignWebhookSecretResponse(rsp)
+}
+
 // ListCampaignsWithResponse List campaigns, the newest first
 //
 // Returns a wrapper object for the known response body format(s).
@@ -45617,6 +46236,32 @@ func (c *ClientWithResponses) StopCampaignWithResponse(ctx context.Context, id s
 		return nil, err
 	}
 	return ParseStopCampaignResponse(rsp)
+}
+
+// GetCampaignWebhookWithResponse Whether it was told that a campaign is over
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/campaigns/{id}/webhook (the `GetCampaignWebhook` operationId).
+func (c *ClientWithResponses) GetCampaignWebhookWithResponse(ctx context.Context, id string, params *GetCampaignWebhookParams, reqEditors ...RequestEditorFn) (*GetCampaignWebhookResponse, error) {
+	rsp, err := c.GetCampaignWebhook(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCampaignWebhookResponse(rsp)
+}
+
+// ResendCampaignWebhookWithResponse Tell once more that a campaign is over
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/campaigns/{id}/webhook (the `ResendCampaignWebhook` operationId).
+func (c *ClientWithResponses) ResendCampaignWebhookWithResponse(ctx context.Context, id string, params *ResendCampaignWebhookParams, reqEditors ...RequestEditorFn) (*ResendCampaignWebhookResponse, error) {
+	rsp, err := c.ResendCampaignWebhook(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResendCampaignWebhookResponse(rsp)
 }
 
 // ListConsentsWithResponse Consent records, newest first
@@ -50140,6 +50785,85 @@ func ParseListCallTurnsResponse(rsp *http.Response) (*ListCallTurnsResponse, err
 	return response, nil
 }
 
+// ParseGetCampaignWebhookSecretResponse parses an HTTP response from a GetCampaignWebhookSecretWithResponse call
+func ParseGetCampaignWebhookSecretResponse(rsp *http.Response) (*GetCampaignWebhookSecretResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCampaignWebhookSecretResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest WebhookSecretBodyBody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetCampaignWebhookSecretResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateCampaignWebhookSecretResponse parses an HTTP response from a CreateCampaignWebhookSecretWithResponse call
+func ParseCreateCampaignWebhookSecretResponse(rsp *http.Response) (*CreateCampaignWebhookSecretResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateCampaignWebhookSecretResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest NewWebhookSecretBodyBody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseListCampaignsResponse parses an HTTP response from a ListCampaignsWithResponse call
 func ParseListCampaignsResponse(rsp *http.Response) (*ListCampaignsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -51310,6 +52034,85 @@ func ParseStopCampaignResponse(rsp *http.Response) (*StopCampaignResponse, error
 			return nil, err
 		}
 		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetCampaignWebhookResponse parses an HTTP response from a GetCampaignWebhookWithResponse call
+func ParseGetCampaignWebhookResponse(rsp *http.Response) (*GetCampaignWebhookResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCampaignWebhookResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest NoticeBodyBody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetCampaignWebhookResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseResendCampaignWebhookResponse parses an HTTP response from a ResendCampaignWebhookWithResponse call
+func ParseResendCampaignWebhookResponse(rsp *http.Response) (*ResendCampaignWebhookResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ResendCampaignWebhookResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Notice
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Error

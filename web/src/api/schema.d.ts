@@ -576,6 +576,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/campaign-webhook-secret": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether there is a secret that webhooks are signed with */
+        get: operations["get-campaign-webhook-secret"];
+        put?: never;
+        /**
+         * Make the secret that webhooks are signed with, in place of one before; it is shown this once
+         * @description Webhooks are signed as Standard Webhooks 1.0 says: `webhook-signature` is `v1,` and the HMAC-SHA256, in base64, over `webhook-id`, `webhook-timestamp` and the raw body with dots between them. The key is what follows `whsec_`, decoded from base64.
+         */
+        post: operations["create-campaign-webhook-secret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/campaigns": {
         parameters: {
             query?: never;
@@ -1041,6 +1062,24 @@ export interface paths {
         put?: never;
         /** End a campaign for good; running calls end by themselves */
         post: operations["stop-campaign"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/campaigns/{id}/webhook": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether it was told that a campaign is over */
+        get: operations["get-campaign-webhook"];
+        put?: never;
+        /** Tell once more that a campaign is over */
+        post: operations["resend-campaign-webhook"];
         delete?: never;
         options?: never;
         head?: never;
@@ -5052,6 +5091,10 @@ export interface components {
             secret: string;
             userId: string;
         };
+        NewWebhookSecretBodyBody: {
+            /** @description It is not shown again */
+            secret: string;
+        };
         Node: {
             data: components["schemas"]["NodeData"];
             /** @description Unique within the flow */
@@ -5095,6 +5138,28 @@ export interface components {
             topic?: string;
             /** @description collect: where the value is kept */
             variable?: string;
+        };
+        Notice: {
+            /** Format: int64 */
+            attempts: number;
+            /** Format: date-time */
+            createdAt: string;
+            error: string;
+            id: string;
+            /** @enum {string} */
+            state: "waiting" | "delivered" | "failed";
+            /**
+             * Format: int64
+             * @description Of the last answer; 0: there was none
+             */
+            status: number;
+            /** Format: date-time */
+            triedAt: string | null;
+            url: string;
+        };
+        NoticeBodyBody: {
+            /** @description null: the campaign is not over, or has no webhook */
+            notice: components["schemas"]["Notice"];
         };
         Now: {
             /**
@@ -5310,7 +5375,7 @@ export interface components {
             /** @description What it is sealed under; null for hashed */
             key: components["schemas"]["SecretKey"];
             /** @enum {string} */
-            kind: "modelKey" | "phonePassword" | "trunkPassword" | "ssoClientSecret" | "samlKey" | "scimToken" | "apiToken";
+            kind: "modelKey" | "phonePassword" | "trunkPassword" | "webhookSecret" | "ssoClientSecret" | "samlKey" | "scimToken" | "apiToken";
             /**
              * Format: date-time
              * @description null: not used yet, or not known, as with modelKey
@@ -5323,7 +5388,7 @@ export interface components {
              * @description What it belongs to, and where it is replaced or removed
              * @enum {string}
              */
-            objectKind: "model" | "phone" | "trunk" | "ssoConnection" | "token";
+            objectKind: "model" | "phone" | "trunk" | "organisation" | "ssoConnection" | "token";
             /** @description Which of several secrets of one thing, such as stt, llm or tts; else empty */
             part: string;
             /**
@@ -7267,6 +7332,13 @@ export interface components {
              */
             rule: "hangup" | "message" | "talk";
         };
+        WebhookSecretBodyBody: {
+            set: boolean;
+            /** Format: date-time */
+            setAt: string | null;
+            /** @description A user's id */
+            setBy: string;
+        };
     };
     responses: never;
     parameters: never;
@@ -8796,6 +8868,72 @@ export interface operations {
             };
         };
     };
+    "get-campaign-webhook-secret": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookSecretBodyBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "create-campaign-webhook-secret": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewWebhookSecretBodyBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     "list-campaigns": {
         parameters: {
             query?: {
@@ -10039,6 +10177,78 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Campaign"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "get-campaign-webhook": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The campaign's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NoticeBodyBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "resend-campaign-webhook": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The campaign's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Notice"];
                 };
             };
             /** @description Error */
