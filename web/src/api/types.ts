@@ -95,3 +95,5 @@ export type Obstacle = S["Obstacle"];
 export type DoNotCallList = Solid<S["List"]>;
 export type DoNotCallFound = Solid<S["Found"]>;
 export type DoNotCallRegister = Omit<Solid<S["Register"]>, "version"> & { version: S["RegisterVersion"] | null };
+
+export type LeadImport = Omit<Solid<S["Import"]>, "percent"> & { percent: number | null };

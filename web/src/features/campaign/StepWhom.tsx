@@ -2,13 +2,17 @@ import { Select, Stack, Text } from "@mantine/core";
 import { count } from "../../ui/format";
 import { Section } from "../../ui/Section";
 import { Loaded } from "../../ui/states";
+import { useMay } from "../identity/api";
 import { useProgress } from "./api";
 import { countries } from "./countries";
+import { Imports } from "./Imports";
+import { ImportWizard } from "./ImportWizard";
 import type { StepProps } from "./StepWho";
-import { leadStateName } from "./words";
+import { leadStateName, over } from "./words";
 
 export function StepWhom({ form, campaign }: StepProps) {
   const began = campaign.state !== "draft";
+  const may = useMay();
   const progress = useProgress(campaign.id);
   return (
     <Stack>
@@ -43,6 +47,12 @@ export function StepWhom({ form, campaign }: StepProps) {
           onChange={(v) => form.setFieldValue("settings.country", v ?? "")}
         />
       </Section>
+      {may("campaign:import") && !over(campaign.state) && (
+        <Section title="Bring a list" lead="It is read in the background; you can go on meanwhile, or leave the page.">
+          <ImportWizard campaign={campaign} />
+        </Section>
+      )}
+      <Imports campaignId={campaign.id} />
     </Stack>
   );
 }
