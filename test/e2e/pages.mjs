@@ -61,6 +61,8 @@ export async function furnish({ server, session, browser }, photograph = async (
     machines: [step("machine"), "When a machine answers"],
     results: [step("results"), "What results are called"],
     preflight: [step("check"), "What you have set"],
+    "people of a campaign": [`/campaigns/${campaign.id}/people`, "People"],
+    "why called": ["/settings/why", "Why was it called?"],
     "do not call": ["/settings/do-not-call", "Public registers"],
     account: ["/account", "Your account"],
     organisation: ["/settings/organisation", "Organisation"],

@@ -157,6 +157,11 @@ const campaign = createRoute({
   path: "/campaigns/$campaignId",
   component: lazyRouteComponent(() => import("./features/campaign/CockpitPage"), "CockpitPage"),
 });
+const campaignPeople = createRoute({
+  getParentRoute: () => app,
+  path: "/campaigns/$campaignId/people",
+  component: lazyRouteComponent(() => import("./features/campaign/LeadsPage"), "LeadsPage"),
+});
 const campaignEdit = createRoute({
   getParentRoute: () => app,
   path: "/campaigns/$campaignId/edit",
@@ -240,6 +245,11 @@ const doNotCall = createRoute({
   path: "do-not-call",
   component: lazyRouteComponent(() => import("./features/campaign/DoNotCallPage"), "DoNotCallPage"),
 });
+const whyCalled = createRoute({
+  getParentRoute: () => settings,
+  path: "why",
+  component: lazyRouteComponent(() => import("./features/campaign/WhyPage"), "WhyPage"),
+});
 const projects = createRoute({
   getParentRoute: () => settings,
   path: "projects",
@@ -296,6 +306,7 @@ const tree = root.addChildren([
     trunks,
     campaigns,
     campaign,
+    campaignPeople,
     campaignEdit,
     account,
     settings.addChildren([
@@ -313,6 +324,7 @@ const tree = root.addChildren([
       retention,
       consents,
       doNotCall,
+      whyCalled,
       projects,
     ]),
     installation.addChildren([superStart, superPlans, superInstances, superAdmins, superLog, superOrganisation]),

@@ -97,3 +97,7 @@ export type DoNotCallFound = Solid<S["Found"]>;
 export type DoNotCallRegister = Omit<Solid<S["Register"]>, "version"> & { version: S["RegisterVersion"] | null };
 
 export type LeadImport = Omit<Solid<S["Import"]>, "percent"> & { percent: number | null };
+export type Lead = Solid<S["Lead"]>;
+export type LeadEvent = S["LeadEvent"];
+export type LeadDetail = Solid<S["LeadDetail"]>;
+export type Explanation = Omit<Solid<S["Explanation"]>, "decision"> & { decision: Solid<S["Decision"]> | null };

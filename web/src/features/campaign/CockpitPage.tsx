@@ -62,6 +62,12 @@ function Cockpit({ campaign: c }: { campaign: Campaign }) {
       }
       actions={
         <>
+          <Button
+            variant="default"
+            renderRoot={(p) => <Link {...p} to="/campaigns/$campaignId/people" params={{ campaignId: c.id }} />}
+          >
+            People
+          </Button>
           {main.map((a) => (
             <Button key={a.key} leftSection={a.icon} onClick={a.run}>
               {a.label}

@@ -14,6 +14,7 @@ export const sections = [
   { to: "/settings/retention", label: "Retention", permission: "retention:read" },
   { to: "/settings/consents", label: "Consents", permission: "consent:read" },
   { to: "/settings/do-not-call", label: "Do not call", permission: "donotcall:read" },
+  { to: "/settings/why", label: "Why called", permission: "campaign:read" },
 ] as const;
 
 /** The sections of the installation, for super-admins. */
