@@ -198,6 +198,26 @@ test("a campaign starts when nothing is in the way, is watched live, paused with
   await page.getByRole("menuitem", { name: "Stop for good" }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Stop it" }).click();
   await page.getByText("Stopped", { exact: true }).waitFor();
+
+  await page.getByRole("link", { name: "People" }).click();
+  const people = page.getByRole("table", { name: "People" });
+  await people.getByRole("row").nth(1).waitFor();
+  assert.equal(await people.getByRole("row").count(), 2);
+  await page.getByLabel("Search people").fill("Bo");
+  await people.getByRole("button", { name: "Ada Byrne" }).waitFor({ state: "detached" });
+  await people.getByRole("button", { name: "Bo Lind" }).click();
+  await page.getByRole("dialog", { name: "Bo Lind" }).getByText("Put on the list").waitFor();
+});
+
+test("why a number was called, or was not, is told in sentences", async () => {
+  const { page, base } = here;
+  await page.goto(`${base}/settings/why`);
+  await page.getByRole("textbox", { name: "Number" }).fill("030 1");
+  await page.getByRole("button", { name: "Explain" }).click();
+  await page.getByText("With its country code").waitFor();
+  await page.getByRole("textbox", { name: "Number" }).fill("+49 30 999999");
+  await page.getByRole("button", { name: "Explain" }).click();
+  await page.getByRole("heading", { name: "Nothing was decided" }).waitFor();
 });
 
 test("a number is put on a do-not-call list, looked up, and taken off for a reason", async () => {
@@ -223,7 +243,7 @@ test("a number is put on a do-not-call list, looked up, and taken off for a reas
   await page.getByRole("button", { name: "Actions for Former patients" }).click();
   await page.getByRole("menuitem", { name: "Add numbers" }).click();
   const add = page.getByRole("dialog", { name: "Add numbers to Former patients" });
-  await add.getByLabel("Numbers", { exact: true }).fill("+49 30 555124\nnobody");
+  await add.getByRole("textbox", { name: "Numbers" }).fill("+49 30 555124\nnobody");
   await add.getByRole("button", { name: "Add them" }).click();
   await add.getByText(/^1 added\. These are no telephone numbers/).waitFor();
   await add.getByRole("button", { name: "Cancel" }).click();

@@ -29,8 +29,8 @@ const colours: Partial<Record<LeadImport["state"], string>> = {
   waiting: "blue",
 };
 
-/** How far an import is, and what came of it. */
-export function ImportState({ campaignId, begun }: { campaignId: string; begun: LeadImport }) {
+/** An import as it moves; what is shown of its campaign is read again when it has come to rest. */
+function useMoving(campaignId: string, begun: LeadImport): LeadImport {
   const i = useImport(campaignId, begun.id, begun).data ?? begun;
   const refresh = useRefresh();
   const was = useRef(i.state);
@@ -38,6 +38,12 @@ export function ImportState({ campaignId, begun }: { campaignId: string; begun: 
     if (was.current !== i.state && !moving(i)) void refresh();
     was.current = i.state;
   }, [i, refresh]);
+  return i;
+}
+
+/** How far an import is, and what came of it. */
+export function ImportState({ campaignId, begun }: { campaignId: string; begun: LeadImport }) {
+  const i = useMoving(campaignId, begun);
   return (
     <Stack gap="xs">
       <Group gap="xs" role="status">
@@ -159,7 +165,7 @@ export function Imports({ campaignId }: { campaignId: string }) {
 }
 
 function Row({ campaignId, begun }: { campaignId: string; begun: LeadImport }) {
-  const i = useImport(campaignId, begun.id, begun).data ?? begun;
+  const i = useMoving(campaignId, begun);
   return (
     <Table.Tr>
       <Table.Td style={{ overflowWrap: "anywhere" }}>{i.name}</Table.Td>

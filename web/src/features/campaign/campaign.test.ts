@@ -4,6 +4,7 @@ import { countries } from "./countries";
 import { changes, type DraftValues, readStep, stepOf, stepOfObstacle, wrong } from "./draft";
 import { readCampaignFilters } from "./filters";
 import { cellWords, heat } from "./heat";
+import { fieldOf, missing } from "./mapping";
 import { duration } from "./Prediction";
 import { readWeek, weekInWords, writeWeek, wrongSpans } from "./week";
 import { minutesInWords, money, ruleName, timesInWords } from "./words";
@@ -184,5 +185,21 @@ describe("words", () => {
   it("narrow the list only by what there is", () => {
     expect(readCampaignFilters({ state: "running", archived: true })).toEqual({ state: "running", archived: true });
     expect(readCampaignFilters({ state: "nowhere", archived: false })).toEqual({});
+  });
+});
+
+describe("what the columns of a list are", () => {
+  it("is named for the agent as a column is", () => {
+    expect(fieldOf("Order no.")).toBe("order_no");
+    expect(fieldOf("Größe")).toBe("gro_e");
+    expect(fieldOf("…")).toBe("value");
+  });
+
+  it("lacks numbers, names for values, or what the agent speaks of", () => {
+    expect(missing({ A: "name" }, [])).toMatch(/telephone numbers/);
+    expect(missing({ A: "phone", B: "var:" }, [])).toMatch(/a name/);
+    expect(missing({ A: "phone", B: "name", C: "name" }, [])).toMatch(/the same: name/);
+    expect(missing({ A: "phone", B: "var:x" }, ["order"])).toMatch(/speaks of order/);
+    expect(missing({ A: "phone", B: "phone", C: "var:order" }, ["order"])).toBeUndefined();
   });
 });
