@@ -41,6 +41,7 @@ func TestKilledProcessesCallNobodyTwice(t *testing.T) {
 	defer admin.Close() //nolint:errcheck // a test's
 	done := map[string]int{}
 	var p shownProgress
+	looks := 0
 	for began := time.Now(); p.State != "finished"; {
 		if time.Since(began) > 20*time.Minute {
 			t.Fatalf("it does not end: %+v", p)
@@ -51,6 +52,9 @@ func TestKilledProcessesCallNobodyTwice(t *testing.T) {
 			done[in.hurt(t, r, admin, workers, process)]++
 		}
 		if _, b, err := c.try("GET", "/api/v1/campaigns/"+id+"/progress", nil); err == nil {
+			if looks++; looks%20 == 0 {
+				t.Logf("after %s: %v %v %+v, killed %v", time.Since(began).Round(time.Second), p.Leads, p.Outcomes, p.Now, done)
+			}
 			p = shownProgress{}
 			_ = json.Unmarshal(b, &p) // the gateway may be without its database for a moment
 		}
