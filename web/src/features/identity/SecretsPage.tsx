@@ -15,6 +15,7 @@ const kinds: Record<Secret["kind"], string> = {
   modelKey: "Key of a model vendor",
   phonePassword: "Password of a phone",
   trunkPassword: "Password of a trunk",
+  webhookSecret: "Signs what campaigns tell other systems",
   ssoClientSecret: "Client secret at an identity provider",
   samlKey: "Signing key for an identity provider",
   scimToken: "Token for provisioning (SCIM)",
@@ -27,6 +28,7 @@ const owners = {
   phone: { to: "/phones", label: "Phones", permission: "phone:read" },
   trunk: { to: "/trunks", label: "Trunks", permission: "trunk:read" },
   ssoConnection: { to: "/settings/sso", label: "Single sign-on", permission: "sso:read" },
+  organisation: { to: "/campaigns", label: "Campaigns, by the API", permission: "campaign:read" },
   token: { to: "/settings/tokens", label: "API tokens", permission: "token:read" },
 } as const;
 
