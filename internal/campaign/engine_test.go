@@ -140,13 +140,20 @@ func newPlant(t *testing.T, d *db.DB, nodes int, seed uint64) *plant {
 	p := &plant{t: t, clock: clock, carrier: newCarrier(clock, r), r: r}
 	p.carrier.fate = func(string, int) dial.Outcome { return dial.Answered }
 	for i := range nodes {
-		s, err := New(Config{DB: d, Agents: oneAgent{}, Carrier: p.carrier, Node: fmt.Sprintf("node-%d", i), Clock: clock, Rand: r.Float64})
+		s, err := New(Config{DB: d, Agents: oneAgent{}, Carrier: p.carrier, Node: fmt.Sprintf("node-%d", i), Clock: clock, Rand: p.chance})
 		if err != nil {
 			t.Fatal(err)
 		}
 		p.nodes = append(p.nodes, NewRunner(s))
 	}
 	return p
+}
+
+// chance is of the plant's randomness: calls are placed, and those that cannot be are settled, side by side.
+func (p *plant) chance() float64 {
+	p.carrier.mu.Lock()
+	defer p.carrier.mu.Unlock()
+	return p.r.Float64()
 }
 
 // campaign makes one with leads that wait, and starts it.
