@@ -227,6 +227,7 @@ func (c *campaignCalls) answer(ctx context.Context, node string) error {
 		}
 		if err != nil {
 			a.Code, a.Message = fault.CodeOf(err), err.Error()
+			c.log.InfoContext(ctx, "a call that a worker asked for was not placed", "call", p.CallID, "error", err)
 		}
 		b, err := json.Marshal(a)
 		if err != nil {

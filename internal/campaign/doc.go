@@ -16,7 +16,7 @@
 //
 // # Nobody is called twice
 //
-// A campaign is dialled by one process at a time. It holds the campaign for half a minute and says so again every ten
+// A campaign is dialled by one process at a time. It holds the campaign for twelve seconds and says so again every four
 // seconds. Each time the campaign changes hands its fence grows by one, and every plan is written in a transaction that asks
 // for the fence: who lost the campaign, and does not know it yet, writes nothing.
 //

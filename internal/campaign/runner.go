@@ -56,8 +56,8 @@ type Look struct {
 const (
 	lookEvery  = 10 * time.Second // for campaigns that nobody dials
 	sweepEvery = 15 * time.Second
-	holdFor    = 30 * time.Second
-	holdEvery  = 10 * time.Second
+	holdFor    = 12 * time.Second
+	holdEvery  = 4 * time.Second
 	shareEvery = time.Second
 )
 

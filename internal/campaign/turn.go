@@ -316,7 +316,7 @@ func (t *turn) letGo() {
 		return err
 	})
 	if err != nil {
-		t.s.c.Log.Warn("a campaign could not be given back; another process takes it in half a minute", "campaign", t.id, "error", err)
+		t.s.c.Log.Warn("a campaign could not be given back; another process takes it in some seconds", "campaign", t.id, "error", err)
 	}
 }
 
@@ -351,6 +351,7 @@ func (t *turn) place(ctx context.Context, p Placement) {
 	settling, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
 	result, stop := resultOf(err)
+	t.s.c.Log.InfoContext(ctx, "a call was not placed", "campaign", t.id, "call", p.CallID, "error", err)
 	if stop != "" {
 		if _, err := t.s.Pause(settling, t.org, t.id, stop); err != nil && !fault.Is(err, fault.Conflict) {
 			t.s.c.Log.WarnContext(ctx, "a campaign that cannot go on could not be paused", "campaign", t.id, "error", err)

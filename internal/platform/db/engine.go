@@ -88,7 +88,6 @@ func sqliteDSN(path string, readOnly bool, cacheKiB int) string {
 		"synchronous(NORMAL)",
 		"foreign_keys(1)",
 		"temp_store(MEMORY)",
-		"wal_autocheckpoint(4000)", // 16 MB: a page that is written often is copied into the file seldom
 		fmt.Sprintf("cache_size(-%d)", cacheKiB),
 	}
 	if readOnly {
