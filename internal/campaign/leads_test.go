@@ -77,8 +77,8 @@ func TestLeads(t *testing.T) {
 				t.Errorf("%q finds %d, total %d", q, len(page), total)
 			}
 		}
-		anna := page[0].ID
-		if anna = out[0].ID; anna == "" {
+		anna := out[0].ID
+		if anna == "" {
 			t.Fatal("no id")
 		}
 		l, err := r.UpdateLead(t.Context(), leadsOrg, c.ID, anna, LeadChange{Zone: new("Europe/Berlin"), Variables: map[string]string{"plan": "gold"}})

@@ -85,7 +85,7 @@ func (s *Service) Spread(ctx context.Context, orgID string, numbers ...string) e
 // endQueued takes leads of numbers that wait for a call out of their queues.
 func (s *Service) endQueued(ctx context.Context, tx *db.Tx, numbers []string, to dial.Next) error {
 	var rows []leadRow
-	err := tx.NewSelect().Model(&rows).Where("organisation_id = ?", tx.OrgID()).Where("number IN (?)", bun.In(numbers)).Where("due_at IS NOT NULL").
+	err := tx.NewSelect().Model(&rows).Where("organisation_id = ?", tx.OrgID()).Where("number IN (?)", bun.List(numbers)).Where("due_at IS NOT NULL").
 		OrderExpr("campaign_id, id").Scan(ctx)
 	if err != nil {
 		return fmt.Errorf("select leads that wait: %w", err)

@@ -46,7 +46,7 @@ func (s *Service) ExportPerson(ctx context.Context, orgID, needle string, match 
 		err := put(table+".ndjson", func(w io.Writer) error {
 			return s.c.DB.ReadTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) error {
 				var rows []map[string]any
-				err := tx.NewSelect().Table(table).ColumnExpr("*").Where("organisation_id = ?", orgID).Where("number IN (?)", bun.In(numbers)).Scan(ctx, &rows)
+				err := tx.NewSelect().Table(table).ColumnExpr("*").Where("organisation_id = ?", orgID).Where("number IN (?)", bun.List(numbers)).Scan(ctx, &rows)
 				enc := json.NewEncoder(w)
 				for i := 0; i < len(rows) && err == nil; i++ {
 					for k, v := range rows[i] {

@@ -151,7 +151,7 @@ func (q *queue) known(ctx context.Context, tx *db.Tx, rows []leadRow, now time.T
 	}
 	var past []attemptRow
 	err := tx.NewSelect().Model(&past).Column("number", "campaign_id", "planned_at", "ended_at", "outcome").Where("organisation_id = ?", q.org).
-		Where("number IN (?)", bun.In(numbers)).Where("planned_at >= ? OR campaign_id = ?", now.Add(-policy.MemoryOfAttempts).UnixMilli(), q.id).OrderExpr("planned_at").Scan(ctx)
+		Where("number IN (?)", bun.List(numbers)).Where("planned_at >= ? OR campaign_id = ?", now.Add(-policy.MemoryOfAttempts).UnixMilli(), q.id).OrderExpr("planned_at").Scan(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("select earlier attempts: %w", err)
 	}

@@ -21,7 +21,7 @@ func (s *Service) Of(ctx context.Context, tx *db.Tx, a campaign.Asked) (map[stri
 	var lists []listRow
 	q := tx.NewSelect().Model(&lists).Column("id", "name", "version", "own").Where("organisation_id = ?", tx.OrgID())
 	if len(a.Lists) > 0 {
-		q = q.Where("scope = ? OR id IN (?)", ScopeOrganisation, bun.In(a.Lists))
+		q = q.Where("scope = ? OR id IN (?)", ScopeOrganisation, bun.List(a.Lists))
 	} else {
 		q = q.Where("scope = ?", ScopeOrganisation)
 	}
@@ -72,7 +72,7 @@ func listed(ctx context.Context, tx *db.Tx, lists []listRow, numbers []string, o
 	}
 	var found []struct{ ListID, Number string }
 	err := tx.NewRaw("SELECT list_id, number FROM do_not_call_numbers WHERE organisation_id = ? AND number IN (?) AND list_id IN (?) ORDER BY number, list_id",
-		tx.OrgID(), bun.In(numbers), bun.In(ids)).Scan(ctx, &found)
+		tx.OrgID(), bun.List(numbers), bun.List(ids)).Scan(ctx, &found)
 	if err != nil {
 		return fmt.Errorf("select listed numbers: %w", err)
 	}

@@ -118,7 +118,7 @@ func (in *intake) heading(text string) bool {
 }
 
 func (in *intake) number(text string) (string, bool) {
-	if strings.IndexAny(text, ",;\t|\"") < 0 {
+	if !strings.ContainsAny(text, ",;\t|\"") {
 		return Parse(text, in.country)
 	}
 	row := cells(text)

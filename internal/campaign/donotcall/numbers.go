@@ -257,7 +257,7 @@ func (s *Service) Remove(ctx context.Context, orgID, listID string, written []st
 			}
 		}
 		for chunk := range slices.Chunk(numbers, rowsAtOnce) {
-			_, err := tx.NewDelete().Model((*numberRow)(nil)).Where("organisation_id = ?", orgID).Where("list_id = ?", listID).Where("number IN (?)", bun.In(chunk)).Exec(ctx)
+			_, err := tx.NewDelete().Model((*numberRow)(nil)).Where("organisation_id = ?", orgID).Where("list_id = ?", listID).Where("number IN (?)", bun.List(chunk)).Exec(ctx)
 			if err != nil {
 				return fmt.Errorf("delete numbers: %w", err)
 			}
@@ -386,7 +386,7 @@ func (s *Service) Lookup(ctx context.Context, orgID string, written []string, co
 			if rows, err = on(ctx, tx, "", numbers); err != nil {
 				return err
 			}
-			if err := tx.NewSelect().Model(&gone).Where("organisation_id = ?", orgID).Where("number IN (?)", bun.In(numbers)).OrderExpr("id").Scan(ctx); err != nil {
+			if err := tx.NewSelect().Model(&gone).Where("organisation_id = ?", orgID).Where("number IN (?)", bun.List(numbers)).OrderExpr("id").Scan(ctx); err != nil {
 				return err
 			}
 			known, err = s.outside(ctx, tx, numbers)

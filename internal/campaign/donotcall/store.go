@@ -162,7 +162,7 @@ func on(ctx context.Context, tx *db.Tx, listID string, numbers []string) ([]numb
 	var out []numberRow
 	for chunk := range slices.Chunk(numbers, rowsAtOnce) {
 		var rows []numberRow
-		q := tx.NewSelect().Model(&rows).Where("organisation_id = ?", tx.OrgID()).Where("number IN (?)", bun.In(chunk))
+		q := tx.NewSelect().Model(&rows).Where("organisation_id = ?", tx.OrgID()).Where("number IN (?)", bun.List(chunk))
 		if listID != "" {
 			q = q.Where("list_id = ?", listID)
 		}
