@@ -251,7 +251,7 @@ func Check(l *Lead, region string, required []string) (why string) {
 	}
 	for name := range l.Variables {
 		if !VariableName.MatchString(name) {
-			return short(name) + " cannot be a variable; use small letters, digits and underscores, a letter first."
+			return short(name) + " cannot be a variable; use letters, digits and underscores, no digit first."
 		}
 	}
 	for _, name := range required {

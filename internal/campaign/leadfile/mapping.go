@@ -23,8 +23,8 @@ const (
 	variable = "var:"
 )
 
-// VariableName is what a variable may be called.
-var VariableName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,39}$`)
+// VariableName is what a variable may be called, as in an agent's {{firstName}}.
+var VariableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,63}$`)
 
 // names are how lists call their columns, without anything but letters and digits.
 var names = map[string][]string{
@@ -104,7 +104,7 @@ func (m Mapping) bind(head []string) ([]column, error) {
 		c := column{at: i, name: h, is: is}
 		if v, ok := strings.CutPrefix(is, variable); ok {
 			if c.variable = v; !VariableName.MatchString(v) {
-				return nil, fault.Field("mapping", "%q cannot be a variable; use small letters, digits and underscores, a letter first", v)
+				return nil, fault.Field("mapping", "%q cannot be a variable; use letters, digits and underscores, no digit first", v)
 			}
 		} else if _, ok := names[is]; !ok {
 			return nil, fault.Field("mapping", "column %q cannot be %q; use phone, name, country, region, zone or var:NAME", h, is)
