@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/knadh/koanf/parsers/yaml"
 
@@ -190,6 +191,11 @@ func furniture(t *testing.T, c *client) []compared {
 	sso := make("/api/v1/sso/connections", map[string]any{"name": "Work", "protocol": "oidc", "clientSecret": "one",
 		"oidc": map[string]any{"issuer": "https://id.example.com", "clientId": "parley", "emailClaim": "", "scopes": []string{"openid"}}})
 	plan := make("/api/v1/super/plans", map[string]any{"name": "Small", "limits": map[string]any{"seats": 20}})
+	trunk := make("/api/v1/trunks", map[string]any{"name": "Carrier", "address": "127.0.0.1:9"})
+	number := make("/api/v1/caller-numbers", map[string]any{"number": "+4930123456"})
+	campaign := make("/api/v1/campaigns", map[string]any{"name": "Tagged", "settings": map[string]any{"agent": "sim", // it is scheduled, and calls nobody
+		"schedule": map[string]any{"starts": time.Now().AddDate(0, 0, 20).UTC().Format(time.RFC3339)}}})
+	c.want(http.StatusOK, "POST", campaign+"/leads", map[string]any{"leads": []map[string]string{{"number": "+493012345678"}}}, nil)
 	other, _ := c.found("Practice", "practice@example.com", "shared")
 	return []compared{
 		{id: "update-me", get: "/api/v1/me", body: name("Olga Olsen")},
@@ -209,6 +215,11 @@ func furniture(t *testing.T, c *client) []compared {
 		{id: "update-sso-connection", get: sso, body: map[string]string{"clientSecret": "two"}},
 		{id: "super-update-organisation", get: "/api/v1/super/organisations/" + other, body: name("Praxis")},
 		{id: "super-update-plan", get: plan, body: name("Smaller")},
+		{id: "update-trunk", get: trunk, body: name("Carrier 2")}, {id: "update-caller-number", get: number, body: map[string]string{"displayName": "Clinic"}},
+		{id: "update-campaign", get: campaign, body: name("Tagged twice")}, {id: "start-campaign", get: campaign, rest: "/start"},
+		{id: "pause-campaign", get: campaign, body: map[string]string{"why": "lunch"}, rest: "/pause"}, {id: "resume-campaign", get: campaign, rest: "/resume"},
+		{id: "stop-campaign", get: campaign, rest: "/stop"}, {id: "archive-campaign", get: campaign, body: map[string]bool{"archived": true}, rest: "/archive"},
+		{id: "delete-campaign", get: campaign}, {id: "delete-caller-number", get: number}, {id: "delete-trunk", get: trunk},
 		{id: "super-delete-plan", get: plan}, {id: "delete-sso-connection", get: sso}, {id: "delete-team", get: team}, {id: "delete-role", get: role}, {id: "delete-project", get: project},
 		{id: "delete-phone", get: phone}, {id: "delete-model", get: model}, {id: "delete-agent", get: agent}, {id: "remove-member", get: paul},
 	}

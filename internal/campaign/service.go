@@ -337,7 +337,8 @@ func (s *Service) to(ctx context.Context, orgID, id, do string, state State, why
 	})
 }
 
-// errMoreToCome says that a campaign is not finished: somebody is to be called, or a list is being read.
+// errMoreToCome says that a campaign is not finished: somebody is to be called, a list is being read, or it is not
+// known yet what became of a call.
 var errMoreToCome = errors.New("campaign: there are leads to call")
 
 // complete ends a campaign all of whose leads are done.
@@ -345,8 +346,9 @@ func (s *Service) complete(ctx context.Context, orgID, id string) error {
 	_, err := s.change(ctx, orgID, id, "finish", "campaign.finish", func(ctx context.Context, tx *db.Tx, row *campaignRow, was Campaign) error {
 		var n int
 		err := tx.NewRaw(`SELECT (SELECT count(*) FROM campaign_imports WHERE organisation_id = ? AND campaign_id = ? AND state IN (?, ?))
-			+ CASE WHEN EXISTS (SELECT 1 FROM campaign_leads WHERE organisation_id = ? AND campaign_id = ? AND due_at IS NOT NULL) THEN 1 ELSE 0 END`,
-			orgID, id, ImportWaiting, ImportRunning, orgID, id).Scan(ctx, &n)
+			+ CASE WHEN EXISTS (SELECT 1 FROM campaign_leads WHERE organisation_id = ? AND campaign_id = ? AND due_at IS NOT NULL) THEN 1 ELSE 0 END
+			+ (SELECT count(*) FROM campaign_attempts WHERE organisation_id = ? AND campaign_id = ? AND ended_at IS NULL)`, // a line is free before it is known what became of the call
+			orgID, id, ImportWaiting, ImportRunning, orgID, id, orgID, id).Scan(ctx, &n)
 		if err != nil {
 			return fmt.Errorf("look who is to be called: %w", err)
 		}

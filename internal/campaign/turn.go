@@ -247,7 +247,7 @@ func (t *turn) step(ctx context.Context) (time.Time, error) {
 	}
 	err = t.s.complete(ctx, t.org, t.id)
 	if errors.Is(err, errMoreToCome) {
-		return now.Add(lookEvery), nil
+		return now.Add(tryAgain), nil
 	}
 	if err != nil {
 		return now, err

@@ -3,6 +3,7 @@ package simulate
 import (
 	"container/heap"
 	"context"
+	"slices"
 	"strconv"
 	"time"
 
@@ -51,6 +52,7 @@ func newMemory(leads []dial.Lead) *memory {
 	copy(m.leads, leads)
 	for i := range m.leads {
 		l := &m.leads[i]
+		l.Past = slices.Clip(l.Past) // other runs have the same: what is added here is not theirs
 		m.waiting[l.Rank] = append(m.waiting[l.Rank], item{l.DueAt, i})
 	}
 	for r := range m.waiting {
