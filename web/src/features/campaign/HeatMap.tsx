@@ -64,7 +64,8 @@ export function HeatMap({ id, zone }: { id: string; zone: string }) {
               {h.best
                 ? `Best: ${dayNames[h.best.day]} ${hourSpan(h.best.hour)}, ${percent(h.best.rate)} of ${h.best.attempts} answered. `
                 : ""}
-              The stronger the colour, the more people answered; hours with fewer than {FEW} calls are pale. Last 28 days, {zone}.
+              The stronger the colour, the more people answered; hours with fewer than {FEW} calls are pale. Last 28
+              days, {zone}.
             </Text>
           </>
         );
