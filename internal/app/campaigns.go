@@ -41,11 +41,8 @@ func (a *App) buildCampaigns(ctx context.Context) (err error) {
 		Lines: a.campaignLines, Preflights: []campaign.Preflighter{a.doNotCall, a.dialling},
 		Blobs: a.blobs, Sealer: a.keyring, Enqueue: a.want, Outbound: a.outbound.client, PublicURL: a.publicURL,
 	})
-	if err != nil || !a.cfg.is(roleGateway) && !a.cfg.is(roleWorker) { // who shows no campaigns may not read that news either
+	if err != nil || !a.cfg.is(roleGateway) { // who shows no campaigns need not read that news, and a media process may not
 		return err
-	}
-	if !a.cfg.is(roleGateway) { // nobody looks at campaigns there
-		return nil
 	}
 	return a.campaigns.Follow(ctx)
 }

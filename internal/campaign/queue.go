@@ -66,7 +66,7 @@ func (q *queue) plan(ctx context.Context, tx *db.Tx, now time.Time, want, most i
 	if err != nil {
 		return nil, false, err
 	}
-	p := plan{now: now, tally: tally{}, body: q.body}
+	p := plan{now: now, tally: tally{}}
 	for i := range rows {
 		if len(calls) == want {
 			more = true
@@ -178,7 +178,6 @@ func (q *queue) known(ctx context.Context, tx *db.Tx, rows []leadRow, now time.T
 type plan struct {
 	now       time.Time
 	tally     tally
-	body      func(*dial.Lead, *dial.Decision) (string, error)
 	leads     []*leadRow
 	attempts  []attemptRow
 	decisions []decisionRow
@@ -187,7 +186,7 @@ type plan struct {
 // take writes down what was decided of a lead. ok says that it may be called.
 func (p *plan) take(q *queue, row *leadRow, l *dial.Lead, d dial.Decision) (call dial.Call, ok bool, err error) {
 	rec := decisionRow{ID: newID(), OrganisationID: q.org, CampaignID: q.id, LeadID: row.ID, Number: row.Number, At: p.now.UnixMilli(), Allowed: d.Allowed}
-	if rec.Body, err = p.body(l, &d); err != nil {
+	if rec.Body, err = q.body(l, &d); err != nil {
 		return call, false, fmt.Errorf("write a decision: %w", err)
 	}
 	p.leads = append(p.leads, row)

@@ -263,24 +263,17 @@ func (t *turn) finish(ctx context.Context, why string) error {
 	return errOver
 }
 
-// open gives the attempts that are not settled.
-func (t *turn) open(ctx context.Context) (open []string, err error) {
-	err = t.s.c.DB.ReadTenant(ctx, t.org, func(ctx context.Context, tx *db.Tx) error {
+// recount reads which calls are not over: news of some were missed.
+func (t *turn) recount(ctx context.Context) error {
+	var open []string
+	err := t.s.c.DB.ReadTenant(ctx, t.org, func(ctx context.Context, tx *db.Tx) error {
 		return tx.NewRaw("SELECT id FROM campaign_attempts WHERE organisation_id = ? AND campaign_id = ? AND ended_at IS NULL", t.org, t.id).Scan(ctx, &open)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read open attempts: %w", err)
+		return fmt.Errorf("read open attempts: %w", err)
 	}
-	return open, nil
-}
-
-// recount reads which calls are not over: news of some were missed.
-func (t *turn) recount(ctx context.Context) error {
-	open, err := t.open(ctx)
-	if err == nil {
-		t.d.Keep(open)
-	}
-	return err
+	t.d.Keep(open)
+	return nil
 }
 
 // hold says that the campaign is still this process's. It is false when it is not.

@@ -14,7 +14,7 @@ type Queue interface {
 	// Plan takes leads whose time has come, the most urgent first, until want of them may be called, or until most were looked
 	// at, or until there are no more. decide says what happens to each. All of it is written down, or nothing: each decision,
 	// the attempts of those who may be called, the next time of the others. A lead that may be called is nobody else's from
-	// then on. more says that others may be due. A dialler whose turn is over gets ErrOver.
+	// then on. more says that others may be due. A dialler whose turn is over gets an error.
 	Plan(ctx context.Context, now time.Time, want, most int, decide func(*Lead) Decision) (calls []Call, more bool, err error)
 	// Due gives when the next lead's time comes, and whether any waits.
 	Due(ctx context.Context) (at time.Time, any bool, err error)

@@ -5,6 +5,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/parley-voice/parley/internal/campaign/policy"
 	"github.com/parley-voice/parley/internal/platform/fault"
 )
 
@@ -178,7 +179,7 @@ func (r Retry) underDay(at time.Time, tried []time.Time, place *time.Location) t
 		local := at.In(place)
 		today := 0
 		for _, t := range tried {
-			if same(t.In(place), local) {
+			if policy.SameDay(t.In(place), local) {
 				today++
 			}
 		}
@@ -189,5 +190,3 @@ func (r Retry) underDay(at time.Time, tried []time.Time, place *time.Location) t
 	}
 	return at
 }
-
-func same(a, b time.Time) bool { return a.Year() == b.Year() && a.YearDay() == b.YearDay() }

@@ -230,7 +230,7 @@ func (d *decision) freeAt(k Cap, t time.Time) time.Time {
 		midnight := time.Date(local.Year(), local.Month(), local.Day()+1, 0, 0, 0, 0, z)
 		today := 0
 		for _, at := range counted {
-			if sameDay(at.In(z), local) {
+			if SameDay(at.In(z), local) {
 				today++
 			}
 		}
@@ -241,7 +241,8 @@ func (d *decision) freeAt(k Cap, t time.Time) time.Time {
 	return t
 }
 
-func sameDay(a, b time.Time) bool {
+// SameDay reports whether two times are of one day, each on the clock of its own zone.
+func SameDay(a, b time.Time) bool {
 	return a.Year() == b.Year() && a.YearDay() == b.YearDay()
 }
 

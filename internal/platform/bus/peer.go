@@ -46,35 +46,14 @@ func (b *Bus) AskPeer(ctx context.Context, to, name string, data []byte) ([]byte
 // ServePeer runs h for each message of that name to to, until ctx ends or Close. What h gives is the answer to who asked. h
 // must not wait.
 func (b *Bus) ServePeer(ctx context.Context, to, name string, h func(data []byte) []byte) error {
-	subject, err := peer(to, name)
-	if err != nil {
-		return err
-	}
-	sub, err := b.nc.Subscribe(subject, func(m *nats.Msg) {
-		answer := h(m.Data)
-		if m.Reply == "" {
-			return
-		}
-		if err := m.Respond(answer); err != nil {
-			b.c.Log.Debug("an answer was not sent", "subject", subject, "error", err)
-		}
-	})
-	if err != nil {
-		return fmt.Errorf("bus: %s: %w", subject, err)
-	}
-	context.AfterFunc(ctx, func() { _ = sub.Unsubscribe() }) // the connection may be closed already
-	return nil
+	return b.servePeer(ctx, to, name, func(m *nats.Msg) { b.respond(m, h(m.Data)) })
 }
 
 // ServePeerEach is ServePeer for an h that takes its time: each message has a goroutine of its own, at most so many at once; the
 // others wait, in the order in which they came.
 func (b *Bus) ServePeerEach(ctx context.Context, to, name string, most int, h func(ctx context.Context, data []byte) []byte) error {
-	subject, err := peer(to, name)
-	if err != nil {
-		return err
-	}
 	places := make(chan struct{}, most)
-	sub, err := b.nc.Subscribe(subject, func(m *nats.Msg) {
+	return b.servePeer(ctx, to, name, func(m *nats.Msg) {
 		select {
 		case places <- struct{}{}:
 		case <-ctx.Done():
@@ -82,20 +61,32 @@ func (b *Bus) ServePeerEach(ctx context.Context, to, name string, most int, h fu
 		}
 		go func() {
 			defer func() { <-places }()
-			answer := h(ctx, m.Data)
-			if m.Reply == "" {
-				return
-			}
-			if err := m.Respond(answer); err != nil {
-				b.c.Log.Debug("an answer was not sent", "subject", subject, "error", err)
-			}
+			b.respond(m, h(ctx, m.Data))
 		}()
 	})
+}
+
+func (b *Bus) servePeer(ctx context.Context, to, name string, take nats.MsgHandler) error {
+	subject, err := peer(to, name)
+	if err != nil {
+		return err
+	}
+	sub, err := b.nc.Subscribe(subject, take)
 	if err != nil {
 		return fmt.Errorf("bus: %s: %w", subject, err)
 	}
 	context.AfterFunc(ctx, func() { _ = sub.Unsubscribe() }) // the connection may be closed already
 	return nil
+}
+
+// respond answers who asked, if somebody waits for it.
+func (b *Bus) respond(m *nats.Msg, answer []byte) {
+	if m.Reply == "" {
+		return
+	}
+	if err := m.Respond(answer); err != nil {
+		b.c.Log.Debug("an answer was not sent", "subject", m.Subject, "error", err)
+	}
 }
 
 func peer(to, name string) (string, error) {
