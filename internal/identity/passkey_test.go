@@ -24,7 +24,19 @@ func newDevice(userID string) *device {
 	return &device{
 		rp:   virtualwebauthn.RelyingParty{ID: "parley.example", Name: "Parley", Origin: origin},
 		auth: virtualwebauthn.NewAuthenticatorWithOptions(virtualwebauthn.AuthenticatorOptions{UserHandle: []byte(userID)}),
-		cred: virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2),
+		cred: newCredential(),
+	}
+}
+
+// newCredential draws a key until both its coordinates have all 32 octets. virtualwebauthn leaves leading zeros out of
+// one key in 128, which RFC 9053, section 7.1.1, forbids and the server refuses as it should.
+func newCredential() virtualwebauthn.Credential {
+	const whole = 77 // octets of a COSE key on P-256 with whole coordinates
+	for {
+		c := virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)
+		if len(c.Key.AttestationData()) == whole {
+			return c
+		}
 	}
 }
 
