@@ -17,8 +17,6 @@ import (
 type OptOuts interface {
 	// Out keeps a wish in the transaction that it came in. A number that is kept already stays as it is.
 	Out(ctx context.Context, tx *db.Tx, o OptOut) error
-	// Listed tells whether a number is on a list that is asked before every call.
-	Listed(ctx context.Context, tx *db.Tx, number string) (bool, error)
 }
 
 // OptOut is a wish not to be called.
@@ -46,21 +44,25 @@ func (s *Service) out(ctx context.Context, tx *db.Tx, said Said) (string, error)
 	return a.Number, s.c.OptOuts.Out(ctx, tx, OptOut{Number: a.Number, Source: how, Reason: reason, CallID: a.ID})
 }
 
-// stillMay refuses a call whose number was listed since the decision to call it. Where that cannot be told nobody is called.
-func (s *Service) stillMay(ctx context.Context, p Placement) error {
-	if s.c.OptOuts == nil {
+// stillMay refuses a call when lists, registers and consents do not say of its number what they said when it was decided.
+// Where that cannot be told nobody is called.
+func (q *queue) stillMay(ctx context.Context, l *dial.Lead) error {
+	if q.s.c.Facts == nil {
 		return nil
 	}
-	listed := false
-	err := s.c.DB.ReadTenant(ctx, p.OrgID, func(ctx context.Context, tx *db.Tx) (err error) {
-		listed, err = s.c.OptOuts.Listed(ctx, tx, p.Number)
-		return err
+	var facts map[string]Known
+	err := q.s.withFacts(ctx, q.org, func() error {
+		return q.s.c.DB.ReadTenant(ctx, q.org, func(ctx context.Context, tx *db.Tx) (err error) {
+			facts, err = q.facts(ctx, tx, []string{l.Number}, q.s.now())
+			return err
+		})
 	})
 	if err != nil {
 		return fault.Wrap(fault.Unavailable, err, "it could not be told whether the number is still to be called")
 	}
-	if listed { // nothing was sent; the next decision says why
-		return fault.New(fault.Unavailable, "the number was listed meanwhile")
+	k := facts[l.Number]
+	if len(k.Listed) > 0 || k.Consent != l.Consent || !slices.Equal(k.Registers, l.Registers) { // nothing was sent; the next decision says why
+		return fault.New(fault.Unavailable, "what is known of the number has changed meanwhile")
 	}
 	return nil
 }

@@ -25,10 +25,22 @@ func BenchmarkDecisions(b *testing.B) {
 	}
 }
 
+// allGiven are people who allowed everything.
+type allGiven struct{}
+
+func (allGiven) Of(_ context.Context, _ *db.Tx, a Asked) (map[string]Known, error) {
+	out := make(map[string]Known, len(a.Numbers))
+	for _, n := range a.Numbers {
+		out[n] = Known{Consent: policy.Given, ConsentID: "c-" + n, Snapshot: "1"}
+	}
+	return out, nil
+}
+
+func (allGiven) Fetch(context.Context, string) error { return nil }
+
 func benchPlan(b *testing.B, d *db.DB, now time.Time) {
 	b.Helper()
-	k := &known{out: map[string]time.Time{}, registers: map[string][]string{}, given: map[string]bool{}}
-	s, err := New(Config{DB: d, Agents: oneAgent{}, Facts: k})
+	s, err := New(Config{DB: d, Agents: oneAgent{}, Facts: allGiven{}})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -45,7 +57,6 @@ func benchPlan(b *testing.B, d *db.DB, now time.Time) {
 		for i := range rows {
 			due := now.UnixMilli()
 			n := fmt.Sprintf("+4930%08d", from+i)
-			k.given[n] = true
 			rows[i] = leadRow{ID: newID(), OrganisationID: testOrg, CampaignID: c.ID, Number: n, Variables: `{"order":"4711","city":"Berlin"}`, State: dial.New, Urgency: dial.RankNew, DueAt: &due}
 		}
 		err := d.InTenant(b.Context(), testOrg, func(ctx context.Context, tx *db.Tx) error {

@@ -32,21 +32,31 @@ type queue struct {
 // Plan implements dial.Queue. All campaigns of an organisation plan one after the other: a number that two of them want is
 // seen by the second as the first one left it.
 func (q *queue) Plan(ctx context.Context, now time.Time, want, most int, decide func(*dial.Lead) dial.Decision) (calls []dial.Call, more bool, err error) {
-	plan := func() error {
-		return q.s.c.DB.InTenant(ctx, q.org, func(ctx context.Context, tx *db.Tx) error {
+	err = q.s.withFacts(ctx, q.org, func() error {
+		return q.s.c.DB.InTenant(ctx, q.org, func(ctx context.Context, tx *db.Tx) (err error) {
 			calls, more, err = q.plan(ctx, tx, now, want, most, decide)
 			return err
 		})
-	}
-	if err = plan(); errors.Is(err, ErrFetch) {
-		if err = q.s.c.Facts.Fetch(ctx, q.org); err == nil {
-			err = plan()
-		}
-	}
+	})
 	if err != nil {
 		return nil, false, err
 	}
 	return calls, more, nil
+}
+
+// withFacts runs fn, which asks Facts in a transaction, and again once what they lacked is here.
+func (s *Service) withFacts(ctx context.Context, orgID string, fn func() error) error {
+	err := fn()
+	for range 2 { // another version of what was brought may have come meanwhile
+		if !errors.Is(err, ErrFetch) {
+			return err
+		}
+		if err := s.c.Facts.Fetch(ctx, orgID); err != nil {
+			return err
+		}
+		err = fn()
+	}
+	return err
 }
 
 // plan is Plan in its transaction.
@@ -163,15 +173,24 @@ func (q *queue) known(ctx context.Context, tx *db.Tx, rows []leadRow, now time.T
 	if q.s.c.Facts == nil {
 		return leads, nil
 	}
-	facts, err := q.s.c.Facts.Of(ctx, tx, Asked{CampaignID: q.id, Lists: q.lists, Numbers: numbers, Purpose: q.purpose, Automated: q.voice, Now: now})
+	facts, err := q.facts(ctx, tx, numbers, now)
 	if err != nil {
-		return nil, fmt.Errorf("ask lists and consents: %w", err)
+		return nil, err
 	}
 	for n, k := range facts {
 		l := byNumber[n]
 		l.Listed, l.Registers, l.Consent, l.ConsentID, l.Snapshot = k.Listed, k.Registers, k.Consent, k.ConsentID, k.Snapshot
 	}
 	return leads, nil
+}
+
+// facts asks lists, registers and consents.
+func (q *queue) facts(ctx context.Context, tx *db.Tx, numbers []string, now time.Time) (map[string]Known, error) {
+	facts, err := q.s.c.Facts.Of(ctx, tx, Asked{CampaignID: q.id, Lists: q.lists, Numbers: numbers, Purpose: q.purpose, Automated: q.voice, Now: now})
+	if err != nil {
+		return nil, fmt.Errorf("ask lists and consents: %w", err)
+	}
+	return facts, nil
 }
 
 // plan is what one transaction writes.

@@ -83,7 +83,7 @@ func (s *Simulation) times(n float64) {
 // sample brings a part of the leads that are left into what is played, and makes its lines as many fewer.
 func (s *Service) sample(ctx context.Context, orgID string, c Campaign, played *simulate.Campaign) (float64, error) {
 	scale := 1.0
-	err := s.c.DB.ReadTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) error {
+	read := func(ctx context.Context, tx *db.Tx) error {
 		counts, err := readTally(ctx, tx, c.ID, 0, 0)
 		if err != nil {
 			return err
@@ -103,9 +103,10 @@ func (s *Service) sample(ctx context.Context, orgID string, c Campaign, played *
 			return fault.New(fault.NotPossible, "there is nobody to call: import a list, or add leads one by one")
 		}
 		scale = max(1, float64(left)/float64(len(rows)))
-		played.Leads, err = s.playable(ctx, tx, c, rows)
+		played.Leads, err = s.playable(ctx, tx, c, rows, played.Rules.Automated)
 		return err
-	})
+	}
+	err := s.withFacts(ctx, orgID, func() error { return s.c.DB.ReadTenant(ctx, orgID, read) })
 	lines := float64(played.Pace.Lines)
 	played.Pace.Lines = max(1, int(lines/scale+0.5))
 	played.Pace.PerSecond /= scale
@@ -115,9 +116,9 @@ func (s *Service) sample(ctx context.Context, orgID string, c Campaign, played *
 }
 
 // playable makes leads as the dialler would see them, a batch at a time.
-func (s *Service) playable(ctx context.Context, tx *db.Tx, c Campaign, rows []leadRow) ([]dial.Lead, error) {
+func (s *Service) playable(ctx context.Context, tx *db.Tx, c Campaign, rows []leadRow, automated bool) ([]dial.Lead, error) {
 	out := make([]dial.Lead, 0, len(rows))
-	q := &queue{s: s, org: tx.OrgID(), id: c.ID, lists: c.Settings.Lists, purpose: c.Settings.Purpose}
+	q := &queue{s: s, org: tx.OrgID(), id: c.ID, lists: c.Settings.Lists, purpose: c.Settings.Purpose, voice: automated}
 	for from := 0; from < len(rows); from += rowsAtOnce {
 		some, err := q.known(ctx, tx, rows[from:min(from+rowsAtOnce, len(rows))], s.now())
 		if err != nil {

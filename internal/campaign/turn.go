@@ -249,18 +249,21 @@ func (t *turn) step(ctx context.Context) (time.Time, error) {
 	if errors.Is(err, errMoreToCome) {
 		return now.Add(tryAgain), nil
 	}
-	if err != nil {
-		return now, err
-	}
-	return now, errOver
+	return now, over(err)
 }
 
-// finish ends the campaign where no attempt is open.
-func (t *turn) finish(ctx context.Context, why string) error {
-	if _, err := t.s.to(ctx, t.org, t.id, "finish", Finished, why); err != nil {
-		return err
+// over is what a turn makes of having ended its campaign: somebody else may have been first.
+func over(err error) error {
+	if err == nil || fault.Is(err, fault.Conflict) {
+		return errOver
 	}
-	return errOver
+	return err
+}
+
+// finish ends the campaign, whoever is left.
+func (t *turn) finish(ctx context.Context, why string) error {
+	_, err := t.s.to(ctx, t.org, t.id, "finish", Finished, why)
+	return over(err)
 }
 
 // recount reads which calls are not over: news of some were missed.
@@ -323,13 +326,14 @@ func (t *turn) Place(ctx context.Context, c dial.Call) {
 	if s.Dialler.Mode != pace.Agentless {
 		p.Disclosure.AI = ""
 	}
-	t.r.wg.Go(func() { t.place(context.WithoutCancel(ctx), p) })
+	asked := *t.q // as it is now: a change of the settings is for the next decision
+	t.r.wg.Go(func() { t.place(context.WithoutCancel(ctx), p, func(ctx context.Context) error { return asked.stillMay(ctx, &c.Lead) }) })
 }
 
-// place begins a call; one that cannot be begun is settled at once.
-func (t *turn) place(ctx context.Context, p Placement) {
+// place begins a call that may still be made; one that cannot be begun is settled at once.
+func (t *turn) place(ctx context.Context, p Placement, stillMay func(context.Context) error) {
 	placing, cancel := context.WithTimeout(ctx, placeTimeout)
-	err := t.s.stillMay(placing, p)
+	err := stillMay(placing)
 	if err == nil {
 		err = t.s.c.Carrier.Place(placing, p)
 	}

@@ -2,7 +2,6 @@ package donotcall
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/parley-voice/parley/internal/campaign"
 	"github.com/parley-voice/parley/internal/identity"
@@ -40,17 +39,6 @@ func (s *Service) out(ctx context.Context, tx *db.Tx, o campaign.OptOut) (Entry,
 	}
 	return row.entry(), identity.Audit(ctx, tx, tx.OrgID(), identity.Change{Action: "do_not_call.opt_out", Kind: kind, ID: list.ID, Reason: o.Reason,
 		After: numbersAudit{Numbers: 1, Source: row.Source, Which: hidden([]string{o.Number})}})
-}
-
-// Listed implements campaign.OptOuts.
-func (s *Service) Listed(ctx context.Context, tx *db.Tx, number string) (bool, error) {
-	n := 0
-	err := tx.NewRaw(`SELECT count(*) FROM do_not_call_numbers n JOIN do_not_call_lists l ON l.organisation_id = n.organisation_id AND l.id = n.list_id
-		WHERE n.organisation_id = ? AND n.number = ? AND l.scope = ?`, tx.OrgID(), number, ScopeOrganisation).Scan(ctx, &n)
-	if err != nil {
-		return false, fmt.Errorf("look an opt-out up: %w", err)
-	}
-	return n > 0, nil
 }
 
 // OptOut takes a wish not to be called, from outside of a call.
