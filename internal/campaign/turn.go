@@ -327,7 +327,9 @@ func (t *turn) Place(ctx context.Context, c dial.Call) {
 		p.Disclosure.AI = ""
 	}
 	asked := *t.q // as it is now: a change of the settings is for the next decision
-	t.r.wg.Go(func() { t.place(context.WithoutCancel(ctx), p, func(ctx context.Context) error { return asked.stillMay(ctx, &c.Lead) }) })
+	t.r.wg.Go(func() {
+		t.place(context.WithoutCancel(ctx), p, func(ctx context.Context) error { return asked.stillMay(ctx, &c.Lead) })
+	})
 }
 
 // place begins a call that may still be made; one that cannot be begun is settled at once.
