@@ -305,6 +305,7 @@ func (e CallersChoice) Valid() bool {
 
 // Defines values for CampaignState.
 const (
+	CampaignStateChecked   CampaignState = "checked"
 	CampaignStateDraft     CampaignState = "draft"
 	CampaignStateFinished  CampaignState = "finished"
 	CampaignStatePaused    CampaignState = "paused"
@@ -316,6 +317,8 @@ const (
 // Valid indicates whether the value is a known member of the CampaignState enum.
 func (e CampaignState) Valid() bool {
 	switch e {
+	case CampaignStateChecked:
+		return true
 	case CampaignStateDraft:
 		return true
 	case CampaignStateFinished:
@@ -1343,6 +1346,7 @@ func (e ProblemSeverity) Valid() bool {
 
 // Defines values for ProgressState.
 const (
+	ProgressStateChecked   ProgressState = "checked"
 	ProgressStateDraft     ProgressState = "draft"
 	ProgressStateFinished  ProgressState = "finished"
 	ProgressStatePaused    ProgressState = "paused"
@@ -1354,6 +1358,8 @@ const (
 // Valid indicates whether the value is a known member of the ProgressState enum.
 func (e ProgressState) Valid() bool {
 	switch e {
+	case ProgressStateChecked:
+		return true
 	case ProgressStateDraft:
 		return true
 	case ProgressStateFinished:
@@ -2255,6 +2261,7 @@ func (e GetCallTranscriptParamsFormat) Valid() bool {
 
 // Defines values for ListCampaignsParamsState.
 const (
+	ListCampaignsParamsStateChecked   ListCampaignsParamsState = "checked"
 	ListCampaignsParamsStateDraft     ListCampaignsParamsState = "draft"
 	ListCampaignsParamsStateFinished  ListCampaignsParamsState = "finished"
 	ListCampaignsParamsStatePaused    ListCampaignsParamsState = "paused"
@@ -2266,6 +2273,8 @@ const (
 // Valid indicates whether the value is a known member of the ListCampaignsParamsState enum.
 func (e ListCampaignsParamsState) Valid() bool {
 	switch e {
+	case ListCampaignsParamsStateChecked:
+		return true
 	case ListCampaignsParamsStateDraft:
 		return true
 	case ListCampaignsParamsStateFinished:
@@ -7494,6 +7503,15 @@ type ArchiveCampaignParams struct {
 	IfMatch *string `json:"If-Match,omitempty"`
 }
 
+// MarkCampaignCheckedParams defines parameters for MarkCampaignChecked.
+type MarkCampaignCheckedParams struct {
+	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch Entity tag of what you read: answered 412 when it was changed since
+	IfMatch *string `json:"If-Match,omitempty"`
+}
+
 // ExportCampaignDecisionsParams defines parameters for ExportCampaignDecisions.
 type ExportCampaignDecisionsParams struct {
 	Format *ExportCampaignDecisionsParamsFormat `form:"format,omitempty" json:"format,omitempty"`
@@ -9460,6 +9478,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/v1/campaigns/{id}/archive (the `ArchiveCampaign` operationId).
 	ArchiveCampaign(ctx context.Context, id string, params *ArchiveCampaignParams, body ArchiveCampaignJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// MarkCampaignChecked Look whether anything is in a draft's way, and mark it as checked
+	//
+	// What is in its way is the error, as that of a start. Whoever may start it sees that it is ready; a change of its settings makes it a draft again. A start looks once more.
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/check (the `MarkCampaignChecked` operationId).
+	MarkCampaignChecked(ctx context.Context, id string, params *MarkCampaignCheckedParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ExportCampaignDecisions A campaign's chain of decisions as a file that parley compliance verify proves offline
 	//
@@ -12122,6 +12147,23 @@ func (c *Client) ArchiveCampaignWithBody(ctx context.Context, id string, params 
 // Corresponds with POST /api/v1/campaigns/{id}/archive (the `ArchiveCampaign` operationId).
 func (c *Client) ArchiveCampaign(ctx context.Context, id string, params *ArchiveCampaignParams, body ArchiveCampaignJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewArchiveCampaignRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// MarkCampaignChecked Look whether anything is in a draft's way, and mark it as checked
+//
+// What is in its way is the error, as that of a start. Whoever may start it sees that it is ready; a change of its settings makes it a draft again. A start looks once more.
+//
+// Corresponds with POST /api/v1/campaigns/{id}/check (the `MarkCampaignChecked` operationId).
+func (c *Client) MarkCampaignChecked(ctx context.Context, id string, params *MarkCampaignCheckedParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewMarkCampaignCheckedRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -19565,6 +19607,66 @@ func NewArchiveCampaignRequestWithBody(server string, id string, params *Archive
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewMarkCampaignCheckedRequest constructs an http.Request for the MarkCampaignChecked method
+func NewMarkCampaignCheckedRequest(server string, id string, params *MarkCampaignCheckedParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaigns/%s/check", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	if params != nil {
 
@@ -30987,6 +31089,15 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/v1/campaigns/{id}/archive (the `ArchiveCampaign` operationId).
 	ArchiveCampaignWithResponse(ctx context.Context, id string, params *ArchiveCampaignParams, body ArchiveCampaignJSONRequestBody, reqEditors ...RequestEditorFn) (*ArchiveCampaignResponse, error)
 
+	// MarkCampaignCheckedWithResponse Look whether anything is in a draft's way, and mark it as checked
+	//
+	// What is in its way is the error, as that of a start. Whoever may start it sees that it is ready; a change of its settings makes it a draft again. A start looks once more.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/check (the `MarkCampaignChecked` operationId).
+	MarkCampaignCheckedWithResponse(ctx context.Context, id string, params *MarkCampaignCheckedParams, reqEditors ...RequestEditorFn) (*MarkCampaignCheckedResponse, error)
+
 	// ExportCampaignDecisionsWithResponse A campaign's chain of decisions as a file that parley compliance verify proves offline
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -35282,6 +35393,54 @@ func (r ArchiveCampaignResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ArchiveCampaignResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type MarkCampaignCheckedResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Campaign
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r MarkCampaignCheckedResponse) GetJSON200() *Campaign {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r MarkCampaignCheckedResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r MarkCampaignCheckedResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r MarkCampaignCheckedResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r MarkCampaignCheckedResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r MarkCampaignCheckedResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -45779,6 +45938,21 @@ func (c *ClientWithResponses) ArchiveCampaignWithResponse(ctx context.Context, i
 	return ParseArchiveCampaignResponse(rsp)
 }
 
+// MarkCampaignCheckedWithResponse Look whether anything is in a draft's way, and mark it as checked
+//
+// What is in its way is the error, as that of a start. Whoever may start it sees that it is ready; a change of its settings makes it a draft again. A start looks once more.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/campaigns/{id}/check (the `MarkCampaignChecked` operationId).
+func (c *ClientWithResponses) MarkCampaignCheckedWithResponse(ctx context.Context, id string, params *MarkCampaignCheckedParams, reqEditors ...RequestEditorFn) (*MarkCampaignCheckedResponse, error) {
+	rsp, err := c.MarkCampaignChecked(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseMarkCampaignCheckedResponse(rsp)
+}
+
 // ExportCampaignDecisionsWithResponse A campaign's chain of decisions as a file that parley compliance verify proves offline
 //
 // Returns a wrapper object for the known response body format(s).
@@ -51060,6 +51234,39 @@ func ParseArchiveCampaignResponse(rsp *http.Response) (*ArchiveCampaignResponse,
 	}
 
 	response := &ArchiveCampaignResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Campaign
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseMarkCampaignCheckedResponse parses an HTTP response from a MarkCampaignCheckedWithResponse call
+func ParseMarkCampaignCheckedResponse(rsp *http.Response) (*MarkCampaignCheckedResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &MarkCampaignCheckedResponse{
 		Body:         bodyBytes,
 		HTTPResponse: rsp,
 	}

@@ -216,7 +216,7 @@ func furniture(t *testing.T, c *client) []compared {
 		{id: "super-update-organisation", get: "/api/v1/super/organisations/" + other, body: name("Praxis")},
 		{id: "super-update-plan", get: plan, body: name("Smaller")},
 		{id: "update-trunk", get: trunk, body: name("Carrier 2")}, {id: "update-caller-number", get: number, body: map[string]string{"displayName": "Clinic"}},
-		{id: "update-campaign", get: campaign, body: name("Tagged twice")}, {id: "start-campaign", get: campaign, rest: "/start"},
+		{id: "update-campaign", get: campaign, body: name("Tagged twice")}, {id: "mark-campaign-checked", get: campaign, rest: "/check"}, {id: "start-campaign", get: campaign, rest: "/start"},
 		{id: "pause-campaign", get: campaign, body: map[string]string{"why": "lunch"}, rest: "/pause"}, {id: "resume-campaign", get: campaign, rest: "/resume"},
 		{id: "stop-campaign", get: campaign, rest: "/stop"}, {id: "archive-campaign", get: campaign, body: map[string]bool{"archived": true}, rest: "/archive"},
 		{id: "delete-campaign", get: campaign}, {id: "delete-caller-number", get: number}, {id: "delete-trunk", get: trunk},

@@ -17,7 +17,7 @@ import (
 type Campaign struct {
 	ID         string     `json:"id"`
 	Name       string     `json:"name"`
-	State      State      `json:"state" enum:"draft,scheduled,running,paused,finished,stopped"`
+	State      State      `json:"state" enum:"draft,checked,scheduled,running,paused,finished,stopped"`
 	Why        string     `json:"why" doc:"Why it is in this state, in a sentence; empty where somebody put it there"`
 	Settings   Settings   `json:"settings"`
 	ProjectID  string     `json:"projectId" doc:"Empty: of no project"`

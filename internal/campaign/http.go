@@ -84,7 +84,7 @@ type campaignBody struct{ Body Campaign }
 type listCampaignsInput struct {
 	Cursor    string `query:"cursor" maxLength:"64" doc:"next of the page before"`
 	Limit     int    `query:"limit" default:"50" minimum:"1" maximum:"200"`
-	State     string `query:"state" enum:"draft,scheduled,running,paused,finished,stopped" doc:"Campaigns in this state only"`
+	State     string `query:"state" enum:"draft,checked,scheduled,running,paused,finished,stopped" doc:"Campaigns in this state only"`
 	ProjectID string `query:"projectId" maxLength:"64" doc:"Campaigns of this project only"`
 	Archived  bool   `query:"archived" doc:"The archived ones, in place of the others"`
 }
@@ -201,6 +201,9 @@ func (s *Service) Routes(api huma.API) {
 	huma.Register(api, operation("get-campaign", "GET", at+"/{id}", "campaign:read", "Get a campaign", 200), s.httpGet)
 	huma.Register(api, matching(operation("update-campaign", "PATCH", at+"/{id}", "campaign:update", "Change a campaign; one that runs goes on by the new settings", 200)), s.httpUpdate)
 	huma.Register(api, matching(operation("delete-campaign", "DELETE", at+"/{id}", "campaign:delete", "Delete a campaign that does not run, with its leads", http.StatusNoContent)), s.httpDelete)
+	check := matching(operation("mark-campaign-checked", "POST", at+"/{id}/check", "campaign:update", "Look whether anything is in a draft's way, and mark it as checked", 200))
+	check.Description = "What is in its way is the error, as that of a start. Whoever may start it sees that it is ready; a change of its settings makes it a draft again. A start looks once more."
+	huma.Register(api, check, s.httpCheck)
 	huma.Register(api, matching(operation("start-campaign", "POST", at+"/{id}/start", "campaign:run", "Start a campaign, now or when its time begins", 200)), s.httpStart)
 	huma.Register(api, matching(operation("pause-campaign", "POST", at+"/{id}/pause", "campaign:run", "Call nobody more; running calls end by themselves", 200)), s.httpPause)
 	huma.Register(api, matching(operation("resume-campaign", "POST", at+"/{id}/resume", "campaign:run", "Go on with a paused campaign", 200)), s.httpResume)
@@ -285,6 +288,14 @@ func (s *Service) httpDelete(ctx context.Context, in *campaignPath) (*struct{}, 
 		return nil, err
 	}
 	return nil, s.Delete(ctx, org, in.ID)
+}
+
+func (s *Service) httpCheck(ctx context.Context, in *campaignPath) (*campaignBody, error) {
+	org, err := organisation(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return answer(s.Check(ctx, org, in.ID))
 }
 
 func (s *Service) httpStart(ctx context.Context, in *campaignPath) (*campaignBody, error) {

@@ -42,18 +42,18 @@ func (p *Preflight) warn(code, field, format string, args ...any) {
 	p.Problems = append(p.Problems, Obstacle{Code: code, Field: field, Message: fmt.Sprintf(format, args...)})
 }
 
-// refuse is the error of a start that would not do.
-func (p *Preflight) refuse() error {
-	if p.Ready {
-		return nil
-	}
+// refuse is the error of a start that would not do. Problems of the codes in but are none.
+func (p *Preflight) refuse(but ...string) error {
 	var says []string
 	e := fault.New(fault.NotPossible, "")
 	for _, q := range p.Problems {
-		if q.Blocking {
+		if q.Blocking && !slices.Contains(but, q.Code) {
 			says = append(says, q.Message)
 			e.Details = append(e.Details, fault.Detail{Location: q.Field, Message: q.Message})
 		}
+	}
+	if len(says) == 0 {
+		return nil
 	}
 	e.Message = "the campaign cannot start: " + strings.Join(says, " ")
 	return e

@@ -12,7 +12,7 @@ import (
 
 // Progress is how a campaign goes.
 type Progress struct {
-	State        State            `json:"state" enum:"draft,scheduled,running,paused,finished,stopped"`
+	State        State            `json:"state" enum:"draft,checked,scheduled,running,paused,finished,stopped"`
 	Why          string           `json:"why"`
 	Leads        map[string]int64 `json:"leads" doc:"By state: new, waiting, dialling, in_call, done, do_not_call"`
 	Attempts     int64            `json:"attempts"`

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"reflect"
 	"time"
 
 	"github.com/coder/quartz"
@@ -266,6 +267,9 @@ func (s *Service) Update(ctx context.Context, orgID, id string, c Change) (Campa
 		if err := safe(was, *to); err != nil {
 			return err
 		}
+		if was.State == Checked { // other settings than these were looked at
+			row.State = Draft
+		}
 		text, err := json.Marshal(to)
 		row.Settings = string(text)
 		return err
@@ -275,7 +279,7 @@ func (s *Service) Update(ctx context.Context, orgID, id string, c Change) (Campa
 // safe refuses to change under a campaign that began what its decisions were made for.
 func safe(was Campaign, to Settings) error {
 	switch {
-	case was.State == Draft:
+	case !was.State.begun():
 		return nil
 	case to.Purpose != was.Settings.Purpose:
 		return fault.Field("body.settings.purpose", "the purpose of a campaign that began stays; duplicate it")
@@ -361,6 +365,37 @@ func (s *Service) complete(ctx context.Context, orgID, id string) error {
 	return err
 }
 
+// Check looks whether anything is in a draft's way, as Start does, and says so to whoever may start it: its state is Checked until
+// its settings are changed. What Preflight finds is the error.
+func (s *Service) Check(ctx context.Context, orgID, id string) (Campaign, error) {
+	c, err := s.Get(ctx, orgID, id)
+	if err != nil {
+		return Campaign{}, err
+	}
+	if err := c.State.may("check"); err != nil {
+		return Campaign{}, err
+	}
+	if err := s.clear(ctx, orgID, id); err != nil {
+		return Campaign{}, err
+	}
+	return s.change(ctx, orgID, id, "check", "campaign.check", func(_ context.Context, _ *db.Tx, row *campaignRow, was Campaign) error {
+		if !reflect.DeepEqual(was.Settings, c.Settings) {
+			return fault.New(fault.Conflict, "the campaign was changed while it was checked; check it again")
+		}
+		row.State = Checked
+		return nil
+	})
+}
+
+// clear refuses what is in a campaign's way, but for the problems of these codes.
+func (s *Service) clear(ctx context.Context, orgID, id string, but ...string) error {
+	p, err := s.Preflight(ctx, orgID, id)
+	if err != nil {
+		return err
+	}
+	return p.refuse(but...)
+}
+
 // Start has a campaign call: now, or when its time begins. What Preflight finds in its way is the error.
 func (s *Service) Start(ctx context.Context, orgID, id string) (Campaign, error) {
 	if s.c.Standing != nil {
@@ -375,11 +410,7 @@ func (s *Service) Start(ctx context.Context, orgID, id string) (Campaign, error)
 	if err := c.State.may("start"); err != nil {
 		return Campaign{}, err
 	}
-	p, err := s.Preflight(ctx, orgID, id)
-	if err != nil {
-		return Campaign{}, err
-	}
-	if err := p.refuse(); err != nil {
+	if err := s.clear(ctx, orgID, id); err != nil {
 		return Campaign{}, err
 	}
 	if starts := c.Settings.Schedule.Starts; starts != nil && starts.After(s.now()) {
@@ -393,10 +424,16 @@ func (s *Service) Pause(ctx context.Context, orgID, id, why string) (Campaign, e
 	return s.to(ctx, orgID, id, "pause", Paused, why)
 }
 
-// Resume has a paused campaign go on.
+// Resume has a paused campaign go on, unless something is in its way by now. One that has nobody left to call then finishes.
 func (s *Service) Resume(ctx context.Context, orgID, id string) (Campaign, error) {
 	c, err := s.Get(ctx, orgID, id)
 	if err != nil {
+		return Campaign{}, err
+	}
+	if err := c.State.may("resume"); err != nil {
+		return Campaign{}, err
+	}
+	if err := s.clear(ctx, orgID, id, "leads"); err != nil {
 		return Campaign{}, err
 	}
 	if starts := c.Settings.Schedule.Starts; c.StartedAt == nil && starts != nil && starts.After(s.now()) {

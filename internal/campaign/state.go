@@ -12,6 +12,7 @@ type State string
 // The states.
 const (
 	Draft     State = "draft"
+	Checked   State = "checked"   // a draft in whose way nothing was when it was looked at
 	Scheduled State = "scheduled" // its time begins later
 	Running   State = "running"
 	Paused    State = "paused"
@@ -24,16 +25,17 @@ var leads = map[string]struct {
 	from []State
 	says string
 }{
-	"start":       {[]State{Draft, Scheduled}, "start a draft"},
+	"start":       {[]State{Draft, Checked, Scheduled}, "start a draft"},
+	"check":       {[]State{Draft, Checked}, "only a draft is checked beforehand"},
 	"pause":       {[]State{Scheduled, Running}, "pause a campaign that runs"},
 	"resume":      {[]State{Paused}, "resume a campaign that is paused"},
-	"stop":        {[]State{Draft, Scheduled, Running, Paused}, "stop a campaign that is not over"},
+	"stop":        {[]State{Draft, Checked, Scheduled, Running, Paused}, "stop a campaign that is not over"},
 	"finish":      {[]State{Running}, "finish a campaign that runs"},
-	"archive":     {[]State{Draft, Finished, Stopped}, "stop the campaign first"},
-	"change":      {[]State{Draft, Scheduled, Running, Paused}, "duplicate a campaign that is over"},
-	"delete":      {[]State{Draft, Finished, Stopped}, "stop the campaign first"},
-	"delete lead": {[]State{Draft, Scheduled, Running, Paused, Finished, Stopped}, ""},
-	"append":      {[]State{Draft, Scheduled, Running, Paused}, "duplicate a campaign that is over"},
+	"archive":     {[]State{Draft, Checked, Finished, Stopped}, "stop the campaign first"},
+	"change":      {[]State{Draft, Checked, Scheduled, Running, Paused}, "duplicate a campaign that is over"},
+	"delete":      {[]State{Draft, Checked, Finished, Stopped}, "stop the campaign first"},
+	"delete lead": {[]State{Draft, Checked, Scheduled, Running, Paused, Finished, Stopped}, ""},
+	"append":      {[]State{Draft, Checked, Scheduled, Running, Paused}, "duplicate a campaign that is over"},
 }
 
 // may refuses to do with a campaign what its state does not allow.
@@ -47,3 +49,6 @@ func (s State) may(do string) error {
 
 // over reports whether nobody is called any more.
 func (s State) over() bool { return s == Finished || s == Stopped }
+
+// begun reports whether decisions were made for a campaign, or are about to be: it was started.
+func (s State) begun() bool { return s != Draft && s != Checked }

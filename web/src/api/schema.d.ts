@@ -651,6 +651,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/campaigns/{id}/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Look whether anything is in a draft's way, and mark it as checked
+         * @description What is in its way is the error, as that of a start. Whoever may start it sees that it is ready; a change of its settings makes it a draft again. A start looks once more.
+         */
+        post: operations["mark-campaign-checked"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/campaigns/{id}/decisions": {
         parameters: {
             query?: never;
@@ -3641,7 +3661,7 @@ export interface components {
              */
             startedAt: string | null;
             /** @enum {string} */
-            state: "draft" | "scheduled" | "running" | "paused" | "finished" | "stopped";
+            state: "draft" | "checked" | "scheduled" | "running" | "paused" | "finished" | "stopped";
             /** Format: date-time */
             updatedAt: string;
             /** @description Why it is in this state, in a sentence; empty where somebody put it there */
@@ -5819,7 +5839,7 @@ export interface components {
                 [key: string]: number;
             };
             /** @enum {string} */
-            state: "draft" | "scheduled" | "running" | "paused" | "finished" | "stopped";
+            state: "draft" | "checked" | "scheduled" | "running" | "paused" | "finished" | "stopped";
             /** Format: int64 */
             talkMs: number;
             why: string;
@@ -8941,7 +8961,7 @@ export interface operations {
                 cursor?: string;
                 limit?: number;
                 /** @description Campaigns in this state only */
-                state?: "draft" | "scheduled" | "running" | "paused" | "finished" | "stopped";
+                state?: "draft" | "checked" | "scheduled" | "running" | "paused" | "finished" | "stopped";
                 /** @description Campaigns of this project only */
                 projectId?: string;
                 /** @description The archived ones, in place of the others */
@@ -9143,6 +9163,43 @@ export interface operations {
                 "application/json": components["schemas"]["ArchiveInputBody"];
             };
         };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Campaign"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "mark-campaign-checked": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
+                "Idempotency-Key"?: string;
+                /** @description Entity tag of what you read: answered 412 when it was changed since */
+                "If-Match"?: string;
+            };
+            path: {
+                /** @description The campaign's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
         responses: {
             /** @description OK */
             200: {

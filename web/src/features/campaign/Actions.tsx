@@ -17,7 +17,7 @@ import type { Campaign } from "../../api/types";
 import { confirm, done, failed, refuse } from "../../ui/notify";
 import { useMay } from "../identity/api";
 import { useArchive, useDeleteCampaign, useDuplicate, usePause, useRefresh, useResume, useStop } from "./api";
-import { over } from "./words";
+import { over, unbegun } from "./words";
 
 type Action = { key: string; label: string; icon: ReactNode; run: () => void; red?: boolean; main?: boolean };
 
@@ -37,7 +37,7 @@ export function useActions(c: Campaign): { actions: Action[]; windows: ReactNode
     navigate({ to: "/campaigns/$campaignId/edit", params: { campaignId: c.id }, search: { step: "check" } });
   const actions: (Action | false)[] = [
     may("campaign:run") &&
-      c.state === "draft" && {
+      unbegun(c.state) && {
         key: "start",
         label: "Check and start",
         icon: <IconPlayerPlay size={16} />,
@@ -74,7 +74,7 @@ export function useActions(c: Campaign): { actions: Action[]; windows: ReactNode
       run: () => ask("duplicate"),
     },
     may("campaign:update") &&
-      (over(c.state) || c.state === "draft") && {
+      (over(c.state) || unbegun(c.state)) && {
         key: "archive",
         label: c.archivedAt ? "Take out of the archive" : "Archive",
         icon: c.archivedAt ? <IconArchiveOff size={16} /> : <IconArchive size={16} />,
@@ -89,7 +89,7 @@ export function useActions(c: Campaign): { actions: Action[]; windows: ReactNode
       },
     may("campaign:run") &&
       !over(c.state) &&
-      c.state !== "draft" && {
+      !unbegun(c.state) && {
         key: "stop",
         label: "Stop for good",
         icon: <IconPlayerStop size={16} />,
@@ -103,7 +103,7 @@ export function useActions(c: Campaign): { actions: Action[]; windows: ReactNode
           }),
       },
     may("campaign:delete") &&
-      (over(c.state) || c.state === "draft") && {
+      (over(c.state) || unbegun(c.state)) && {
         key: "delete",
         label: "Delete",
         icon: <IconTrash size={16} />,

@@ -20,7 +20,7 @@ import { StepWhere } from "./StepWhere";
 import { type StepProps, StepWho } from "./StepWho";
 import { StepWhom } from "./StepWhom";
 import { type Saving, useDraft } from "./useDraft";
-import { over } from "./words";
+import { over, unbegun } from "./words";
 
 /** A campaign is made and changed here, step by step. */
 export function BuilderPage() {
@@ -57,7 +57,7 @@ function Builder({ begun }: { begun: Tagged<Campaign> }) {
   const navigate = useNavigate({ from: "/campaigns/$campaignId/edit" });
   const { step = "who" } = useSearch({ from: "/app/campaigns/$campaignId/edit" });
   const now = useCampaign(begun.value.id).data?.value ?? begun.value;
-  const isDraft = now.state === "draft";
+  const isDraft = unbegun(now.state);
   const editable = may("campaign:update") && !over(now.state);
   const { form, saving, save, discard } = useDraft(begun, isDraft && editable);
   const wrong = new Set(Object.keys(form.errors).map(stepOf));

@@ -27,7 +27,7 @@ import { useCampaigns, useProgress } from "./api";
 import { type CampaignFilters, readCampaignFilters, states } from "./filters";
 import { NewCampaign } from "./NewCampaign";
 import { StateBadge } from "./StateBadge";
-import { percent, stateNames } from "./words";
+import { percent, stateNames, unbegun } from "./words";
 
 export function CampaignsPage() {
   const filters = useSearch({ from: "/app/campaigns" });
@@ -134,7 +134,7 @@ function Row({ campaign: c }: { campaign: Campaign }) {
           renderRoot={(p) => (
             <Link
               {...p}
-              to={c.state === "draft" ? "/campaigns/$campaignId/edit" : "/campaigns/$campaignId"}
+              to={unbegun(c.state) ? "/campaigns/$campaignId/edit" : "/campaigns/$campaignId"}
               params={{ campaignId: c.id }}
             />
           )}

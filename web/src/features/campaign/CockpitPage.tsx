@@ -24,6 +24,7 @@ import {
   percent,
   ruleName,
   timesInWords,
+  unbegun,
 } from "./words";
 
 /** One campaign as it runs. */
@@ -90,7 +91,7 @@ function Cockpit({ campaign: c }: { campaign: Campaign }) {
     >
       {windows}
       <Loaded query={progress} skeleton={<Rows n={3} height={120} />}>
-        {(p) => (c.state === "draft" && p.attempts === 0 ? <NotYet campaign={c} /> : <Running campaign={c} p={p} />)}
+        {(p) => (unbegun(c.state) && p.attempts === 0 ? <NotYet campaign={c} /> : <Running campaign={c} p={p} />)}
       </Loaded>
     </Page>
   );

@@ -1,5 +1,12 @@
 import { Alert, Anchor, Button, Group, List, Stack, Text } from "@mantine/core";
-import { IconAlertTriangle, IconCircleCheck, IconInfoCircle, IconPlayerPlay, IconRefresh } from "@tabler/icons-react";
+import {
+  IconAlertTriangle,
+  IconCheck,
+  IconCircleCheck,
+  IconInfoCircle,
+  IconPlayerPlay,
+  IconRefresh,
+} from "@tabler/icons-react";
 import { Link, useNavigate } from "@tanstack/react-router";
 import type { Campaign, Obstacle, Preflight } from "../../api/types";
 import { count } from "../../ui/format";
@@ -8,17 +15,18 @@ import { Section } from "../../ui/Section";
 import { Loaded } from "../../ui/states";
 import { useMay } from "../identity/api";
 import { askToStart } from "./Actions";
-import { usePreflight, useStart } from "./api";
+import { useMarkChecked, usePreflight, useStart } from "./api";
 import { stepOfObstacle, steps } from "./draft";
 import { Prediction } from "./Prediction";
 import { weekInWords } from "./week";
-import { modes, purposes } from "./words";
+import { modes, purposes, unbegun } from "./words";
 
 /** What is in the way of a start, what to expect, and the start itself. */
 export function StepCheck({ campaign, saved }: { campaign: Campaign; saved: boolean }) {
   const may = useMay();
   const check = usePreflight(campaign.id, saved);
-  const startable = campaign.state === "draft" && may("campaign:run");
+  const startable = unbegun(campaign.state) && may("campaign:run");
+  const markable = campaign.state === "draft" && may("campaign:update");
   return (
     <Stack>
       <Section
@@ -42,6 +50,7 @@ export function StepCheck({ campaign, saved }: { campaign: Campaign; saved: bool
           <>
             <Obstacles preflight={p} campaign={campaign} />
             {p.prediction && <Prediction of={p.prediction} currency={campaign.settings.budget.currency} />}
+            {markable && p.ready && <Mark campaign={campaign} busy={check.isFetching} />}
             {startable && <Start campaign={campaign} preflight={p} busy={check.isFetching} />}
           </>
         )}
@@ -75,7 +84,7 @@ function Obstacles({ preflight, campaign }: { preflight: Preflight; campaign: Ca
     return (
       <Alert color="pine" variant="light" icon={<IconCircleCheck size={20} />} title="Nothing is in the way">
         <Text size="sm">
-          {campaign.state === "draft" ? "The campaign can start." : "The campaign could start as it is."}
+          {unbegun(campaign.state) ? "The campaign can start." : "The campaign could start as it is."}
         </Text>
       </Alert>
     );
@@ -130,6 +139,28 @@ function Problems({ of, campaign }: { of: Obstacle[]; campaign: Campaign }) {
         );
       })}
     </List>
+  );
+}
+
+/** For whoever prepares a campaign that somebody else starts. */
+function Mark({ campaign, busy }: { campaign: Campaign; busy: boolean }) {
+  const mark = useMarkChecked();
+  return (
+    <Group justify="space-between">
+      <Text size="sm" c="dimmed" maw={480}>
+        Does somebody else start it? Mark it as checked, and the list says that it is ready. A change makes it a draft
+        again.
+      </Text>
+      <Button
+        variant="default"
+        leftSection={<IconCheck size={16} />}
+        disabled={busy}
+        loading={mark.isPending}
+        onClick={() => mark.mutate(campaign.id, { onSuccess: () => done("It is marked as checked."), onError: failed })}
+      >
+        Mark as checked
+      </Button>
+    </Group>
   );
 }
 

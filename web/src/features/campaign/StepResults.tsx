@@ -14,6 +14,7 @@ import { IconPlus, IconX } from "@tabler/icons-react";
 import { useState } from "react";
 import { Section } from "../../ui/Section";
 import type { StepProps } from "./StepWho";
+import { unbegun } from "./words";
 
 const machineRules = [
   { value: "hangup", label: "Hang up", description: "And call again later, as the step before says" },
@@ -51,7 +52,7 @@ export function StepMachine({ form }: StepProps) {
 }
 
 export function StepResults({ form, campaign }: StepProps) {
-  const began = campaign.state !== "draft";
+  const began = !unbegun(campaign.state);
   const money = (key: "perMinute" | "perCall" | "most", label: string, description: string) => (
     <NumberInput
       label={label}

@@ -1,10 +1,10 @@
 import { NumberInput, Radio, SimpleGrid, Stack } from "@mantine/core";
 import { Section } from "../../ui/Section";
 import type { StepProps } from "./StepWho";
-import { modes } from "./words";
+import { modes, unbegun } from "./words";
 
 export function StepSpeed({ form, campaign }: StepProps) {
-  const began = campaign.state !== "draft";
+  const began = !unbegun(campaign.state);
   const { dialler } = form.values.settings;
   const number = (path: string, label: string, description: string, more: object = {}) => (
     <NumberInput

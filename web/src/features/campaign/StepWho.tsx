@@ -5,14 +5,14 @@ import { Section } from "../../ui/Section";
 import { useAgents } from "../agent/api";
 import { useMay } from "../identity/api";
 import type { DraftForm } from "./useDraft";
-import { purposes } from "./words";
+import { purposes, unbegun } from "./words";
 
 export type StepProps = { form: DraftForm; campaign: Campaign };
 
 const keys = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "0", "*", "#"];
 
 export function StepWho({ form, campaign }: StepProps) {
-  const began = campaign.state !== "draft";
+  const began = !unbegun(campaign.state);
   return (
     <Stack>
       <Section title="Who calls" lead="The agent that talks with the people, and why they are called.">

@@ -8,10 +8,10 @@ import { countries } from "./countries";
 import { Imports } from "./Imports";
 import { ImportWizard } from "./ImportWizard";
 import type { StepProps } from "./StepWho";
-import { leadStateName, over } from "./words";
+import { leadStateName, over, unbegun } from "./words";
 
 export function StepWhom({ form, campaign }: StepProps) {
-  const began = campaign.state !== "draft";
+  const began = !unbegun(campaign.state);
   const may = useMay();
   const progress = useProgress(campaign.id);
   return (

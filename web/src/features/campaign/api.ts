@@ -66,6 +66,11 @@ export const changeCampaign = async (id: string, tag: string, body: CampaignChan
     client.PATCH("/api/v1/campaigns/{id}", { params: { path: { id }, header: ifMatch(tag) }, body: body as never }),
   )) as Campaign;
 
+export const useMarkChecked = () =>
+  useChange(["campaigns"], (id: string) =>
+    unwrap(client.POST("/api/v1/campaigns/{id}/check", { params: { path: { id } } })),
+  );
+
 export const useStart = () =>
   useChange(["campaigns"], (id: string) =>
     unwrap(client.POST("/api/v1/campaigns/{id}/start", { params: { path: { id } } })),

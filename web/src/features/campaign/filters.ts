@@ -3,7 +3,7 @@ import type { CampaignState } from "../../api/types";
 /** What the list of campaigns is narrowed to; it lives in the address. */
 export type CampaignFilters = { state?: CampaignState; archived?: true };
 
-export const states = ["draft", "scheduled", "running", "paused", "finished", "stopped"] as const;
+export const states = ["draft", "checked", "scheduled", "running", "paused", "finished", "stopped"] as const;
 
 /** An address can hold anything; what is no choice is left out. */
 export function readCampaignFilters(search: Record<string, unknown>): CampaignFilters {

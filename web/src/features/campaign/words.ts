@@ -5,6 +5,7 @@ import { since, words } from "../../ui/format";
 
 export const stateNames: Record<CampaignState, string> = {
   draft: "Draft",
+  checked: "Checked",
   scheduled: "Scheduled",
   running: "Running",
   paused: "Paused",
@@ -14,12 +15,16 @@ export const stateNames: Record<CampaignState, string> = {
 
 export const stateColours: Record<CampaignState, string> = {
   draft: "gray",
+  checked: "teal",
   scheduled: "blue",
   running: "pine",
   paused: "clay",
   finished: "gray",
   stopped: "red",
 };
+
+/** Whether a campaign was not started yet. */
+export const unbegun = (s: CampaignState) => s === "draft" || s === "checked";
 
 /** Whether nobody is called any more. */
 export const over = (s: CampaignState) => s === "finished" || s === "stopped";
