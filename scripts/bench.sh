@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Measures a server started for it, on loopback, and prints the table of docs/performance.md.
 #   BENCH_SECONDS=30   how long each load is held
+#   BENCH_CAMPAIGN=0   without campaigns, which take five minutes
 #   BENCH_GO=1         also the Go benchmarks of the hot path (slow)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -74,6 +75,7 @@ row "CPU a call, media streams, 100 calls" "≤ 0.3 % of a core" "$(get server.c
 row "memory a call, media streams" "≤ 1 MB" "$(( $(get server.memoryPerCallBytes | cut -d. -f1) / 1024 )) KiB"
 row "added latency, media streams, p50 / p99" "≤ 2 / 10 ms" "$(get server.addedP50Ms) / $(get server.addedP99Ms) ms"
 stop
+[ "${BENCH_CAMPAIGN:-1}" = 0 ] || BENCH_ROWS=1 scripts/bench-campaign.sh
 
 if [ "${BENCH_GO:-0}" = 1 ]; then
   echo

@@ -79,7 +79,7 @@ func TestSignOnThroughTheAPI(t *testing.T) {
 		clock := quartz.NewMock(t).WithLogger(quartz.NoOpLogger)
 		clock.Set(time.Date(2026, 1, 5, 9, 0, 0, 0, time.UTC))
 		log := slog.New(slog.DiscardHandler)
-		s, err := identity.New(identity.Config{DB: d, Clock: clock, Log: log, Sealer: envelopetest.New(0x5a), Secure: true})
+		s, err := identity.New(identity.Config{DB: d, Passwords: identity.PasswordCost{Passes: 1, MemoryKiB: 64}, Clock: clock, Log: log, Sealer: envelopetest.New(0x5a), Secure: true})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,11 +18,14 @@ import (
 
 var owner = identity.NewOwner{Email: "Anna@Example.com", Name: "Anna", Password: "quiet green river", Organisation: "Clinic"}
 
+// quick passwords are as safe as their tests need: TestUsualCostOfAPassword has the usual ones.
+var quick = identity.PasswordCost{Passes: 1, MemoryKiB: 64}
+
 func each(t *testing.T, fn func(t *testing.T, s *identity.Service, d *db.DB, clock *quartz.Mock)) {
 	dbtest.Each(t, []db.Migrations{identity.Migrations()}, func(t *testing.T, d *db.DB) {
 		clock := quartz.NewMock(t)
 		clock.Set(time.Date(2026, 1, 5, 9, 0, 0, 0, time.UTC))
-		s, err := identity.New(identity.Config{DB: d, Clock: clock, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+		s, err := identity.New(identity.Config{DB: d, Passwords: quick, Clock: clock, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -146,7 +149,7 @@ func TestIdleSessionEnds(t *testing.T) {
 		}
 		clock.Advance(31 * time.Minute)
 		// A new process, so that no cache speaks for the session.
-		other, err := identity.New(identity.Config{DB: d, Clock: clock, Log: slog.New(slog.DiscardHandler)})
+		other, err := identity.New(identity.Config{DB: d, Passwords: quick, Clock: clock, Log: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}

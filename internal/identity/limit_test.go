@@ -64,7 +64,7 @@ func TestMonthBeginsWhereTheOrganisationIs(t *testing.T) {
 func TestOtherProcessesNotice(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		ctx := context.Background()
-		other, err := identity.New(identity.Config{DB: w.d, Clock: w.clock})
+		other, err := identity.New(identity.Config{DB: w.d, Passwords: quick, Clock: w.clock})
 		w.must(err)
 		defer other.Close()
 		carl := w.join(w.anna, "carl@example.com", identity.RoleAdmin)

@@ -14,10 +14,16 @@ import (
 	"github.com/parley-voice/parley/internal/platform/fault"
 )
 
-// argon2id with the second recommended option of RFC 9106 section 4 scaled to one lane: 64 MiB, 3 passes.
+// PasswordCost is what argon2id takes for one password.
+type PasswordCost struct {
+	Passes    uint32
+	MemoryKiB uint32
+}
+
+// usualCost is the second recommended option of RFC 9106 section 4 scaled to one lane: 64 MiB, 3 passes.
+func usualCost() PasswordCost { return PasswordCost{Passes: 3, MemoryKiB: 64 * 1024} }
+
 const (
-	argonTime    = 3
-	argonMemory  = 64 * 1024
 	argonThreads = 1
 	argonSalt    = 16
 	argonKey     = 32
@@ -46,18 +52,18 @@ func CheckPassword(password, email string) error {
 	return nil
 }
 
-func hashPassword(password string) (string, error) {
+func hashPassword(password string, cost PasswordCost) (string, error) {
 	salt := make([]byte, argonSalt)
 	if _, err := io.ReadFull(rand.Reader, salt); err != nil {
 		return "", err
 	}
-	key := argon2.IDKey([]byte(password), salt, argonTime, argonMemory, argonThreads, argonKey)
+	key := argon2.IDKey([]byte(password), salt, cost.Passes, cost.MemoryKiB, argonThreads, argonKey)
 	b64 := base64.RawStdEncoding
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemory, argonTime, argonThreads,
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, cost.MemoryKiB, cost.Passes, argonThreads,
 		b64.EncodeToString(salt), b64.EncodeToString(key)), nil
 }
 
-// verifyPassword compares in constant time. A hash that cannot be read matches nothing.
+// verifyPassword compares in constant time, at the cost that the hash was made with. A hash that cannot be read matches nothing.
 func verifyPassword(hash, password string) bool {
 	parts := strings.Split(hash, "$")
 	if len(parts) != 6 || parts[1] != "argon2id" {

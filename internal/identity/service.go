@@ -42,6 +42,7 @@ type Config struct {
 	Log         *slog.Logger
 	Random      io.Reader       // nil is crypto/rand
 	MFARequired bool            // every organisation asks for a second factor
+	Passwords   PasswordCost    // of new passwords; zero is the usual one. Tests that make many people take less
 	SessionIdle time.Duration   // a session ends after this long without use
 	Secure      bool            // cookies only over https
 	Sealer      envelope.Sealer // for secrets that must be read again; nil: no authenticator apps and passkeys
@@ -87,6 +88,9 @@ func New(c Config) (*Service, error) {
 	if c.SessionIdle <= 0 {
 		c.SessionIdle = 30 * time.Minute
 	}
+	if c.Passwords == (PasswordCost{}) {
+		c.Passwords = usualCost()
+	}
 	if c.DB != nil {
 		c.DB = c.DB.Master() // people are the master's, wherever their organisation's data is
 	}
@@ -116,7 +120,7 @@ func New(c Config) (*Service, error) {
 		cfg:      c, attempts: newAttempts(c.Clock), hashing: semaphore.NewWeighted(hashingLimit), cache: cache,
 		touched: map[string]time.Time{},
 		// An unknown address costs the same time as a wrong password.
-		dummy: sync.OnceValue(func() string { h, _ := hashPassword("nobody has this password"); return h }),
+		dummy: sync.OnceValue(func() string { h, _ := hashPassword("nobody has this password", c.Passwords); return h }),
 	}, nil
 }
 
@@ -318,7 +322,7 @@ func (s *Service) hash(ctx context.Context, password string) (string, error) {
 		return "", err
 	}
 	defer s.hashing.Release(1)
-	return hashPassword(password)
+	return hashPassword(password, s.cfg.Passwords)
 }
 
 func (s *Service) verify(ctx context.Context, hash, password string) (bool, error) {

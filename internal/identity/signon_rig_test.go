@@ -56,7 +56,7 @@ func newSignOn(t *testing.T, d *db.DB) *signOn {
 	s.box = mail.NewOutbox(mail.OutboxConfig{Sender: s.post, Clock: clock, Log: slog.New(slog.DiscardHandler)})
 	t.Cleanup(func() { s.box.Close(context.Background()) })
 	s.cfg = identity.Config{
-		DB: d, Clock: clock, Log: slog.New(slog.DiscardHandler), Sealer: envelopetest.New(0x5a), Outbox: s.box, PublicURL: func() string { return "https://parley.example" },
+		DB: d, Passwords: quick, Clock: clock, Log: slog.New(slog.DiscardHandler), Sealer: envelopetest.New(0x5a), Outbox: s.box, PublicURL: func() string { return "https://parley.example" },
 	}
 	s.Service = s.another(t)
 	var err error

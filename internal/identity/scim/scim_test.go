@@ -53,7 +53,7 @@ func each(t *testing.T, fn func(r *rig)) {
 		r.clock.Set(time.Date(2026, 1, 5, 9, 0, 0, 0, time.UTC))
 		log := slog.New(slog.NewTextHandler(t.Output(), nil))
 		var err error
-		if r.ident, err = identity.New(identity.Config{DB: d, Clock: r.clock, Log: log}); err != nil {
+		if r.ident, err = identity.New(identity.Config{DB: d, Passwords: identity.PasswordCost{Passes: 1, MemoryKiB: 64}, Clock: r.clock, Log: log}); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(r.ident.Close)

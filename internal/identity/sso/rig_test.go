@@ -56,6 +56,9 @@ type rig struct {
 	owner identity.Principal
 }
 
+// quick passwords are as safe as their tests need.
+var quick = identity.PasswordCost{Passes: 1, MemoryKiB: 64}
+
 // each runs fn on both engines, with an organisation whose owner is anna@example.com.
 func each(t *testing.T, fn func(r *rig)) {
 	dbtest.Each(t, []db.Migrations{identity.Migrations()}, func(t *testing.T, d *db.DB) { fn(newRig(t, d)) })
@@ -67,7 +70,7 @@ func newRig(t *testing.T, d *db.DB) *rig {
 	r.clock.Set(time.Now()) // peers know no other clock
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	var err error
-	if r.ident, err = identity.New(identity.Config{DB: d, Clock: r.clock, Log: log}); err != nil {
+	if r.ident, err = identity.New(identity.Config{DB: d, Passwords: quick, Clock: r.clock, Log: log}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.ident.Close)

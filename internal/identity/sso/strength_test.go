@@ -122,7 +122,7 @@ func TestLongestSessionOfAConnection(t *testing.T) {
 		// Another process has nothing in memory, where a session may outlast its end by a minute of real time.
 		other := func() error {
 			log := slog.New(slog.DiscardHandler)
-			s, err := identity.New(identity.Config{DB: r.db, Clock: r.clock, Log: log})
+			s, err := identity.New(identity.Config{DB: r.db, Passwords: quick, Clock: r.clock, Log: log})
 			if err != nil {
 				t.Fatal(err)
 			}

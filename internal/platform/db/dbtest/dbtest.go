@@ -4,6 +4,8 @@
 // databases. Otherwise a private cluster is started, one for each test binary: on a unix socket in a temporary
 // folder, as the user postgres when the tests run as root. It ends with the test binary, however that ends,
 // because its guardian waits on a pipe that the binary holds. A missing PostgreSQL fails the test; it never skips.
+//
+// Migrations run once for each test binary: a test's database is a copy of what they made.
 package dbtest
 
 import (
@@ -46,13 +48,15 @@ func EachPlacement(t *testing.T, ms []db.Migrations, orgs []string, fn func(t *t
 // SQLite gives a fresh SQLite database, migrated to ms and closed when the test ends.
 func SQLite(t testing.TB, ms ...db.Migrations) *db.DB {
 	t.Helper()
-	return Open(t, db.Config{DataDir: t.TempDir()}, ms...)
+	dir := t.TempDir()
+	Fill(t, dir, ms...)
+	return Open(t, db.Config{DataDir: dir}, ms...)
 }
 
 // Postgres gives a fresh PostgreSQL database, migrated to ms and closed and dropped when the test ends.
 func Postgres(t testing.TB, ms ...db.Migrations) *db.DB {
 	t.Helper()
-	return Open(t, db.Config{URL: PostgresURL(t)}, ms...)
+	return Open(t, db.Config{URL: PostgresURL(t, ms...)}, ms...)
 }
 
 // Open opens and migrates a database of the caller's own configuration, and closes it when the test ends.

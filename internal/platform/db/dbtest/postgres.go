@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/parley-voice/parley/internal/platform/db"
 )
 
 // EnvPostgres names the variable with the URL of a PostgreSQL server for tests.
@@ -34,8 +36,9 @@ const (
 // folder: there is no test to own it.
 var cluster = sync.OnceValues(startCluster) //nolint:gochecknoglobals // one server for each test binary
 
-// PostgresURL makes a fresh, empty database and gives its URL. The database is dropped when the test ends.
-func PostgresURL(t testing.TB) string {
+// PostgresURL makes a fresh database and gives its URL: an empty one, or one that is migrated to ms. On a server that is not
+// this test binary's own it is empty either way. The database is dropped when the test ends.
+func PostgresURL(t testing.TB, ms ...db.Migrations) string {
 	t.Helper()
 	admin, private := os.Getenv(EnvPostgres), false
 	if admin == "" {
@@ -49,6 +52,13 @@ func PostgresURL(t testing.TB) string {
 	create := "CREATE DATABASE " + name
 	if private {
 		create += " OWNER " + owner
+		if len(ms) > 0 {
+			template, err := templateOf(t, ms).postgres()
+			if err != nil {
+				t.Fatalf("the template of a test's database: %v", err)
+			}
+			create += " TEMPLATE " + template
+		}
 	}
 	if err := execAdmin(admin, create); err != nil {
 		t.Fatalf("create a test database: %v", err)
