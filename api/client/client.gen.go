@@ -4485,7 +4485,7 @@ type MemberPatchBody struct {
 
 // MemberResetOutputBody defines model for MemberResetOutputBody.
 type MemberResetOutputBody struct {
-	// Link To hand over, where no mail can be sent; valid once, for 30 minutes
+	// Link To hand over, where no mail can be sent; valid once, for 10 minutes
 	Link *string `json:"link,omitempty"`
 
 	// Sent The member got the link by mail
@@ -5951,6 +5951,12 @@ type SSOTestResult struct {
 	Role string `json:"role"`
 }
 
+// SSOTestStart defines model for SSOTestStart.
+type SSOTestStart struct {
+	// RedirectUrl Where the browser goes to sign in on trial
+	RedirectUrl string `json:"redirectUrl"`
+}
+
 // SSOTrial defines model for SSOTrial.
 type SSOTrial struct {
 	Checks    *[]SSOCheck `json:"checks"`
@@ -5958,7 +5964,7 @@ type SSOTrial struct {
 	Id        string      `json:"id"`
 	Ok        bool        `json:"ok"`
 
-	// SignInUrl Signs in at the provider and shows what it said, without signing in here; works once, for an hour. null when a check failed
+	// SignInUrl Opens a page that signs in at the provider and shows what it said, without signing in here; works once, for an hour. null when a check failed
 	SignInUrl *string `json:"signInUrl"`
 }
 
@@ -6356,6 +6362,12 @@ type SsoStartInputBody struct {
 
 	// ReturnTo Path of ours to open afterwards
 	ReturnTo *string `json:"returnTo,omitempty"`
+}
+
+// SsoStartTestInputBody defines model for SsoStartTestInputBody.
+type SsoStartTestInputBody struct {
+	// Token What stands behind the # of the trial's link
+	Token string `json:"token"`
 }
 
 // StartImportInputBody defines model for StartImportInputBody.
@@ -7283,6 +7295,12 @@ type SignOutParams struct {
 
 // StartSsoParams defines parameters for StartSso.
 type StartSsoParams struct {
+	ParleySso                         *string `form:"parley_sso,omitempty" json:"parley_sso,omitempty"`
+	UnderscoreUnderscoreHostParleySso *string `form:"__Host-parley_sso,omitempty" json:"__Host-parley_sso,omitempty"`
+}
+
+// StartSsoTestParams defines parameters for StartSsoTest.
+type StartSsoTestParams struct {
 	ParleySso                         *string `form:"parley_sso,omitempty" json:"parley_sso,omitempty"`
 	UnderscoreUnderscoreHostParleySso *string `form:"__Host-parley_sso,omitempty" json:"__Host-parley_sso,omitempty"`
 }
@@ -8767,6 +8785,9 @@ type SignInJSONRequestBody = SignInInputBody
 // StartSsoJSONRequestBody defines body for StartSso for application/json ContentType.
 type StartSsoJSONRequestBody = SsoStartInputBody
 
+// StartSsoTestJSONRequestBody defines body for StartSsoTest for application/json ContentType.
+type StartSsoTestJSONRequestBody = SsoStartTestInputBody
+
 // CreateCallerNumberJSONRequestBody defines body for CreateCallerNumber for application/json ContentType.
 type CreateCallerNumberJSONRequestBody = CallerCreateInputBody
 
@@ -9307,6 +9328,20 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/v1/auth/sso/start (the `StartSso` operationId).
 	StartSso(ctx context.Context, params *StartSsoParams, body StartSsoJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StartSsoTestWithBody Begin a trial sign-in with the token of its link
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/auth/sso/test (the `StartSsoTest` operationId).
+	StartSsoTestWithBody(ctx context.Context, params *StartSsoTestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StartSsoTest Begin a trial sign-in with the token of its link
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/auth/sso/test (the `StartSsoTest` operationId).
+	StartSsoTest(ctx context.Context, params *StartSsoTestParams, body StartSsoTestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListCallerNumbers List the numbers that calls may show
 	//
@@ -11686,6 +11721,40 @@ func (c *Client) StartSsoWithBody(ctx context.Context, params *StartSsoParams, c
 // Corresponds with POST /api/v1/auth/sso/start (the `StartSso` operationId).
 func (c *Client) StartSso(ctx context.Context, params *StartSsoParams, body StartSsoJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewStartSsoRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StartSsoTestWithBody Begin a trial sign-in with the token of its link
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/auth/sso/test (the `StartSsoTest` operationId).
+func (c *Client) StartSsoTestWithBody(ctx context.Context, params *StartSsoTestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStartSsoTestRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StartSsoTest Begin a trial sign-in with the token of its link
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/auth/sso/test (the `StartSsoTest` operationId).
+func (c *Client) StartSsoTest(ctx context.Context, params *StartSsoTestParams, body StartSsoTestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStartSsoTestRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -17964,6 +18033,78 @@ func NewStartSsoRequestWithBody(server string, params *StartSsoParams, contentTy
 	}
 
 	operationPath := fmt.Sprintf("/api/v1/auth/sso/start")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.ParleySso != nil {
+			var cookieParam0 string
+
+			cookieParam0, err = runtime.StyleParamWithOptions("simple", true, "parley_sso", *params.ParleySso, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationCookie, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			cookie0 := &http.Cookie{
+				Name:  "parley_sso",
+				Value: cookieParam0,
+			}
+			req.AddCookie(cookie0)
+		}
+
+		if params.UnderscoreUnderscoreHostParleySso != nil {
+			var cookieParam1 string
+
+			cookieParam1, err = runtime.StyleParamWithOptions("simple", true, "__Host-parley_sso", *params.UnderscoreUnderscoreHostParleySso, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationCookie, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			cookie1 := &http.Cookie{
+				Name:  "__Host-parley_sso",
+				Value: cookieParam1,
+			}
+			req.AddCookie(cookie1)
+		}
+	}
+	return req, nil
+}
+
+// NewStartSsoTestRequest calls the generic StartSsoTest builder with application/json body
+func NewStartSsoTestRequest(server string, params *StartSsoTestParams, body StartSsoTestJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewStartSsoTestRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewStartSsoTestRequestWithBody constructs an http.Request for the StartSsoTest method, with any body, and a specified content type
+func NewStartSsoTestRequestWithBody(server string, params *StartSsoTestParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/auth/sso/test")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -30884,6 +31025,20 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/v1/auth/sso/start (the `StartSso` operationId).
 	StartSsoWithResponse(ctx context.Context, params *StartSsoParams, body StartSsoJSONRequestBody, reqEditors ...RequestEditorFn) (*StartSsoResponse, error)
 
+	// StartSsoTestWithBodyWithResponse Begin a trial sign-in with the token of its link
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/auth/sso/test (the `StartSsoTest` operationId).
+	StartSsoTestWithBodyWithResponse(ctx context.Context, params *StartSsoTestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*StartSsoTestResponse, error)
+
+	// StartSsoTestWithResponse Begin a trial sign-in with the token of its link
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/auth/sso/test (the `StartSsoTest` operationId).
+	StartSsoTestWithResponse(ctx context.Context, params *StartSsoTestParams, body StartSsoTestJSONRequestBody, reqEditors ...RequestEditorFn) (*StartSsoTestResponse, error)
+
 	// ListCallerNumbersWithResponse List the numbers that calls may show
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -34240,6 +34395,61 @@ func (r StartSsoResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r StartSsoResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// StartSsoTestResponse200Headers the declared response headers of an HTTP 200 response for StartSsoTest
+type StartSsoTestResponse200Headers struct {
+	SetCookie *string
+}
+
+type StartSsoTestResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SSOTestStart
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *StartSsoTestResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r StartSsoTestResponse) GetJSON200() *SSOTestStart {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r StartSsoTestResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r StartSsoTestResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r StartSsoTestResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StartSsoTestResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StartSsoTestResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -45559,6 +45769,32 @@ func (c *ClientWithResponses) StartSsoWithResponse(ctx context.Context, params *
 	return ParseStartSsoResponse(rsp)
 }
 
+// StartSsoTestWithBodyWithResponse Begin a trial sign-in with the token of its link
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/auth/sso/test (the `StartSsoTest` operationId).
+func (c *ClientWithResponses) StartSsoTestWithBodyWithResponse(ctx context.Context, params *StartSsoTestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*StartSsoTestResponse, error) {
+	rsp, err := c.StartSsoTestWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStartSsoTestResponse(rsp)
+}
+
+// StartSsoTestWithResponse Begin a trial sign-in with the token of its link
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/auth/sso/test (the `StartSsoTest` operationId).
+func (c *ClientWithResponses) StartSsoTestWithResponse(ctx context.Context, params *StartSsoTestParams, body StartSsoTestJSONRequestBody, reqEditors ...RequestEditorFn) (*StartSsoTestResponse, error) {
+	rsp, err := c.StartSsoTest(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStartSsoTestResponse(rsp)
+}
+
 // ListCallerNumbersWithResponse List the numbers that calls may show
 //
 // Returns a wrapper object for the known response body format(s).
@@ -50365,6 +50601,52 @@ func ParseStartSsoResponse(rsp *http.Response) (*StartSsoResponse, error) {
 	switch {
 	case rsp.StatusCode == 200:
 		var headers StartSsoResponse200Headers
+		if values := rsp.Header.Values("Set-Cookie"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Set-Cookie", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.SetCookie = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseStartSsoTestResponse parses an HTTP response from a StartSsoTestWithResponse call
+func ParseStartSsoTestResponse(rsp *http.Response) (*StartSsoTestResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StartSsoTestResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SSOTestStart
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers StartSsoTestResponse200Headers
 		if values := rsp.Header.Values("Set-Cookie"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Set-Cookie", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

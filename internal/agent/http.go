@@ -255,7 +255,7 @@ func (s *Service) httpValidate(ctx context.Context, in *validateInput) (*one[pro
 }
 
 func (s *Service) httpTemplates(context.Context, *struct{}) (*items[Template], error) {
-	list, err := Templates()
+	list, err := s.templates()
 	if err != nil {
 		return nil, err
 	}

@@ -150,6 +150,9 @@ func (s *Service) builtIn() []Model {
 	if s.c.LocalStatus != nil {
 		local.Status.OK, local.Status.Message = s.c.LocalStatus()
 	}
+	if s.c.NoSimulation {
+		return []Model{local}
+	}
 	sim := Model{ID: VendorSim, Name: "Simulated vendors", Vendor: VendorSim, Services: slices.Clone(services), BuiltIn: true,
 		Status: ModelStatus{OK: true, Message: "For tests, load and rehearsal: nothing real answers."}}
 	return []Model{local, sim}
@@ -471,6 +474,10 @@ func (s *Service) checkModels(ctx context.Context, orgID string, d *Definition) 
 		service string
 		ref     ModelRef
 	}{{ServiceSTT, d.Models.STT}, {ServiceLLM, d.Models.LLM}, {ServiceTTS, d.Models.TTS}} {
+		if m.ref.Vendor == VendorSim && s.c.NoSimulation {
+			out = append(out, flow.Problem{Location: "models." + m.service + ".vendor", Severity: flow.SeverityError,
+				Message: "this installation has no simulated vendors; choose another connection under Models"})
+		}
 		if m.ref.Vendor != VendorOpenAI || m.ref.ModelID == "" {
 			continue
 		}

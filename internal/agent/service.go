@@ -41,9 +41,11 @@ type Config struct {
 	Quota func(ctx context.Context, orgID string) (*int64, error)
 	// Assignable refuses a person or a project that is not the organisation's; "" is none. It may be nil.
 	Assignable func(ctx context.Context, orgID, userID, projectID string) error
-	Rand       io.Reader // confirmation codes; default crypto/rand
-	Clock      quartz.Clock
-	Log        *slog.Logger
+	// NoSimulation leaves the simulated vendors out: nothing offers them, and no definition may name them.
+	NoSimulation bool
+	Rand         io.Reader // confirmation codes; default crypto/rand
+	Clock        quartz.Clock
+	Log          *slog.Logger
 }
 
 // Service manages agents, models and appointments.

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/parley-voice/parley/internal/agent/flow"
 	"github.com/parley-voice/parley/internal/platform/fault"
@@ -36,9 +37,9 @@ func Templates() ([]Template, error) {
 	}, nil
 }
 
-// Seed gives a new organisation its first agents: front-desk and sim, published. What is there already stays.
+// Seed gives a new organisation its first agents: front-desk and, where there are simulated vendors, sim, published. What is there already stays.
 func (s *Service) Seed(ctx context.Context, orgID string) error {
-	templates, err := Templates()
+	templates, err := s.templates()
 	if err != nil {
 		return err
 	}
@@ -52,4 +53,15 @@ func (s *Service) Seed(ctx context.Context, orgID string) error {
 		}
 	}
 	return nil
+}
+
+// templates are those that this installation offers.
+func (s *Service) templates() ([]Template, error) {
+	list, err := Templates()
+	return slices.DeleteFunc(list, func(t Template) bool { return s.c.NoSimulation && t.Definition.Models.simulated() }), err
+}
+
+// simulated reports whether a simulated vendor is among the models.
+func (m Models) simulated() bool {
+	return slices.ContainsFunc([]ModelRef{m.STT, m.LLM, m.TTS}, func(r ModelRef) bool { return r.Vendor == VendorSim })
 }

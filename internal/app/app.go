@@ -193,14 +193,14 @@ func (a *App) buildContexts(ctx context.Context) (err error) {
 		DB: a.db, Sealer: a.keyring, Clock: a.clock, Log: a.log,
 		Prober:      prober{config: openai.Config{Clock: a.clock, Log: a.log}, to: func() *outbound { return a.outbound }},
 		LocalStatus: func() (bool, string) { s := a.local.Check(); return s.OK(), s.String() },
-		Quota:       a.agentQuota, Assignable: a.assignable,
+		Quota:       a.agentQuota, Assignable: a.assignable, NoSimulation: a.cfg.Strict,
 	})
 	outbox, err := a.startMail()
 	if err != nil {
 		return err
 	}
 	a.identity, err = identity.New(identity.Config{
-		DB: a.db, Clock: a.clock, Log: a.log, SessionIdle: a.cfg.SessionIdle, MFARequired: a.cfg.SecondFactor,
+		DB: a.db, Clock: a.clock, Log: a.log, SessionIdle: a.cfg.SessionIdle, MFARequired: a.cfg.SecondFactor, ExactCodes: a.cfg.Strict,
 		Secure: a.cfg.secure(), NewOrganisation: a.agents.Seed,
 		Sealer: a.keyring.Box(identity.SealPurpose), Outbox: outbox, PublicURL: a.publicURL, LeakedPasswords: a.cfg.LeakedPasswordsURL,
 		Use: a.use, EnqueueMove: a.enqueueMove, Regions: a.regionList, Residency: a.residency,
@@ -234,6 +234,9 @@ func (a *App) startMedia(context.Context) error {
 		return err
 	}
 	v := newVendors(a.agents, a.local, rehearsal, a.outbound, a.log)
+	if a.cfg.Strict {
+		v.sim = nil
+	}
 	a.onStop("vendors", func(context.Context) error { v.close(); return nil })
 	a.calls = &calls{
 		agents: a.agents, phones: a.phones, organisations: a.identity, vendors: v, prompts: voice.NewPromptCache(promptCache), metrics: a.metrics, tracer: a.tracer, clock: a.clock, log: a.log,

@@ -44,8 +44,7 @@ func (a *App) buildTrails(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	a.trails, err = a.newTrails(ctx, compliance.Config{
-		Sink:    sink,
+	c := compliance.Config{
 		Purgers: []compliance.Purger{a.records, a.campaigns}, Persons: []compliance.PersonData{a.records, a.campaigns, a.agents, a.identity},
 		Enqueue: func(ctx context.Context, tx *db.Tx, id string) error {
 			return a.want(ctx, tx, erasePerson{}.Kind(), id)
@@ -54,7 +53,14 @@ func (a *App) buildTrails(ctx context.Context) (err error) {
 		EnqueueExport: func(ctx context.Context, tx *db.Tx, id string) error {
 			return a.want(ctx, tx, exportOrg{}.Kind(), id)
 		},
-	})
+	}
+	if sink != nil {
+		c.Sink = sink
+		if a.cfg.CopyTrails {
+			c.TrailSink = sink
+		}
+	}
+	a.trails, err = a.newTrails(ctx, c)
 	return err
 }
 

@@ -63,7 +63,7 @@ type Config struct {
 	DatabaseURL    string `help:"postgres://... Empty: SQLite in the data folder." env:"PARLEY_DATABASE_URL" group:"Storage"`
 	NATSURL        string `name:"nats-url" help:"nats://... Empty: an embedded server." env:"PARLEY_NATS_URL" group:"Storage"`
 	BlobURL        string `help:"s3://bucket?... or file:///folder for recordings. Empty: a folder in the data folder." env:"PARLEY_BLOB_URL" group:"Storage"`
-	SearchURL      string `name:"search-url" help:"https://user:password@host:9200 of an OpenSearch server for the search index. Empty: an index in the data folder." env:"PARLEY_SEARCH_URL" group:"Storage"`
+	SearchURL      string `name:"search-url" help:"https://user:password@host:9200 of an OpenSearch server for the search index, or https://host:9200?cert=FILE&key=FILE&ca=FILE. Empty: an index in the data folder." env:"PARLEY_SEARCH_URL" group:"Storage"`
 	Key            string `help:"Master key: 32 bytes as hex or base64. Empty: a key file is made in the data folder; gateways and media processes of several ask workers." env:"PARLEY_KEY" group:"Storage"`
 	KeyPrevious    string `help:"Earlier master keys that still open, comma-separated, while the key is replaced: docs/keys.md." env:"PARLEY_KEY_PREVIOUS" group:"Storage"`
 	KMS            string `name:"kms" help:"Key service whose key wraps data keys in place of the master key: awskms://alias/NAME?region=REGION or vault://host:8200/MOUNT/KEY. Empty: the master key does." env:"PARLEY_KMS" group:"Storage"`
@@ -78,7 +78,7 @@ type Config struct {
 	OwnConnections int    `help:"Connections of this process to organisations' own databases on PostgreSQL, all together. Beside them it has up to 30 to the master's." default:"64" env:"PARLEY_OWN_CONNECTIONS" group:"Storage"`
 
 	TwilioAccountSID string `name:"twilio-account-sid" help:"Twilio account whose calls are taken." env:"PARLEY_TWILIO_ACCOUNT_SID" group:"Carriers"`
-	TwilioAuthToken  string `name:"twilio-auth-token" help:"Twilio auth token: verifies that requests come from Twilio." env:"PARLEY_TWILIO_AUTH_TOKEN" group:"Carriers"`
+	TwilioAuthToken  string `name:"twilio-auth-token" help:"Twilio auth token: verifies that requests come from Twilio. file:/PATH is read when it is needed." env:"PARLEY_TWILIO_AUTH_TOKEN" group:"Carriers"`
 	TwilioAgent      string `name:"twilio-agent" help:"Agent that answers Twilio's calls." default:"front-desk" env:"PARLEY_TWILIO_AGENT" group:"Carriers"`
 
 	KeptLines    int           `help:"Of max-calls, so many that campaigns leave free for calls that come in; -1: a tenth." default:"-1" env:"PARLEY_KEPT_LINES" group:"Limits"`
@@ -87,7 +87,7 @@ type Config struct {
 	SecondFactor bool          `name:"require-second-factor" help:"Everybody needs a second factor, whatever their organisation asks; who has none may only add one. Identity providers' people are their provider's business." env:"PARLEY_REQUIRE_SECOND_FACTOR" group:"Limits"`
 	SessionIdle  time.Duration `help:"Web session ends after this long without use." default:"30m" env:"PARLEY_SESSION_IDLE" group:"Limits"`
 
-	SMTPURL            string `name:"smtp-url" help:"Mail server for invitations and reset links: smtp://user:password@host:587 (STARTTLS) or smtps://... Empty: administrators hand links out." env:"PARLEY_SMTP_URL" group:"Sign-on"`
+	SMTPURL            string `name:"smtp-url" help:"Mail server for invitations and reset links: smtp://user:password@host:587 (STARTTLS), smtps://..., or file:/PATH of it. Empty: administrators hand links out." env:"PARLEY_SMTP_URL" group:"Sign-on"`
 	MailFrom           string `name:"mail-from" help:"Sender of letters, such as 'Parley <parley@example.com>'." env:"PARLEY_MAIL_FROM" group:"Sign-on"`
 	LeakedPasswordsURL string `name:"leaked-passwords-url" help:"Range API that new passwords are looked up in by the first five digits of their SHA-1, such as https://api.pwnedpasswords.com/range. Empty: only the list of common passwords in the program." env:"PARLEY_LEAKED_PASSWORDS_URL" group:"Sign-on"`
 	SSOPrivateNetworks bool   `name:"sso-private-networks" help:"Lets organisations name identity providers in private networks and on this machine. Only for installations whose administrators all trust each other." env:"PARLEY_SSO_PRIVATE_NETWORKS" group:"Sign-on"`
@@ -106,7 +106,10 @@ type Config struct {
 	PlatformLogURL     string        `name:"platform-log-url" help:"MongoDB that gets a copy of the platform log: mongodb://user:password@host:27017/DATABASE?tls=true (docs/audit.md). A worker's setting. Empty: none." env:"PARLEY_PLATFORM_LOG_URL" group:"Operations"`
 	PlatformLogTimeout time.Duration `name:"platform-log-timeout" help:"How long writing one batch there may take." default:"15s" env:"PARLEY_PLATFORM_LOG_TIMEOUT" group:"Operations"`
 
-	MetricsToken string `help:"Bearer token that /metrics asks for. Empty: /metrics answers this machine only." env:"PARLEY_METRICS_TOKEN" group:"Operations"`
+	CopyTrails bool `help:"Copies the organisations' audit trails there too, into the collection audit_trails." env:"PARLEY_COPY_TRAILS" group:"Operations"`
+	Strict     bool `help:"Keeps to OWASP ASVS 5 level 2: refuses to start with any setting that is less, and has no simulated vendors, no MD5 in SIP and no weak keys (docs/security/strict.md)." env:"PARLEY_STRICT" group:"Operations"`
+
+	MetricsToken string `help:"Bearer token that /metrics asks for, or file:/PATH of it. Empty: /metrics answers this machine only." env:"PARLEY_METRICS_TOKEN" group:"Operations"`
 }
 
 // SettingError names the setting, what is wrong with it and the remedy.
@@ -175,6 +178,8 @@ func (c *Config) Check() error {
 		bad("otlp-endpoint", "use a URL such as http://127.0.0.1:4318", "it is no http URL")
 	}
 	c.checkPlatformLog(bad)
+	c.checkSecretFiles(bad)
+	c.checkStrict(bad)
 	return errors.Join(problems...)
 }
 

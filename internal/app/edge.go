@@ -115,7 +115,7 @@ func (c *Config) certificates(a *App) (*certs.Source, error) {
 	if c.TLSCert == "" && c.ACMEDomains == "" {
 		return nil, nil
 	}
-	cc := certs.Config{CertFile: c.TLSCert, KeyFile: c.TLSKey, Domains: c.acmeDomains(), Email: c.ACMEEmail, Directory: c.ACMEDirectory, DataDir: c.DataDir}
+	cc := certs.Config{CertFile: c.TLSCert, KeyFile: c.TLSKey, Domains: c.acmeDomains(), Email: c.ACMEEmail, Directory: c.ACMEDirectory, DataDir: c.DataDir, Strength: c.strength()}
 	if a != nil {
 		cc.Clock, cc.Log = a.clock, a.log
 	}

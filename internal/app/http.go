@@ -44,13 +44,17 @@ func (a *App) mount(mux *http.ServeMux, api huma.API) {
 
 // metricsGuard lets this machine read the metrics, and others with the token.
 func (a *App) metricsGuard(next http.Handler) http.Handler {
-	want := sha256.Sum256([]byte(a.cfg.MetricsToken))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		got := sha256.Sum256([]byte(token))
+		secret, err := secretOf(a.cfg.MetricsToken)
+		got, want := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(secret))
 		switch {
-		case a.cfg.MetricsToken != "" && subtle.ConstantTimeCompare(got[:], want[:]) == 1:
-		case a.cfg.MetricsToken == "" && gateway.OnThisMachine(r):
+		case err != nil:
+			a.log.ErrorContext(r.Context(), "metrics-token", "error", err)
+			gateway.WriteProblem(w, fault.New(fault.Unavailable, "the metrics token cannot be read at this moment"))
+			return
+		case secret != "" && subtle.ConstantTimeCompare(got[:], want[:]) == 1:
+		case secret == "" && gateway.OnThisMachine(r):
 		default:
 			gateway.WriteProblem(w, fault.New(fault.Unauthorized, "send the metrics token (metrics-token) as a bearer token, or ask from this machine"))
 			return
@@ -70,7 +74,7 @@ func (t twilioAccount) AuthToken(_ context.Context, sid string) (string, error) 
 	if subtle.ConstantTimeCompare([]byte(sid), []byte(t.cfg.TwilioAccountSID)) != 1 {
 		return "", fault.New(fault.NotFound, "this Twilio account is not set up here (twilio-account-sid)")
 	}
-	return t.cfg.TwilioAuthToken, nil
+	return secretOf(t.cfg.TwilioAuthToken)
 }
 
 // Route implements mediastream.Numbers.

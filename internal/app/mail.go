@@ -28,7 +28,11 @@ func (c *Config) sender(clock quartz.Clock) (mail.Sender, error) {
 	if c.SMTPURL == "" {
 		return mail.None{}, nil
 	}
-	return mail.New(mail.Config{URL: c.SMTPURL, From: c.MailFrom, Clock: clock})
+	to, err := secretOf(c.SMTPURL)
+	if err != nil {
+		return nil, err
+	}
+	return mail.New(mail.Config{URL: to, From: c.MailFrom, Clock: clock})
 }
 
 // startMail starts what sends letters in the background.

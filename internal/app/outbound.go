@@ -3,12 +3,14 @@ package app
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/parley-voice/parley/internal/identity"
 	"github.com/parley-voice/parley/internal/platform/egress"
+	"github.com/parley-voice/parley/internal/platform/fault"
 	"github.com/parley-voice/parley/internal/voice/httptool"
 	"github.com/parley-voice/parley/internal/voice/provider/openai"
 )
@@ -35,6 +37,7 @@ type outbound struct {
 	first  atomic.Pointer[string] // once there is one it stays
 
 	tools, toolsInside *http.Client // shared by all agents' tools
+	encrypted          bool         // nothing is sent without TLS
 }
 
 func newOutbound(rules egress.Rules, private string, oldest func(ctx context.Context) (string, error)) *outbound {
@@ -48,13 +51,27 @@ func (a *App) newOutbound() (*outbound, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newOutbound(rules, a.cfg.OutboundPrivate, func(ctx context.Context) (string, error) {
+	out := newOutbound(rules, a.cfg.OutboundPrivate, func(ctx context.Context) (string, error) {
 		ids, err := a.identity.OrganisationIDs(ctx, "", 1)
 		if err != nil || len(ids) == 0 {
 			return "", err
 		}
 		return ids[0], nil
-	}), nil
+	})
+	if out.encrypted = a.cfg.Strict; out.encrypted {
+		for _, c := range []*http.Client{out.tools, out.toolsInside} {
+			c.Transport = encryptedOnly{c.Transport}
+		}
+	}
+	return out, nil
+}
+
+// permits refuses a vendor's address without TLS where nothing is sent in the clear.
+func (o *outbound) permits(address string) error {
+	if u, err := url.Parse(address); o.encrypted && (err != nil || u.Scheme != "https" && u.Scheme != "wss") {
+		return fault.New(fault.NotPossible, "the connection's address is not https, and this installation sends nothing in the clear; change it under Models")
+	}
+	return nil
 }
 
 // inside reports whether an organisation's addresses may be in private networks without being named in outbound-allow.
@@ -103,6 +120,9 @@ type prober struct {
 // Probe implements agent.Prober.
 func (p prober) Probe(ctx context.Context, service, baseURL, key string) ([]string, error) {
 	who, _ := identity.From(ctx)
+	if err := p.to().permits(baseURL); err != nil {
+		return nil, err
+	}
 	c := p.config
 	c.Egress = p.to().dialer(ctx, who.OrgID)
 	return openai.Prober{Config: c}.Probe(ctx, service, baseURL, key)

@@ -11,7 +11,7 @@ import (
 // newPhones makes what keeps phones, trunks and caller numbers.
 func (a *App) newPhones() *telephony.Service {
 	return telephony.New(telephony.Config{
-		DB: a.db, Sealer: a.keyring.Box(telephony.SealPurpose), Realm: a.cfg.SIPDomain, Clock: a.clock, Log: a.log, Quota: a.phoneQuota, Standing: a.standing, Assignable: a.assignable, Server: a.phoneServer,
+		DB: a.db, Sealer: a.keyring.Box(telephony.SealPurpose), Realm: a.cfg.SIPDomain, NoMD5: a.cfg.Strict, Clock: a.clock, Log: a.log, Quota: a.phoneQuota, Standing: a.standing, Assignable: a.assignable, Server: a.phoneServer,
 		Registrations: func() telephony.Registrations {
 			if a.sip == nil {
 				return nil

@@ -6,13 +6,15 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/parley-voice/parley/internal/compliance"
 	"github.com/parley-voice/parley/internal/compliance/mongolog"
 )
 
 // checkPlatformLog judges where a copy of the platform log goes. What it says does not repeat the URL, which is a secret.
 func (c *Config) checkPlatformLog(bad complain) {
 	if c.PlatformLogURL == "" {
+		if c.CopyTrails && c.is(roleWorker) {
+			bad("copy-trails", "set platform-log-url too", "there is no place to copy them to")
+		}
 		return
 	}
 	if _, _, err := mongolog.Parse(c.PlatformLogURL); err != nil {
@@ -24,7 +26,7 @@ func (c *Config) checkPlatformLog(bad complain) {
 }
 
 // platformLogSink makes what takes the copy; nil is nothing. Workers write the platform log, so they copy it.
-func (a *App) platformLogSink() (compliance.Sink, error) {
+func (a *App) platformLogSink() (*mongolog.Sink, error) {
 	if a.cfg.PlatformLogURL == "" || !a.cfg.is(roleWorker) {
 		return nil, nil //nolint:nilnil // nothing is an answer
 	}

@@ -20,7 +20,7 @@ func TestPlatformLogIsCopied(t *testing.T) {
 	dir := t.TempDir()
 	mongo := mongotest.Start(t, mongotest.Config{Dir: dir})
 	c := settings(t.TempDir(), "45340-45359")
-	c.PlatformLogURL = mongo.URL("parley")
+	c.PlatformLogURL, c.CopyTrails = mongo.URL("parley"), true
 	s, admin := openWith(t, c)
 	stranger := admin.visitor()
 	attempt := func(n int) {
@@ -37,6 +37,10 @@ func TestPlatformLogIsCopied(t *testing.T) {
 	}
 	attempt(1)
 	eventually(t, "the first entry is copied", func() bool { return copied() == 1 })
+	eventually(t, "the organisation's trail is copied", func() bool {
+		n, err := mongo.Client(t).Database("parley").Collection(mongolog.Trails).CountDocuments(t.Context(), bson.D{})
+		return err == nil && n > 0
+	})
 	mongo.Stop()
 	attempt(2)
 	attempt(3)

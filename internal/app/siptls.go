@@ -3,14 +3,12 @@ package app
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"net"
 	"os"
 	"strconv"
 	"strings"
 
-	"github.com/parley-voice/parley/internal/platform/strength"
 	"github.com/parley-voice/parley/internal/telephony"
 	"github.com/parley-voice/parley/internal/telephony/sip"
 )
@@ -96,6 +94,7 @@ func (a *App) secureSIP(c *sip.Config) error {
 	}
 	c.Flood = sip.Rate{Messages: limit.Requests, Per: limit.Window}
 	c.RequireTLS = a.cfg.SIPRequireTLS
+	a.cfg.strictly(c)
 	if c.TLSRoots, err = a.cfg.sipRoots(); err != nil {
 		return err
 	}
@@ -110,7 +109,7 @@ func (a *App) secureSIP(c *sip.Config) error {
 	c.TLS, c.TLSTrust = source.SIP(), list(a.cfg.SIPTLSTrust)
 	if len(c.TLSTrust) > 0 {
 		c.TLS.ClientAuth, c.TLS.ClientCAs = tls.VerifyClientCertIfGiven, c.TLSRoots
-		c.TLS.VerifyConnection = strongPeer
+		c.TLS.VerifyConnection = c.Strength.Peer
 	}
 	return nil
 }
@@ -125,15 +124,4 @@ func (a *App) phoneServer() telephony.PhoneServer {
 		}
 	}
 	return p
-}
-
-// strongPeer refuses a client whose certificate is weak.
-func strongPeer(st tls.ConnectionState) error {
-	if len(st.PeerCertificates) == 0 {
-		return nil
-	}
-	if err := strength.Certificate(st.PeerCertificates[0]); err != nil {
-		return errors.Join(errors.New("the peer's certificate is not taken"), err)
-	}
-	return nil
 }

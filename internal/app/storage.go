@@ -53,6 +53,9 @@ func (a *App) startStorage(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if err := a.checkAWS(ctx); err != nil {
+		return err
+	}
 	if _, err = a.files.open(ctx); err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ const toolTimeout = 10 * time.Second
 type vendors struct {
 	agents *agent.Service
 	local  *local.Engine
-	sim    *sim.Vendor
+	sim    *sim.Vendor // nil: there are none
 	out    *outbound
 	clock  quartz.Clock
 	log    *slog.Logger
@@ -58,7 +58,6 @@ type services struct {
 func (v *vendors) of(ctx context.Context, orgID string, d *agent.Definition, seed uint64) (services, error) {
 	var out services
 	out.voiceName = d.Voice.Voice
-	simulated := v.sim.Call(seed)
 	for _, s := range []struct {
 		service string
 		ref     agent.ModelRef
@@ -77,6 +76,10 @@ func (v *vendors) of(ctx context.Context, orgID string, d *agent.Definition, see
 			}
 			out.use(s.service, vendor, v.local, v.local, nil)
 		case agent.VendorSim:
+			if v.sim == nil {
+				return out, fault.Field("models."+s.service, "this installation has no simulated vendors; choose another one")
+			}
+			simulated := v.sim.Call(seed)
 			out.use(s.service, vendor, simulated.STT(), simulated, simulated)
 		case agent.VendorOpenAI:
 			c, conn, err := v.client(ctx, orgID, s.service, s.ref)
@@ -111,6 +114,9 @@ func (s *services) use(service, name string, stt provider.STT, tts provider.TTS,
 func (v *vendors) client(ctx context.Context, orgID, service string, ref agent.ModelRef) (*openai.Client, agent.Connection, error) {
 	conn, err := v.agents.Connection(ctx, orgID, ref.ModelID)
 	if err != nil {
+		return nil, conn, err
+	}
+	if err := v.out.permits(conn.BaseURLs.Of(service)); err != nil {
 		return nil, conn, err
 	}
 	end := openai.Endpoint{BaseURL: conn.BaseURLs.Of(service), Key: conn.Keys.Of(service), Model: ref.Model}

@@ -12,6 +12,7 @@ import (
 	"github.com/coder/quartz"
 
 	"github.com/parley-voice/parley/internal/identity"
+	"github.com/parley-voice/parley/internal/platform/bus"
 )
 
 // shelf is a Sink in memory. fail is asked after a batch is kept, as a server's answer may be lost after it has written.
@@ -247,4 +248,52 @@ func TestCopyBatch(t *testing.T) {
 			t.Errorf("%s: %d", name, got)
 		}
 	}
+}
+
+// trails is a TrailSink in memory that fails as often as it is told to.
+type trails struct {
+	mu    sync.Mutex
+	kept  map[string][]AuditEntry
+	fails int
+}
+
+func (s *trails) WriteTrail(_ context.Context, org string, entries []AuditEntry) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fails > 0 {
+		s.fails--
+		return errors.New("away")
+	}
+	s.kept[org] = append(s.kept[org], entries...)
+	return nil
+}
+
+// What organisations do is copied as it stands in their trails, each under its own, also when the copy is asked for first; what the sink
+// refused is copied when it comes again.
+func TestTrailsAreCopied(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		sink := &trails{kept: map[string][]AuditEntry{}}
+		r.cfg.TrailSink = sink
+		facts := []bus.Msg{r.fact(orgA, full(1)), r.fact(orgB, full(2)), r.fact(identity.Platform, full(3)), r.fact(orgA, full(4))}
+		must(t, r.take(t.Context(), facts[:1])) // the others are in no trail yet
+		sink.fails = 1
+		if err := r.copyTrails(t.Context(), facts); err == nil {
+			t.Error("a copy that failed was taken for one")
+		}
+		if len(sink.kept[orgA])+len(sink.kept[orgB]) == 0 {
+			t.Error("one organisation's failure kept the others waiting")
+		}
+		sink.kept = map[string][]AuditEntry{}
+		must(t, r.copyTrails(t.Context(), facts))
+		if len(sink.kept) != 2 || len(sink.kept[orgA]) != 2 || len(sink.kept[orgB]) != 1 {
+			t.Fatalf("copied %+v", sink.kept)
+		}
+		for org, entries := range sink.kept {
+			for _, e := range entries {
+				if e.sum(org) != e.Hash {
+					t.Errorf("the copy of entry %d is not what is chained", e.Seq)
+				}
+			}
+		}
+	})
 }

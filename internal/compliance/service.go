@@ -43,6 +43,8 @@ type Config struct {
 	Enqueue func(ctx context.Context, tx *db.Tx, erasureID string) error
 	// Sink gets a copy of the platform log while the service runs; nil: nobody does.
 	Sink Sink
+	// TrailSink gets a copy of the organisations' trails; nil: nobody does.
+	TrailSink TrailSink
 	// Files makes files of whole organisations, EnqueueExport adds the job that does it, Sealer keeps the passphrase until
 	// then, and Fresh refuses a session whose person did not prove lately who they are.
 	Files         OrganisationFiles
@@ -60,6 +62,7 @@ type Service struct {
 	log      *slog.Logger
 	appended atomic.Uint64
 	sub      *bus.Subscription
+	trailSub *bus.Subscription
 
 	copier               *copier
 	copied, copyFailures atomic.Uint64
@@ -83,14 +86,18 @@ func New(c Config) (*Service, error) {
 // Start takes audit facts from the bus, and copies the platform log, until Close.
 func (s *Service) Start(ctx context.Context, b *bus.Bus) (err error) {
 	s.startCopy(ctx)
-	s.sub, err = b.SubscribeBatch(ctx, bus.BatchConfig{Durable: subscription, Filter: []string{"audit.entry"}}, s.take)
-	return err
+	if s.sub, err = b.SubscribeBatch(ctx, bus.BatchConfig{Durable: subscription, Filter: []string{"audit.entry"}}, s.take); err != nil {
+		return err
+	}
+	return s.startTrailCopy(ctx, b)
 }
 
 // Close stops taking facts; those on their way come again after the next Start. It is safe before Start, and twice.
 func (s *Service) Close() {
-	if s.sub != nil {
-		s.sub.Stop()
+	for _, sub := range []*bus.Subscription{s.sub, s.trailSub} {
+		if sub != nil {
+			sub.Stop()
+		}
 	}
 	if s.copier != nil {
 		s.copier.stop()

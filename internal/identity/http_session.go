@@ -123,7 +123,7 @@ type memberInput struct {
 type memberResetOutput struct {
 	Body struct {
 		Sent bool   `json:"sent" doc:"The member got the link by mail"`
-		Link string `json:"link,omitempty" doc:"To hand over, where no mail can be sent; valid once, for 30 minutes"`
+		Link string `json:"link,omitempty" doc:"To hand over, where no mail can be sent; valid once, for 10 minutes"`
 	}
 }
 

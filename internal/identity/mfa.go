@@ -17,8 +17,8 @@ import (
 	"github.com/parley-voice/parley/internal/platform/secret/envelope"
 )
 
-// Time-based codes (RFC 6238) as authenticator apps make them: SHA-1, six digits, thirty seconds; one step of
-// disagreement between the clocks is allowed.
+// Time-based codes (RFC 6238) as authenticator apps make them: SHA-1, six digits, thirty seconds. One step of disagreement
+// between the clocks is allowed (sections 5.2 and 6), unless Config.ExactCodes asks for none.
 const (
 	totpPeriod = 30
 	totpSkew   = 1
@@ -185,7 +185,7 @@ func (s *Service) FinishTOTP(ctx context.Context, p Principal, challenge, code s
 			return nil, errChallenge()
 		}
 		now := s.cfg.Clock.Now()
-		step, ok := matchTOTP(pending.Secret, code, now, 0)
+		step, ok := s.matchTOTP(pending.Secret, code, 0)
 		if !ok {
 			return nil, errRefused{fault.Field("body.code", "the code is wrong; check that the app's clock is right and try the next one")}
 		}
@@ -215,10 +215,12 @@ func (s *Service) RemoveTOTP(ctx context.Context, p Principal) error {
 }
 
 // matchTOTP gives the step that a code belongs to, later than last.
-func matchTOTP(secret, code string, now time.Time, last int64) (int64, bool) {
-	at := now.Unix() / totpPeriod
-	found := int64(0)
-	for step := at - totpSkew; step <= at+totpSkew; step++ {
+func (s *Service) matchTOTP(secret, code string, last int64) (int64, bool) {
+	at, skew, found := s.cfg.Clock.Now().Unix()/totpPeriod, int64(totpSkew), int64(0)
+	if s.cfg.ExactCodes {
+		skew = 0
+	}
+	for step := at - skew; step <= at+skew; step++ {
 		want, err := hotp.GenerateCodeCustom(secret, uint64(step), hotp.ValidateOpts{Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1}) //nolint:gosec // the year is past 1970
 		if err == nil && subtle.ConstantTimeCompare([]byte(want), []byte(code)) == 1 && step > last {
 			found = step
@@ -241,7 +243,7 @@ func (s *Service) useTOTP(ctx context.Context, tx *db.Tx, userID, code string) (
 	if err != nil {
 		return false, err
 	}
-	step, ok := matchTOTP(string(secret), code, s.cfg.Clock.Now(), row.LastStep)
+	step, ok := s.matchTOTP(string(secret), code, row.LastStep)
 	if !ok {
 		return false, nil
 	}

@@ -114,6 +114,35 @@ func TestTOTP(t *testing.T) {
 	})
 }
 
+// An authenticator's code counts a step early or late, or, where the installation wants it exact, in its own thirty seconds only.
+func TestExactCodes(t *testing.T) {
+	eachSignOn(t, func(t *testing.T, s *signOn) {
+		ctx := from(t, annaIP)
+		p, _ := s.signIn(t)
+		secret, _, _ := s.enrolTOTP(t, p)
+		prove := func(by *identity.Service, ago time.Duration) error {
+			s.clock.Advance(2 * time.Minute) // none of the codes was used
+			code, err := totp.GenerateCode(secret, s.clock.Now().Add(-ago))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _, err = by.SecondFactor(ctx, identity.Proof{Method: identity.FactorTOTP, Challenge: s.challenge(t), Code: code})
+			return err
+		}
+		s.cfg.ExactCodes = true
+		exact := s.another(t)
+		for _, ago := range []time.Duration{30 * time.Second, -30 * time.Second} {
+			wantCode(t, prove(exact, ago), fault.Unauthorized)
+			if err := prove(s.Service, ago); err != nil {
+				t.Errorf("%s ago: %v", ago, err)
+			}
+		}
+		if err := prove(exact, 0); err != nil {
+			t.Errorf("the code of now: %v", err)
+		}
+	})
+}
+
 func (s *signOn) outcomes(t *testing.T, action string) (done, denied int) {
 	t.Helper()
 	for _, e := range s.audited(t, action) {

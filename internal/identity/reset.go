@@ -14,7 +14,8 @@ import (
 	"github.com/parley-voice/parley/internal/platform/mail"
 )
 
-const resetValid = 30 * time.Minute
+// resetValid is as long as ASVS lets a code live that goes by another way (V6.5.5).
+const resetValid = 10 * time.Minute
 
 type resetRow struct {
 	bun.BaseModel `bun:"table:password_resets"`

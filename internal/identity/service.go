@@ -43,6 +43,7 @@ type Config struct {
 	Random      io.Reader       // nil is crypto/rand
 	MFARequired bool            // every organisation asks for a second factor
 	Passwords   PasswordCost    // of new passwords; zero is the usual one. Tests that make many people take less
+	ExactCodes  bool            // an authenticator's code counts in its own thirty seconds only, whatever its clock
 	SessionIdle time.Duration   // a session ends after this long without use
 	Secure      bool            // cookies only over https
 	Sealer      envelope.Sealer // for secrets that must be read again; nil: no authenticator apps and passkeys

@@ -41,6 +41,7 @@ type Config struct {
 	DB     *db.DB
 	Sealer envelope.Sealer
 	Realm  string    // the SIP server's; passwords are digested for it
+	NoMD5  bool      // phones prove who they are by SHA-256 only, so nothing else is stored of passwords
 	Rand   io.Reader // default crypto/rand
 	Clock  quartz.Clock
 	Log    *slog.Logger
@@ -375,7 +376,11 @@ func Sealed() []envelope.Column {
 const SealPurpose = "phones"
 
 func (s *Service) seal(ctx context.Context, orgID, id, username, password string) ([]byte, error) {
-	plain, err := json.Marshal(sip.NewHA1(username, s.c.Realm, password))
+	digest := sip.NewHA1
+	if s.c.NoMD5 {
+		digest = sip.NewStrongHA1
+	}
+	plain, err := json.Marshal(digest(username, s.c.Realm, password))
 	if err != nil {
 		return nil, fmt.Errorf("encode a phone's secret: %w", err)
 	}

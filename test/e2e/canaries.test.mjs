@@ -28,6 +28,7 @@ const outside = {
   invitation: ["/invitation", /./],
   forgotten: ["/forgot-password", /./],
   reset: ["/reset-password", /./],
+  trial: ["/try-sign-on", /./],
 };
 let pages;
 

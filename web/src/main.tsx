@@ -18,7 +18,7 @@ import { makeRouter } from "./routes";
 import { theme } from "./theme";
 
 /** Pages for people without a session. */
-const outside = ["/sign-in", "/setup", "/invitation", "/forgot-password", "/reset-password"];
+const outside = ["/sign-in", "/setup", "/invitation", "/forgot-password", "/reset-password", "/try-sign-on"];
 
 function sessionEnded(error: unknown) {
   if (!(error instanceof ApiError) || error.status !== 401) return;

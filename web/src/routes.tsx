@@ -80,6 +80,12 @@ const reset = createRoute({
   component: lazyRouteComponent(() => import("./features/identity/ResetPages"), "ResetPage"),
 });
 
+const trySignOn = createRoute({
+  getParentRoute: () => root,
+  path: "/try-sign-on",
+  component: lazyRouteComponent(() => import("./features/identity/TrySignOnPage"), "TrySignOnPage"),
+});
+
 const app = createRoute({
   getParentRoute: () => root,
   id: "app",
@@ -295,6 +301,7 @@ const tree = root.addChildren([
   invitation,
   forgotten,
   reset,
+  trySignOn,
   app.addChildren([
     overview,
     calls,

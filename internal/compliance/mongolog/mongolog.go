@@ -1,6 +1,6 @@
-// Package mongolog keeps a copy of the platform log in a MongoDB, or a database that speaks its protocol, such as FerretDB.
-// Each entry is a document of the collection platform_log, with the entry's id as its _id: what was written twice is
-// there once. Nothing is ever changed or deleted, so the right to insert and to find is enough.
+// Package mongolog keeps a copy of the platform log, and of the organisations' trails where that is asked for, in a MongoDB, or a
+// database that speaks its protocol, such as FerretDB. Each entry is a document of the collection platform_log or audit_trails, with
+// the entry's id as its _id: what was written twice is there once. Nothing is ever changed or deleted, so the right to insert and to find is enough.
 package mongolog
 
 import (
@@ -25,8 +25,11 @@ import (
 	"github.com/parley-voice/parley/internal/platform/fault"
 )
 
-// Collection is where the entries are, in the URL's database.
-const Collection = "platform_log"
+// Where the entries are, in the URL's database: the platform log's, and the organisations'.
+const (
+	Collection = "platform_log"
+	Trails     = "audit_trails"
+)
 
 // DefaultTimeout is how long writing one batch may take.
 const DefaultTimeout = 15 * time.Second
@@ -149,7 +152,7 @@ func (s *Sink) Close() error {
 	return err
 }
 
-func (s *Sink) collection() (*mongo.Collection, error) {
+func (s *Sink) collection(name string) (*mongo.Collection, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.client == nil {
@@ -168,20 +171,29 @@ func (s *Sink) collection() (*mongo.Collection, error) {
 		}
 		s.client = client
 	}
-	return s.client.Database(s.database).Collection(Collection), nil
+	return s.client.Database(s.database).Collection(name), nil
 }
 
 // Write implements compliance.Sink.
 func (s *Sink) Write(ctx context.Context, entries []compliance.AuditEntry) error {
+	return s.write(ctx, Collection, entries, nil)
+}
+
+// WriteTrail implements compliance.TrailSink. The organisation is a field of each document.
+func (s *Sink) WriteTrail(ctx context.Context, orgID string, entries []compliance.AuditEntry) error {
+	return s.write(ctx, Trails, entries, bson.D{{Key: "organisationId", Value: orgID}})
+}
+
+func (s *Sink) write(ctx context.Context, collection string, entries []compliance.AuditEntry, also bson.D) error {
 	ctx, cancel := context.WithTimeout(ctx, s.c.Timeout)
 	defer cancel()
-	c, err := s.collection()
+	c, err := s.collection(collection)
 	if err != nil {
 		return err
 	}
 	documents := make([]any, len(entries))
 	for i := range entries {
-		documents[i] = document(&entries[i])
+		documents[i] = append(document(&entries[i]), also...)
 	}
 	_, err = c.InsertMany(ctx, documents, options.InsertMany().SetOrdered(false))
 	if err == nil {

@@ -114,6 +114,17 @@ func TestFerretDB(t *testing.T) {
 		}
 	})
 
+	t.Run("organisations' trails", func(t *testing.T) {
+		s := sink(t, mongolog.Config{URL: srv.URL("trails")})
+		for range 2 {
+			must(t, s.WriteTrail(t.Context(), "org-1", entries(1, 3)))
+		}
+		n, err := srv.Client(t).Database("trails").Collection(mongolog.Trails).CountDocuments(t.Context(), bson.D{{Key: "organisationId", Value: "org-1"}})
+		if err != nil || n != 3 || len(find(t, srv, "trails")) != 0 {
+			t.Errorf("%d documents, %v", n, err)
+		}
+	})
+
 	t.Run("altered", func(t *testing.T) {
 		var said strings.Builder
 		s := sink(t, mongolog.Config{URL: srv.URL("altered"), Log: logTo(&said)})

@@ -14,12 +14,15 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/coder/quartz"
 	"golang.org/x/crypto/acme"
 	"golang.org/x/crypto/acme/autocert"
 	"golang.org/x/net/idna"
+
+	"github.com/parley-voice/parley/internal/platform/strength"
 )
 
 // Config says where certificates come from: CertFile and KeyFile, or Domains.
@@ -29,6 +32,7 @@ type Config struct {
 	Email             string   // of the ACME account; may be empty
 	Directory         string   // the ACME server; "" is Let's Encrypt
 	DataDir           string   // certificates and the account's key are kept in <DataDir>/acme
+	Strength          strength.Level
 	HTTPClient        *http.Client
 	Clock             quartz.Clock
 	Log               *slog.Logger
@@ -39,6 +43,7 @@ type Source struct {
 	files *files
 	acme  *autocert.Manager
 	first string // of the names that ACME gives certificates for
+	level strength.Level
 }
 
 // New reads the files, or prepares for ACME: a certificate is asked for when the first visitor comes.
@@ -55,7 +60,7 @@ func New(c Config) (*Source, error) {
 	case len(c.Domains) > 0:
 		return newACME(c)
 	}
-	f, err := newFiles(c.CertFile, c.KeyFile, c.Clock, c.Log)
+	f, err := newFiles(c)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +77,7 @@ func newACME(c Config) (*Source, error) {
 		names[i] = name
 	}
 	log := c.Log
-	return &Source{first: names[0], acme: &autocert.Manager{
+	return &Source{first: names[0], level: c.Strength, acme: &autocert.Manager{
 		Prompt: autocert.AcceptTOS, Cache: loggedCache{autocert.DirCache(filepath.Join(c.DataDir, "acme")), log}, HostPolicy: autocert.HostWhitelist(names...),
 		Email: c.Email, Client: &acme.Client{DirectoryURL: c.Directory, HTTPClient: c.HTTPClient, UserAgent: "parley"},
 	}}, nil
@@ -94,8 +99,20 @@ func (s *Source) TLS() *tls.Config {
 		return c
 	}
 	c.NextProtos = append(c.NextProtos, acme.ALPNProto) // the tls-alpn-01 challenge, RFC 8737
-	c.GetCertificate = s.acme.GetCertificate
+	c.GetCertificate = s.fromACME
 	return c
+}
+
+// fromACME gives a certificate of the ACME server. One for a client that knows no curves has an RSA key of 2048 bits.
+func (s *Source) fromACME(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	c, err := s.acme.GetCertificate(hello)
+	if err != nil || c.Leaf == nil || slices.Contains(hello.SupportedProtos, acme.ALPNProto) { // that one only answers the ACME server
+		return c, err
+	}
+	if err := s.level.Certificate(c.Leaf); err != nil {
+		return nil, fmt.Errorf("the client knows only weak certificates: %w", err)
+	}
+	return c, nil
 }
 
 // SIP is the server's side of handshakes for signalling, with the same certificates. Clients of it need not send the
@@ -110,7 +127,7 @@ func (s *Source) SIP() *tls.Config {
 				named.ServerName = s.first
 				hello = &named
 			}
-			return s.acme.GetCertificate(hello)
+			return s.fromACME(hello)
 		}
 	}
 	return c
@@ -121,7 +138,7 @@ func (s *Source) Client(asked *tls.CertificateRequestInfo) (*tls.Certificate, er
 	hello := &tls.ClientHelloInfo{ServerName: s.first, SupportedVersions: []uint16{tls.VersionTLS13, tls.VersionTLS12}, CipherSuites: suites,
 		SignatureSchemes: asked.SignatureSchemes, SupportedCurves: []tls.CurveID{tls.CurveP256}}
 	if s.acme != nil {
-		return s.acme.GetCertificate(hello)
+		return s.fromACME(hello)
 	}
 	return s.files.get(hello)
 }

@@ -21,6 +21,7 @@ type files struct {
 	cert, key string
 	clock     quartz.Clock
 	log       *slog.Logger
+	level     strength.Level
 
 	mu     sync.Mutex
 	pair   *tls.Certificate
@@ -34,8 +35,8 @@ type stamp struct {
 	certSize, keySize int64
 }
 
-func newFiles(cert, key string, clock quartz.Clock, log *slog.Logger) (*files, error) {
-	f := &files{cert: cert, key: key, clock: clock, log: log, looked: clock.Now()}
+func newFiles(c Config) (*files, error) {
+	f := &files{cert: c.CertFile, key: c.KeyFile, clock: c.Clock, log: c.Log, level: c.Strength, looked: c.Clock.Now()}
 	var err error
 	if f.seen, err = f.stamp(); err != nil {
 		return nil, err
@@ -61,7 +62,7 @@ func (f *files) read() (*tls.Certificate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("certificate %s with key %s: %w", f.cert, f.key, err)
 	}
-	if err := strength.Certificate(pair.Leaf); err != nil {
+	if err := f.level.Certificate(pair.Leaf); err != nil {
 		return nil, fmt.Errorf("certificate %s: %w", f.cert, err)
 	}
 	return &pair, nil

@@ -22,7 +22,6 @@ const (
 // no operations of the API.
 func (s *Service) Mount(mux *http.ServeMux) {
 	mux.HandleFunc("GET "+startPath+"{connection}", s.getStart)
-	mux.HandleFunc("GET "+testPath+"{token}", s.getTestStart)
 	mux.HandleFunc("GET "+callbackPath, s.getCallback)
 	mux.HandleFunc("GET "+samlPath+"{connection}/metadata", s.getMetadata)
 	mux.HandleFunc("POST "+samlPath+"{connection}/acs", s.postACS)
@@ -64,13 +63,20 @@ func (s *Service) getStart(w http.ResponseWriter, r *http.Request) {
 	if !s.pressed(w, r, c) {
 		return
 	}
-	s.goThere(w, r, nil, func(browser string) (string, error) {
-		hint := r.URL.Query().Get("login_hint")
-		if len(hint) > 254 {
-			hint = ""
-		}
-		return s.begin(r.Context(), c, beginning{browser: browser, hint: hint, returnTo: r.URL.Query().Get("returnTo")})
-	})
+	browser, set, err := s.browserCookie(s.browserOf(r))
+	hint := r.URL.Query().Get("login_hint")
+	if len(hint) > 254 {
+		hint = ""
+	}
+	var to string
+	if err == nil {
+		to, err = s.begin(r.Context(), c, beginning{browser: browser, hint: hint, returnTo: r.URL.Query().Get("returnTo")})
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	redirect(w, r, to, set)
 }
 
 // pressed reports whether somebody pressed the button of our own page; else it shows the page. A link of another site
@@ -96,25 +102,6 @@ func (s *Service) ask(w http.ResponseWriter, set string, c *connection, title, t
 	w.Header().Add("Set-Cookie", set)
 	w.Header().Set("Referrer-Policy", "no-referrer")
 	show(w, http.StatusOK, pageData{Title: title, Text: "You come from a link to " + c.row.Name + ", the identity provider of your organisation.", Link: to, LinkText: "Sign in"})
-}
-
-func (s *Service) getTestStart(w http.ResponseWriter, r *http.Request) {
-	s.goThere(w, r, nil, func(browser string) (string, error) { return s.startTest(r.Context(), r.PathValue("token"), browser) })
-}
-
-func (s *Service) goThere(w http.ResponseWriter, r *http.Request, err error, begin func(browser string) (string, error)) {
-	var browser, set, to string
-	if err == nil {
-		browser, set, err = s.browserCookie(s.browserOf(r))
-	}
-	if err == nil {
-		to, err = begin(browser)
-	}
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	redirect(w, r, to, set)
 }
 
 // getCallback takes the authorization response (OpenID Connect Core section 3.1.2.5).

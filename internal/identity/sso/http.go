@@ -46,6 +46,7 @@ func (s *Service) Routes(api huma.API) {
 	huma.Register(api, operation("verify-sso-domain", post, each+"/domains/{domain}/verify", "sso:update", "Look for the DNS record that proves a domain", ok), s.postVerify)
 	huma.Register(api, operation("remove-sso-domain", del, each+"/domains/{domain}", "sso:update", "Give a domain up", none), s.deleteDomain)
 	huma.Register(api, operation("test-sso-connection", post, each+"/test", "sso:update", "Ask the identity provider what it answers, and get a link for a trial sign-in", ok), s.postTest)
+	huma.Register(api, operation("start-sso-test", post, "/api/v1/auth/sso/test", "public", "Begin a trial sign-in with the token of its link", ok), s.postStartTest)
 	huma.Register(api, operation("get-sso-test", get, each+"/tests/{testId}", "sso:read", "What came of a trial sign-in", ok), s.getTest)
 	huma.Register(api, operation("list-sso-links", get, each+"/links", "sso:read", "People whose account at the identity provider is known", ok), s.listLinks)
 	own := func(id, method, path, permission, summary string, status int) huma.Operation {
@@ -68,10 +69,22 @@ func changer(ctx context.Context) (identity.Principal, error) {
 	return p, err
 }
 
-type ssoStartInput struct {
+// SSOBrowser names the browser that begins. It is exported because huma looks for parameters only in exported embedded structs.
+type SSOBrowser struct {
 	Cookie string `cookie:"parley_sso" maxLength:"100"`
 	Host   string `cookie:"__Host-parley_sso" maxLength:"100"`
-	Body   struct {
+}
+
+func (b SSOBrowser) browser(secure bool) string {
+	if secure {
+		return b.Host
+	}
+	return b.Cookie
+}
+
+type ssoStartInput struct {
+	SSOBrowser
+	Body struct {
 		Email    string `json:"email" maxLength:"254"`
 		ReturnTo string `json:"returnTo,omitempty" maxLength:"1000" doc:"Path of ours to open afterwards"`
 	}
@@ -91,12 +104,30 @@ type ssoStartOutput struct {
 }
 
 func (s *Service) postStart(ctx context.Context, in *ssoStartInput) (*ssoStartOutput, error) {
-	cookie := in.Cookie
-	if s.cfg.Secure {
-		cookie = in.Host
-	}
-	start, set, err := s.Start(ctx, in.Body.Email, in.Body.ReturnTo, cookie)
+	start, set, err := s.Start(ctx, in.Body.Email, in.Body.ReturnTo, in.browser(s.cfg.Secure))
 	return &ssoStartOutput{SetCookie: set, Body: start}, err
+}
+
+type ssoStartTestInput struct {
+	SSOBrowser
+	Body struct {
+		Token string `json:"token" maxLength:"100" doc:"What stands behind the # of the trial's link"`
+	}
+}
+
+// SSOTestStart leads a browser to the provider.
+type SSOTestStart struct {
+	RedirectURL string `json:"redirectUrl" doc:"Where the browser goes to sign in on trial"`
+}
+
+type ssoStartTestOutput struct {
+	SetCookie string `header:"Set-Cookie"`
+	Body      SSOTestStart
+}
+
+func (s *Service) postStartTest(ctx context.Context, in *ssoStartTestInput) (*ssoStartTestOutput, error) {
+	to, set, err := s.StartTest(ctx, in.Body.Token, in.browser(s.cfg.Secure))
+	return &ssoStartTestOutput{SetCookie: set, Body: SSOTestStart{to}}, err
 }
 
 type ssoPolicyOutput struct{ Body SSOPolicy }

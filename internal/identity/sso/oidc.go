@@ -3,6 +3,7 @@ package sso
 import (
 	"context"
 	"crypto/subtle"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -13,9 +14,11 @@ import (
 
 	"github.com/coder/quartz"
 	"github.com/coreos/go-oidc/v3/oidc"
+	"github.com/go-jose/go-jose/v4"
 	"golang.org/x/oauth2"
 
 	"github.com/parley-voice/parley/internal/platform/fault"
+	"github.com/parley-voice/parley/internal/platform/strength"
 )
 
 const (
@@ -130,8 +133,33 @@ func (s *Service) discover(ctx context.Context, c *connection, fresh bool) (*dis
 			return nil, fault.Wrap(fault.Upstream, err, "the discovery document of %s names an address that is not https", c.OIDC.Issuer)
 		}
 	}
+	if err := s.strongKeys(ctx, c, d); err != nil {
+		return nil, err
+	}
 	s.providers.put(c.cacheKey(), d)
 	return d, nil
+}
+
+// strongKeys refuses a provider one of whose keys (RFC 7517) is weaker than this installation wants. Where 112 bits are enough
+// the library's own rules are.
+func (s *Service) strongKeys(ctx context.Context, c *connection, d *discovered) error {
+	if s.cfg.Strength == strength.Bits112 {
+		return nil
+	}
+	raw, err := s.fetch(ctx, d.claims.JWKSURI)
+	var set jose.JSONWebKeySet
+	if err == nil {
+		err = json.Unmarshal(raw, &set)
+	}
+	if err != nil {
+		return fault.Wrap(fault.Upstream, err, "the keys of the identity provider %s cannot be read; try again later", c.OIDC.Issuer)
+	}
+	for _, k := range set.Keys {
+		if err := s.cfg.Strength.Key(k.Key); err != nil {
+			return fault.Wrap(fault.Upstream, err, "the identity provider's key %q is not taken: %v", k.KeyID, err)
+		}
+	}
+	return nil
 }
 
 func (s *Service) oauth(c *connection, d *discovered) *oauth2.Config {

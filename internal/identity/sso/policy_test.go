@@ -249,7 +249,7 @@ func TestTrial(t *testing.T) {
 		}
 		p.user("ben@corp.example", "Staff")
 		b := r.browser()
-		status, _, body := b.open(*trial.SignInURL)
+		status, _, body := b.try(*trial.SignInURL)
 		if _, in := b.who(); in || status != http.StatusOK || !strings.Contains(body, "would be signed in") || !strings.Contains(body, "sub-ben@corp.example") {
 			t.Fatalf("signed in %v, %d: %s", in, status, textOf(body))
 		}
@@ -260,7 +260,8 @@ func TestTrial(t *testing.T) {
 		if list, _, err := r.ident.Members(t.Context(), r.owner, "", 10); err != nil || len(list) != 1 {
 			t.Fatalf("a trial made a member: %+v, %v", list, err)
 		}
-		b.wantOut("used or has expired")(b.open(*trial.SignInURL))
+		_, _, err = r.sso.StartTest(t.Context(), tokenOf(t, *trial.SignInURL), "")
+		wantCode(t, err, fault.Forbidden) // it was used
 		other := r.another("Other", "otto@other.example")
 		_, err = r.sso.TestResult(t.Context(), other.OrgID, c.ID, trial.ID)
 		wantCode(t, err, fault.NotFound)
@@ -271,7 +272,7 @@ func TestTrial(t *testing.T) {
 		}
 		p.with(func(c jwt.MapClaims) { c["email_verified"] = false })
 		p.user("ben@corp.example")
-		_, _, body = b.open(*trial.SignInURL)
+		_, _, body = b.try(*trial.SignInURL)
 		got, err = r.sso.TestResult(t.Context(), r.owner.OrgID, c.ID, trial.ID)
 		if err != nil || got.OK || !strings.Contains(got.Problem, "not verified") || !strings.Contains(body, "would not be signed in") {
 			t.Fatalf("%+v, %v: %s", got, err, textOf(body))

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	testPath  = "/auth/sso/test/"
+	testPage  = "/try-sign-on#token=" // a page of the UI: what stands behind the # reaches no server and no log
 	testValid = time.Hour
 	maxKeys   = 100
 )
@@ -26,7 +26,7 @@ type SSOTrial struct {
 	ID        string     `json:"id"`
 	OK        bool       `json:"ok"`
 	Checks    []SSOCheck `json:"checks"`
-	SignInURL *string    `json:"signInUrl" doc:"Signs in at the provider and shows what it said, without signing in here; works once, for an hour. null when a check failed"`
+	SignInURL *string    `json:"signInUrl" doc:"Opens a page that signs in at the provider and shows what it said, without signing in here; works once, for an hour. null when a check failed"`
 	ExpiresAt time.Time  `json:"expiresAt"`
 }
 
@@ -75,7 +75,7 @@ func (s *Service) Test(ctx context.Context, orgID, id string) (SSOTrial, error) 
 	if err != nil {
 		return SSOTrial{}, err
 	}
-	to := s.public(testPath + token)
+	to := s.public(testPage + token)
 	out.SignInURL = &to
 	row := &testRow{ID: out.ID, OrganisationID: orgID, ConnectionID: id, Hash: hashOf(token), CreatedAt: now.UnixMilli(), ExpiresAt: out.ExpiresAt.UnixMilli()}
 	err = s.cfg.DB.InTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) error {
@@ -164,7 +164,16 @@ func checkText(err error) string {
 	return faultText(err)
 }
 
-// startTest uses a trial's link up and gives the provider's URL.
+// StartTest uses a trial's link up and gives the provider's URL, with the cookie that binds the trial to the browser.
+func (s *Service) StartTest(ctx context.Context, token, cookie string) (to, setCookie string, err error) {
+	browser, set, err := s.browserCookie(cookie)
+	if err != nil {
+		return "", "", err
+	}
+	to, err = s.startTest(ctx, token, browser)
+	return to, set, err
+}
+
 func (s *Service) startTest(ctx context.Context, token, browser string) (string, error) {
 	var row testRow
 	err := s.cfg.DB.InSystem(ctx, "begin a trial sign-in", func(ctx context.Context, tx *db.Tx) error {

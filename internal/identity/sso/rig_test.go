@@ -153,25 +153,56 @@ func (b *browser) home() *url.URL {
 // start types an address on the sign-in page and gives the provider's URL.
 func (b *browser) start(email string) string {
 	b.r.t.Helper()
-	have := ""
-	for _, c := range b.Jar.Cookies(b.home()) {
-		if c.Name == "parley_sso" {
-			have = c.Value
-		}
-	}
-	s, set, err := b.r.sso.Start(b.r.t.Context(), email, "/calls", have)
+	s, set, err := b.r.sso.Start(b.r.t.Context(), email, "/calls", b.named())
 	if err != nil {
 		b.r.t.Fatal(err)
 	}
 	if s.Method != "sso" || s.RedirectURL == nil {
 		b.r.t.Fatalf("%s signs in by %s", email, s.Method)
 	}
-	c, err := http.ParseSetCookie(set)
+	b.keep(set)
+	return *s.RedirectURL
+}
+
+// named is the cookie that names the browser while it signs in; "" before there is one.
+func (b *browser) named() string {
+	for _, c := range b.Jar.Cookies(b.home()) {
+		if c.Name == "parley_sso" {
+			return c.Value
+		}
+	}
+	return ""
+}
+
+func (b *browser) keep(setCookie string) {
+	b.r.t.Helper()
+	c, err := http.ParseSetCookie(setCookie)
 	if err != nil {
 		b.r.t.Fatal(err)
 	}
 	b.Jar.SetCookies(b.home(), []*http.Cookie{c})
-	return *s.RedirectURL
+}
+
+// try does what the page of a trial's link does: it sends the token in a body, and goes where the answer says.
+func (b *browser) try(link string) (status int, path, body string) {
+	b.r.t.Helper()
+	to, set, err := b.r.sso.StartTest(b.r.t.Context(), tokenOf(b.r.t, link), b.named())
+	if err != nil {
+		b.r.t.Fatal(err)
+	}
+	b.keep(set)
+	return b.open(to)
+}
+
+// tokenOf demands that a link's token stands where no server sees it.
+func tokenOf(t *testing.T, link string) string {
+	t.Helper()
+	before, token, found := strings.Cut(link, "#token=")
+	u, err := url.Parse(before)
+	if !found || err != nil || u.Path != "/try-sign-on" || u.RawQuery != "" || len(token) < 40 {
+		t.Fatalf("the link of a trial is %q", link)
+	}
+	return token
 }
 
 // open follows a URL to the page where it ends.

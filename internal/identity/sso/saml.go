@@ -22,7 +22,6 @@ import (
 
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/fault"
-	"github.com/parley-voice/parley/internal/platform/strength"
 )
 
 const (
@@ -114,8 +113,8 @@ func (s *Service) parseMetadata(raw []byte) (*saml.EntityDescriptor, error) {
 				for _, data := range k.KeyInfo.X509Data.X509Certificates {
 					if cert, err := parseCertificate(data.Data); err != nil {
 						return nil, errors.New("a certificate in it cannot be read")
-					} else if err := strong(cert); err != nil {
-						return nil, err
+					} else if err := s.cfg.Strength.Key(cert.PublicKey); err != nil {
+						return nil, fmt.Errorf("the identity provider's certificate is not taken: %w", err)
 					}
 				}
 			}
@@ -360,12 +359,4 @@ func parseCertificate(data string) (*x509.Certificate, error) {
 		return nil, err
 	}
 	return x509.ParseCertificate(der)
-}
-
-// strong refuses a provider whose signatures could be forged: by the key, whoever signed the certificate.
-func strong(cert *x509.Certificate) error {
-	if err := strength.Key(cert.PublicKey); err != nil {
-		return fmt.Errorf("the identity provider's certificate is not taken: %w", err)
-	}
-	return nil
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/parley-voice/parley/internal/platform/egress"
 	"github.com/parley-voice/parley/internal/platform/fault"
 	"github.com/parley-voice/parley/internal/platform/secret/envelope"
+	"github.com/parley-voice/parley/internal/platform/strength"
 )
 
 // Directory is what the package needs of identity. Where it takes a transaction, that is one of the system door.
@@ -58,9 +59,11 @@ type Config struct {
 	// PrivateNetworks lets providers be in private networks and on this machine.
 	PrivateNetworks bool
 	Outbound        egress.Rules // what the settings say of where anything may be
-	Random          io.Reader    // nil is crypto/rand
-	Clock           quartz.Clock
-	Log             *slog.Logger
+	// Strength is what a provider's keys must have. They are judged by themselves, whoever signed their certificates.
+	Strength strength.Level
+	Random   io.Reader // nil is crypto/rand
+	Clock    quartz.Clock
+	Log      *slog.Logger
 }
 
 // Service is the context's behaviour. It is safe for concurrent use.

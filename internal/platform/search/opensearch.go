@@ -3,11 +3,14 @@ package search
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -67,6 +70,9 @@ func openOpenSearch(ctx context.Context, c Config) (*OpenSearch, error) {
 		c.Timeout = searchTimeout
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is documented to be one
+	if transport.TLSClientConfig, err = certificates(u); err != nil {
+		return nil, fmt.Errorf("search url: %w", err)
+	}
 	conf := opensearch.Config{
 		MaxRetries: maxRetries, HealthCheckMaxRetries: -1, MaxRetryClusterHealth: -1, Transport: transport,
 	}
@@ -86,6 +92,40 @@ func openOpenSearch(ctx context.Context, c Config) (*OpenSearch, error) {
 		return nil, errors.Join(fmt.Errorf("search url: %w", err), o.Close())
 	}
 	return o, nil
+}
+
+// certificates takes the files out of a URL's query: cert and key are what this process shows (PEM), which OpenSearch's security
+// takes for a user (https://docs.opensearch.org/latest/security/authentication-backends/client-auth/), and ca is who signed the
+// server's; without it the system's authorities count.
+func certificates(u *url.URL) (*tls.Config, error) {
+	q := u.Query()
+	cert, key, ca := q.Get("cert"), q.Get("key"), q.Get("ca")
+	for _, name := range []string{"cert", "key", "ca"} {
+		q.Del(name)
+	}
+	if u.RawQuery = q.Encode(); u.RawQuery != "" {
+		return nil, errors.New("its query may have cert, key and ca only")
+	}
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	if cert+key != "" {
+		if _, err := tls.LoadX509KeyPair(cert, key); err != nil {
+			return nil, fmt.Errorf("certificate %s with key %s: %w", cert, key, err)
+		}
+		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { // read anew: certificates are short-lived
+			pair, err := tls.LoadX509KeyPair(cert, key)
+			return &pair, err
+		}
+	}
+	if ca != "" {
+		pem, err := os.ReadFile(ca) //nolint:gosec // the settings name it
+		if err != nil {
+			return nil, fmt.Errorf("authorities: %w", err)
+		}
+		if c.RootCAs = x509.NewCertPool(); !c.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("%s holds no certificate", ca)
+		}
+	}
+	return c, nil
 }
 
 // makeIndex makes the index unless it is there: another process may be faster, which is as good.

@@ -1,8 +1,16 @@
 package search_test
 
 import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"io"
+	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -39,6 +47,41 @@ func everything(t *testing.T, b search.Index) map[string]error {
 	_, findErr := b.Find(t.Context(), "a", "x", 1)
 	return map[string]error{
 		"find": findErr, "put": b.Put(t.Context(), "a", []search.Doc{{ID: "1"}}), "delete": b.Delete(t.Context(), "a", []string{"1"}), "drop": b.Drop(t.Context(), "a"),
+	}
+}
+
+// A server that asks for certificates knows this process by its own, and by nothing else; the server is known by who signed it.
+func TestOpenSearchCertificates(t *testing.T) {
+	p, dir := newPeer(t), t.TempDir()
+	srv := httptest.NewUnstartedServer(p)
+	srv.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert, MinVersion: tls.VersionTLS12}
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0) // it tells of those without one
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+	pair := srv.TLS.Certificates[0] // one that is at hand: it says nothing that the peer asks
+	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(name, kind string, der []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	cert, keyFile := write("cert.pem", "CERTIFICATE", pair.Certificate[0]), write("key.pem", "PRIVATE KEY", key)
+	b := open(t, search.Config{URL: srv.URL + "?cert=" + cert + "&key=" + keyFile + "&ca=" + cert})
+	put(t, b, "org1", "hello")
+	find(t, b, "org1", "hello")
+	for name, query := range map[string]string{
+		"no certificate": "?ca=" + cert, "an authority that signed nothing": "?cert=" + cert + "&key=" + keyFile,
+		"a key that is away": "?cert=" + cert + "&key=" + dir + "/none&ca=" + cert, "an option that is none": "?user=x", "authorities that are none": "?ca=" + keyFile,
+	} {
+		if other, err := search.Open(t.Context(), search.Config{URL: srv.URL + query, Kind: "calls"}); err == nil {
+			t.Errorf("%s: it is taken", name)
+			_ = other.Close()
+		}
 	}
 }
 

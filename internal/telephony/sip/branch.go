@@ -225,10 +225,10 @@ func (b *branch) redirected(res *sipmsg.Response) {
 
 // challenged answers a 401 or 407 (RFC 3261 section 22).
 func (b *branch) challenged(res *sipmsg.Response) {
-	name, value, ok := credentials(res, b.a.request.Auth, "INVITE", b.target.String())
+	name, value, ok := credentials(res, b.a.request.Auth, "INVITE", b.target.String(), b.a.l.s.config.Digest)
 	b.a.l.mu.Lock()
 	b.auths++
-	again := ok && !b.a.over && (b.auths == 1 || (b.auths <= maxAuthTries && isStale(res)))
+	again := ok && !b.a.over && (b.auths == 1 || (b.auths <= maxAuthTries && isStale(res, b.a.l.s.config.Digest)))
 	b.a.l.mu.Unlock()
 	if !again {
 		b.finish(res.StatusCode)
@@ -237,10 +237,10 @@ func (b *branch) challenged(res *sipmsg.Response) {
 	b.invite(name, value)
 }
 
-// credentials makes the header that answers a 401 or 407.
-func credentials(res *sipmsg.Response, auth Auth, method, uri string) (name, value string, ok bool) {
+// credentials makes the header that answers a 401 or 407 by one of the algorithms.
+func credentials(res *sipmsg.Response, auth Auth, method, uri string, algorithms []string) (name, value string, ok bool) {
 	ask, name := challengeHeaders(res)
-	chal := pickChallenge(res.GetHeaders(ask))
+	chal := pickChallenge(res.GetHeaders(ask), algorithms)
 	if chal == nil || auth.Username == "" {
 		return "", "", false
 	}
@@ -259,18 +259,23 @@ func challengeHeaders(res *sipmsg.Response) (ask, reply string) {
 }
 
 // isStale reports whether only the nonce was refused, because of its age (RFC 7616 section 3.3).
-func isStale(res *sipmsg.Response) bool {
+func isStale(res *sipmsg.Response, algorithms []string) bool {
 	ask, _ := challengeHeaders(res)
-	chal := pickChallenge(res.GetHeaders(ask))
+	chal := pickChallenge(res.GetHeaders(ask), algorithms)
 	return chal != nil && chal.Stale
 }
 
-// pickChallenge takes the strongest challenge we can answer (RFC 8760 section 2.4).
-func pickChallenge(hs []sipmsg.Header) *digest.Challenge {
+// answers reports whether we answer challenges of an algorithm. A server may know SHA-512, which is no weaker than what we offer.
+func answers(algorithms []string, name string) bool {
+	return takes(algorithms, name) || name != "" && !strings.EqualFold(name, "MD5") && !strings.EqualFold(name, "MD5-sess")
+}
+
+// pickChallenge takes the strongest challenge we can answer, of the algorithms that we do (RFC 8760 section 2.4).
+func pickChallenge(hs []sipmsg.Header, algorithms []string) *digest.Challenge {
 	var best *digest.Challenge
 	for _, h := range hs {
 		c, err := digest.ParseChallenge(h.Value())
-		if err != nil || !digest.CanDigest(c) {
+		if err != nil || !digest.CanDigest(c) || !answers(algorithms, c.Algorithm) {
 			continue
 		}
 		if best == nil || (strings.EqualFold(c.Algorithm, "SHA-256") && !strings.EqualFold(best.Algorithm, "SHA-256")) {

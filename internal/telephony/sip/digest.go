@@ -48,11 +48,21 @@ type caller struct {
 	encrypted bool
 }
 
+// SHA256 is the one algorithm of Config.Digest that is not broken.
+const SHA256 = "SHA-256"
+
 // NewHA1 makes what is stored of a password.
 func NewHA1(username, realm, password string) HA1 {
-	a1 := username + ":" + realm + ":" + password
-	m, s := md5.Sum([]byte(a1)), sha256.Sum256([]byte(a1))
-	return HA1{MD5: hex.EncodeToString(m[:]), SHA256: hex.EncodeToString(s[:])}
+	out := NewStrongHA1(username, realm, password)
+	m := md5.Sum([]byte(username + ":" + realm + ":" + password))
+	out.MD5 = hex.EncodeToString(m[:])
+	return out
+}
+
+// NewStrongHA1 makes what is stored of a password where nobody signs in by MD5.
+func NewStrongHA1(username, realm, password string) HA1 {
+	s := sha256.Sum256([]byte(username + ":" + realm + ":" + password))
+	return HA1{SHA256: hex.EncodeToString(s[:])}
 }
 
 // authenticator challenges requests and checks the answers.
@@ -130,7 +140,7 @@ func (a *authenticator) verify(ctx context.Context, req *sipmsg.Request, f flow)
 	if err != nil {
 		return caller{}, refuse(500, "the phone could not be looked up")
 	}
-	good := cred.Realm == a.realm && sameURI(cred.URI, req.Recipient) && matches(cred, account.HA1, string(req.Method))
+	good := cred.Realm == a.realm && sameURI(cred.URI, req.Recipient) && matches(cred, account.HA1, string(req.Method), a.offer)
 	if !found || !good {
 		a.failed(from)
 		return caller{}, a.again(who, false)
@@ -289,9 +299,20 @@ func sameURI(text string, want sipmsg.Uri) bool {
 	return u.User == want.User && strings.EqualFold(u.Host, want.Host)
 }
 
-// matches checks a digest response (RFC 7616 section 3.4.1) in constant time.
-func matches(c *digest.Credentials, ha1 HA1, method string) bool {
+// takes reports whether an algorithm, which is MD5 where none is named (RFC 2617 section 3.2.1), is among those that are taken.
+func takes(algorithms []string, name string) bool {
+	if name == "" {
+		name = "MD5"
+	}
+	return slices.ContainsFunc(algorithms, func(a string) bool { return strings.EqualFold(a, name) })
+}
+
+// matches checks a digest response (RFC 7616 section 3.4.1) by one of the algorithms, in constant time.
+func matches(c *digest.Credentials, ha1 HA1, method string, algorithms []string) bool {
 	var h hash.Hash
+	if !takes(algorithms, c.Algorithm) {
+		return false
+	}
 	a1 := ha1.MD5
 	switch strings.ToUpper(c.Algorithm) {
 	case "", "MD5":

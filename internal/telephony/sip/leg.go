@@ -244,7 +244,7 @@ func (l *leg) authorise(req *sipmsg.Request, res *sipmsg.Response) (*sipmsg.Requ
 	if l.attempt == nil {
 		return nil, false
 	}
-	name, value, ok := credentials(res, l.attempt.request.Auth, string(req.Method), req.Recipient.String())
+	name, value, ok := credentials(res, l.attempt.request.Auth, string(req.Method), req.Recipient.String(), l.s.config.Digest)
 	if !ok {
 		return nil, false
 	}

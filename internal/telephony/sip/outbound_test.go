@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	sipmsg "github.com/emiago/sipgo/sip"
 	"github.com/icholy/digest"
 
 	"github.com/parley-voice/parley/internal/media"
@@ -90,12 +91,30 @@ func TestOutboundDigest(t *testing.T) {
 			t.Fatalf("%v\n%s", err, second)
 		}
 		a1 := NewHA1("me", "there", "secret")
-		if !matches(cred, a1, "INVITE") {
+		if !matches(cred, a1, "INVITE", []string{"SHA-256", "MD5"}) {
 			t.Errorf("the credentials are wrong: %s", cred)
 		}
 		p.respond(second, 407, "", "Proxy-Authenticate: "+chal.String()) // the password is not taken
 		if c := over(t, l); c.Code != "unauthorized" {
 			t.Errorf("cause: %+v", c)
+		}
+	}
+}
+
+// A trunk that knows nothing but MD5 gets no answer where MD5 is not taken.
+func TestOutboundWithoutMD5(t *testing.T) {
+	b := serve(t, func(c *Config) { c.Digest = []string{SHA256} })
+	p := callee(t, b)
+	l := ring(t, b, p, func(r *DialRequest) { r.Auth = Auth{"me", "secret"} })
+	chal := digest.Challenge{Realm: "there", Nonce: "abc", Algorithm: "MD5", QOP: []string{"auth"}}
+	p.respond(p.asked("INVITE"), 407, "", "Proxy-Authenticate: "+chal.String())
+	if c := over(t, l); c.Code != "unauthorized" {
+		t.Errorf("cause: %+v", c)
+	}
+	for alg, want := range map[string]bool{"": false, "MD5": false, "SHA-256": true, "SHA-512-256": true} {
+		chal.Algorithm = alg
+		if got := pickChallenge([]sipmsg.Header{sipmsg.NewHeader("WWW-Authenticate", chal.String())}, []string{SHA256}) != nil; got != want {
+			t.Errorf("%q is answered: %v", alg, got)
 		}
 	}
 }

@@ -92,6 +92,45 @@ func registers(t *testing.T, b *bench, p *peer, user, password, alg string, head
 	return p.final("REGISTER")
 }
 
+// Where MD5 is not offered it is not taken either, however often a phone comes without an answer.
+func TestRegisterBySHA256Only(t *testing.T) {
+	dir := newDirectory()
+	b := serve(t, withPhones(dir), func(c *Config) { c.Digest = []string{SHA256} })
+	p := dialPeer(t, "udp", b.Addr())
+	uri := "sip:" + b.Addr().String()
+	who := []string{"From: <sip:alice@parley>;tag=r", "To: <sip:alice@parley>"}
+	var chal *sipmsg.Response
+	for range 3 {
+		p.send(p.request("REGISTER", uri, "", who...))
+		chal = p.expect(401, "REGISTER")
+		if hs := chal.GetHeaders("WWW-Authenticate"); len(hs) != 1 || strings.Contains(hs[0].Value(), "MD5") {
+			t.Fatalf("offered:\n%s", chal)
+		}
+	}
+	asked, err := digest.ParseChallenge(chal.GetHeaders("WWW-Authenticate")[0].Value())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, alg := range []string{"MD5", ""} {
+		asked.Algorithm = alg
+		cred, err := digest.Digest(asked, digest.Options{Method: "REGISTER", URI: uri, Username: "alice", Password: "wonderland", Count: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.send(p.request("REGISTER", uri, "", append(who, "Authorization: "+cred.String())...))
+		p.expect(401, "REGISTER")
+	}
+	if len(dir.of("alice")) != 0 {
+		t.Error("a phone registered by MD5")
+	}
+	if res := registers(t, b, p, "alice", "wonderland", SHA256, "Expires: 600"); res.StatusCode != 200 {
+		t.Errorf("by SHA-256:\n%s", res)
+	}
+	if got := NewStrongHA1("alice", "parley", "wonderland"); got.MD5 != "" || got.SHA256 != NewHA1("alice", "parley", "wonderland").SHA256 {
+		t.Errorf("what is stored: %+v", got)
+	}
+}
+
 func TestRegister(t *testing.T) {
 	for _, alg := range []string{"MD5", "SHA-256"} {
 		t.Run(alg, func(t *testing.T) {

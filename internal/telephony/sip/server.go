@@ -24,6 +24,7 @@ import (
 
 	"github.com/parley-voice/parley/internal/media"
 	"github.com/parley-voice/parley/internal/media/rtp"
+	"github.com/parley-voice/parley/internal/platform/strength"
 )
 
 // Config says how a Server runs. Only Accept and Pacer are needed by every server.
@@ -31,7 +32,7 @@ type Config struct {
 	Addr   string     // host:port for UDP and TCP; default 127.0.0.1:5060; port 0 takes a free one
 	Host   string     // what we call ourselves in Via, Contact and SDP; default: the address the peer reaches
 	Realm  string     // of digest authentication; stored passwords depend on it; default "parley"
-	Digest []string   // algorithms offered to phones, strongest first; default SHA-256 and MD5
+	Digest []string   // algorithms offered to phones, strongest first, and taken from them and from servers; default SHA-256 and MD5
 	Agent  string     // our Server and User-Agent header; default "Parley"
 	Ports  *rtp.Ports // local ports for media; default: free ones
 	Codecs []string   // in order of preference: g722, pcmu, pcma, opus; default all, in this order
@@ -48,6 +49,8 @@ type Config struct {
 	// to those that ask; it may be nil.
 	TLSRoots       *x509.CertPool
 	TLSCertificate func(*tls.CertificateRequestInfo) (*tls.Certificate, error)
+	// Strength is what the keys in certificates of servers that we call must have.
+	Strength strength.Level
 	// RequireTLS refuses signalling without TLS and media without SRTP, in both directions, but from and to the networks
 	// in Plain, which by default are the machine itself.
 	RequireTLS bool
@@ -188,7 +191,7 @@ func New(c Config) (*Server, error) {
 	s.auth = newAuthenticator(c, s.bytes)
 	s.registrar = &registrar{s: s, users: map[string][]Contact{}}
 	s.flood = newFlood(c.Flood, c.Clock)
-	s.transport = &transport{log: c.Log, clock: c.Clock, udp: udp, ln: ln, tls: secure, client: clientTLS(c), receive: s.receive, broken: s.broken,
+	s.transport = &transport{log: c.Log, clock: c.Clock, udp: udp, ln: ln, tls: secure, client: clientTLS(c), level: c.Strength, receive: s.receive, broken: s.broken,
 		done: make(chan struct{}), conns: map[connKey]*tcpConn{}, from: map[netip.Addr]int{}}
 	if secure != nil {
 		secure.t = s.transport

@@ -131,7 +131,7 @@ func (t *transport) dialTLS(ctx context.Context, remote netip.AddrPort, name str
 	}
 	config := t.client.Clone()
 	config.ServerName = name
-	config.VerifyConnection = func(st tls.ConnectionState) error { return verifyDomain(st, name, t.client.RootCAs) }
+	config.VerifyConnection = func(st tls.ConnectionState) error { return verifyDomain(st, name, t.client.RootCAs, t.level) }
 	conn := tls.Client(raw, config)
 	if err := conn.HandshakeContext(ctx); err != nil {
 		_ = raw.Close()
@@ -161,7 +161,7 @@ var secureSuites = []uint16{
 
 // verifyDomain checks a server's certificate: its chain, and that it proves the domain that the URI named, which need
 // not be the host that DNS led to (RFC 5922 sections 7.1 and 7.2). roots nil are the system's.
-func verifyDomain(st tls.ConnectionState, domain string, roots *x509.CertPool) error {
+func verifyDomain(st tls.ConnectionState, domain string, roots *x509.CertPool, level strength.Level) error {
 	if len(st.PeerCertificates) == 0 {
 		return errors.New("the server showed no certificate")
 	}
@@ -172,7 +172,7 @@ func verifyDomain(st tls.ConnectionState, domain string, roots *x509.CertPool) e
 	if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between}); err != nil {
 		return err
 	}
-	if err := strength.Certificate(leaf); err != nil {
+	if err := level.Certificate(leaf); err != nil {
 		return fmt.Errorf("the server's certificate is not taken: %w", err)
 	}
 	if ip, err := netip.ParseAddr(domain); err == nil {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/coder/quartz"
+
+	"github.com/parley-voice/parley/internal/platform/strength"
 )
 
 // Limits of the transports. They bound memory whatever a peer sends.
@@ -68,6 +70,7 @@ type transport struct {
 	ln      *net.TCPListener
 	tls     *secureListener // nil without TLS
 	client  *tls.Config     // for connections we open
+	level   strength.Level  // of the certificates that their servers show
 	receive func(raw []byte, f flow)
 	broken  func(raw []byte, f flow, why error) // a TCP stream that cannot be framed any more
 	dialer  net.Dialer

@@ -175,7 +175,7 @@ func (s *Server) Probe(ctx context.Context, t Trunk) (Probed, error) {
 	}
 	res, err := ask("", "")
 	if err == nil && (res.StatusCode == 401 || res.StatusCode == 407) {
-		if name, value, ok := credentials(res, t.Auth, "OPTIONS", d.remoteTarget.String()); ok {
+		if name, value, ok := credentials(res, t.Auth, "OPTIONS", d.remoteTarget.String(), s.config.Digest); ok {
 			res, err = ask(name, value)
 		}
 	}

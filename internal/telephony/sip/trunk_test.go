@@ -51,7 +51,7 @@ func TestCallThroughATrunk(t *testing.T) {
 	p.respond(first, 401, "", "WWW-Authenticate: "+chal.String())
 	second := p.asked("INVITE")
 	cred, err := digest.ParseCredentials(header(second, "Authorization"))
-	if err != nil || !matches(cred, NewHA1("me", "there", "secret"), "INVITE") {
+	if err != nil || !matches(cred, NewHA1("me", "there", "secret"), "INVITE", []string{"SHA-256", "MD5"}) {
 		t.Fatalf("%v\n%s", err, second)
 	}
 	p.respond(second, 200, plainAnswer)
@@ -164,7 +164,7 @@ func TestProbe(t *testing.T) {
 		p.respond(first, 401, "", "WWW-Authenticate: "+chal.String())
 		second := p.asked("OPTIONS")
 		cred, err := digest.ParseCredentials(header(second, "Authorization"))
-		if err != nil || !matches(cred, NewHA1("me", "there", "secret"), "OPTIONS") {
+		if err != nil || !matches(cred, NewHA1("me", "there", "secret"), "OPTIONS", []string{"SHA-256", "MD5"}) {
 			t.Errorf("%v\n%s", err, second)
 		}
 		p.respond(second, last, "", "WWW-Authenticate: "+chal.String(), "Server: exchange 7")

@@ -369,6 +369,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/auth/sso/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Begin a trial sign-in with the token of its link */
+        post: operations["start-sso-test"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/caller-numbers": {
         parameters: {
             query?: never;
@@ -4951,7 +4968,7 @@ export interface components {
             suspended?: boolean;
         };
         MemberResetOutputBody: {
-            /** @description To hand over, where no mail can be sent; valid once, for 30 minutes */
+            /** @description To hand over, where no mail can be sent; valid once, for 10 minutes */
             link?: string;
             /** @description The member got the link by mail */
             sent: boolean;
@@ -6321,13 +6338,17 @@ export interface components {
             /** @description The role the person would have */
             role: string;
         };
+        SSOTestStart: {
+            /** @description Where the browser goes to sign in on trial */
+            redirectUrl: string;
+        };
         SSOTrial: {
             checks: components["schemas"]["SSOCheck"][] | null;
             /** Format: date-time */
             expiresAt: string;
             id: string;
             ok: boolean;
-            /** @description Signs in at the provider and shows what it said, without signing in here; works once, for an hour. null when a check failed */
+            /** @description Opens a page that signs in at the provider and shows what it said, without signing in here; works once, for an hour. null when a check failed */
             signInUrl: string | null;
         };
         Schedule: {
@@ -6691,6 +6712,10 @@ export interface components {
             email: string;
             /** @description Path of ours to open afterwards */
             returnTo?: string;
+        };
+        SsoStartTestInputBody: {
+            /** @description What stands behind the # of the trial's link */
+            token: string;
         };
         StartImportInputBody: {
             /** @description Left out: as it was found */
@@ -8309,6 +8334,43 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SSOStart"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "start-sso-test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: {
+                parley_sso?: string;
+                "__Host-parley_sso"?: string;
+            };
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SsoStartTestInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "Set-Cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SSOTestStart"];
                 };
             };
             /** @description Error */

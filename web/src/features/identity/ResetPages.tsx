@@ -44,7 +44,7 @@ export function ForgotPage() {
     return (
       <Door title="Look into your mail" lead="If somebody has this address, a link is on its way.">
         <Stack>
-          <Text size="sm">It works once, for 30 minutes. Nothing came? Look among spam, or ask an administrator.</Text>
+          <Text size="sm">It works once, for 10 minutes. Nothing came? Look among spam, or ask an administrator.</Text>
           {toSignIn}
         </Stack>
       </Door>

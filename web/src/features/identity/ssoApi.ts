@@ -17,6 +17,9 @@ const keys = ["sso"];
 export const startSSO = (email: string, returnTo: string) =>
   unwrap(client.POST("/api/v1/auth/sso/start", { body: { email, returnTo } }));
 
+/** Begins the trial sign-in of a link. */
+export const startSSOTest = (token: string) => unwrap(client.POST("/api/v1/auth/sso/test", { body: { token } }));
+
 export const useConnections = () =>
   useQuery({
     queryKey: ["sso", "connections"],
