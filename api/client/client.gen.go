@@ -54,6 +54,36 @@ func (e AddNumbersInputBodySource) Valid() bool {
 	}
 }
 
+// Defines values for AddedLeadField.
+const (
+	AddedLeadFieldCountry   AddedLeadField = "country"
+	AddedLeadFieldEmpty     AddedLeadField = ""
+	AddedLeadFieldNumber    AddedLeadField = "number"
+	AddedLeadFieldRegion    AddedLeadField = "region"
+	AddedLeadFieldVariables AddedLeadField = "variables"
+	AddedLeadFieldZone      AddedLeadField = "zone"
+)
+
+// Valid indicates whether the value is a known member of the AddedLeadField enum.
+func (e AddedLeadField) Valid() bool {
+	switch e {
+	case AddedLeadFieldCountry:
+		return true
+	case AddedLeadFieldEmpty:
+		return true
+	case AddedLeadFieldNumber:
+		return true
+	case AddedLeadFieldRegion:
+		return true
+	case AddedLeadFieldVariables:
+		return true
+	case AddedLeadFieldZone:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for AddedLeadResult.
 const (
 	AddedLeadResultAdded     AddedLeadResult = "added"
@@ -915,6 +945,30 @@ func (e ListScope) Valid() bool {
 	}
 }
 
+// Defines values for LookAgainInputBodyEncoding.
+const (
+	Utf16be     LookAgainInputBodyEncoding = "utf-16be"
+	Utf16le     LookAgainInputBodyEncoding = "utf-16le"
+	Utf8        LookAgainInputBodyEncoding = "utf-8"
+	Windows1252 LookAgainInputBodyEncoding = "windows-1252"
+)
+
+// Valid indicates whether the value is a known member of the LookAgainInputBodyEncoding enum.
+func (e LookAgainInputBodyEncoding) Valid() bool {
+	switch e {
+	case Utf16be:
+		return true
+	case Utf16le:
+		return true
+	case Utf8:
+		return true
+	case Windows1252:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ModelVendor.
 const (
 	ModelVendorLocal  ModelVendor = "local"
@@ -1371,6 +1425,36 @@ func (e ProgressState) Valid() bool {
 	case ProgressStateScheduled:
 		return true
 	case ProgressStateStopped:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ProgressOfState.
+const (
+	ProgressOfStateDraft     ProgressOfState = "draft"
+	ProgressOfStateFinished  ProgressOfState = "finished"
+	ProgressOfStatePaused    ProgressOfState = "paused"
+	ProgressOfStateRunning   ProgressOfState = "running"
+	ProgressOfStateScheduled ProgressOfState = "scheduled"
+	ProgressOfStateStopped   ProgressOfState = "stopped"
+)
+
+// Valid indicates whether the value is a known member of the ProgressOfState enum.
+func (e ProgressOfState) Valid() bool {
+	switch e {
+	case ProgressOfStateDraft:
+		return true
+	case ProgressOfStateFinished:
+		return true
+	case ProgressOfStatePaused:
+		return true
+	case ProgressOfStateRunning:
+		return true
+	case ProgressOfStateScheduled:
+		return true
+	case ProgressOfStateStopped:
 		return true
 	default:
 		return false
@@ -2501,6 +2585,9 @@ type Added struct {
 
 // AddedLead defines model for AddedLead.
 type AddedLead struct {
+	// Field What it was rejected for
+	Field AddedLeadField `json:"field"`
+
 	// Id Of the lead that was added
 	Id string `json:"id"`
 
@@ -2511,6 +2598,9 @@ type AddedLead struct {
 	Reason string          `json:"reason"`
 	Result AddedLeadResult `json:"result"`
 }
+
+// AddedLeadField What it was rejected for
+type AddedLeadField string
 
 // AddedLeadResult defines model for AddedLead.Result.
 type AddedLeadResult string
@@ -3533,6 +3623,24 @@ type DoNotCallVersions struct {
 	Next *string `json:"next"`
 }
 
+// DoneLeads defines model for DoneLeads.
+type DoneLeads struct {
+	Disposition string `json:"disposition"`
+	Leads       int64  `json:"leads"`
+
+	// Outcome Of the last attempt; empty: there was none
+	Outcome string `json:"outcome"`
+
+	// Spent Of these, how many had as many attempts as the campaign allows: recycled, they would be done again at once
+	Spent int64 `json:"spent"`
+}
+
+// DoneLeadsBodyBody defines model for DoneLeadsBodyBody.
+type DoneLeadsBodyBody struct {
+	// Items The most first
+	Items *[]DoneLeads `json:"items"`
+}
+
 // DuplicateInputBody defines model for DuplicateInputBody.
 type DuplicateInputBody struct {
 	Name string `json:"name"`
@@ -4148,6 +4256,9 @@ type LeadDetail struct {
 
 	// Zone IANA
 	Zone string `json:"zone"`
+
+	// Zones Where the person may be, by number and address, IANA: a call must be allowed in all of them
+	Zones *[]string `json:"zones"`
 }
 
 // LeadDetailState defines model for LeadDetail.State.
@@ -4427,6 +4538,18 @@ type ListOfTeamBody struct {
 	Next *string `json:"next"`
 }
 
+// LookAgainInputBody defines model for LookAgainInputBody.
+type LookAgainInputBody struct {
+	// Delimiter Left out: it is found out
+	Delimiter *string `json:"delimiter,omitempty"`
+
+	// Encoding Left out: it is found out
+	Encoding *LookAgainInputBodyEncoding `json:"encoding,omitempty"`
+}
+
+// LookAgainInputBodyEncoding Left out: it is found out
+type LookAgainInputBodyEncoding string
+
 // LookupInputBody defines model for LookupInputBody.
 type LookupInputBody struct {
 	// Country Where numbers without a country code are, ISO 3166-1 alpha-2
@@ -4448,6 +4571,11 @@ type MFA struct {
 
 	// Totp The authenticator app; null: none
 	Totp TOTPFactor `json:"totp"`
+}
+
+// ManyProgressBodyBody defines model for ManyProgressBodyBody.
+type ManyProgressBodyBody struct {
+	Items *[]ProgressOf `json:"items"`
 }
 
 // MePatchBody defines model for MePatchBody.
@@ -5432,6 +5560,43 @@ type Progress struct {
 
 // ProgressState defines model for Progress.State.
 type ProgressState string
+
+// ProgressOf defines model for ProgressOf.
+type ProgressOf struct {
+	// AnswerRate Share of the attempts that ended which a person answered
+	AnswerRate float64   `json:"answerRate"`
+	At         time.Time `json:"at"`
+	Attempts   int64     `json:"attempts"`
+
+	// Cost In the currency of the budget, by its prices
+	Cost         float64          `json:"cost"`
+	Dispositions map[string]int64 `json:"dispositions"`
+
+	// DropRate Share of the answered calls of the last 30 days that found nobody
+	DropRate float64 `json:"dropRate"`
+
+	// Id The campaign's id
+	Id string `json:"id"`
+
+	// Leads By state: new, waiting, dialling, in_call, done, do_not_call
+	Leads map[string]int64 `json:"leads"`
+	Now   Now              `json:"now"`
+
+	// Outcomes Attempts by how they ended
+	Outcomes map[string]int64 `json:"outcomes"`
+
+	// Penetration Share of the leads that were called at least once, or are done
+	Penetration float64 `json:"penetration"`
+
+	// Refused Refusals to call, by the rule
+	Refused map[string]int64 `json:"refused"`
+	State   ProgressOfState  `json:"state"`
+	TalkMs  int64            `json:"talkMs"`
+	Why     string           `json:"why"`
+}
+
+// ProgressOfState defines model for ProgressOf.State.
+type ProgressOfState string
 
 // Project defines model for Project.
 type Project struct {
@@ -7022,7 +7187,10 @@ type UpdateInputBody struct {
 type UpdateLeadInputBody struct {
 	Country *string `json:"country,omitempty"`
 	Name    *string `json:"name,omitempty"`
-	Region  *string `json:"region,omitempty"`
+
+	// Number As people write it; only of a person who was never called
+	Number *string `json:"number,omitempty"`
+	Region *string `json:"region,omitempty"`
 
 	// Variables In place of those before
 	Variables *map[string]string `json:"variables,omitempty"`
@@ -7454,6 +7622,15 @@ type ListCallTurnsParams struct {
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
+// ListCampaignProgressParams defines parameters for ListCampaignProgress.
+type ListCampaignProgressParams struct {
+	// Ids Ids of campaigns; those that are not there are left out of the answer
+	Ids *[]string `form:"ids,omitempty" json:"ids,omitempty"`
+
+	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
 // GetCampaignWebhookSecretParams defines parameters for GetCampaignWebhookSecret.
 type GetCampaignWebhookSecretParams struct {
 	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
@@ -7538,6 +7715,15 @@ type ExportCampaignDecisionsParams struct {
 // ExportCampaignDecisionsParamsFormat defines parameters for ExportCampaignDecisions.
 type ExportCampaignDecisionsParamsFormat string
 
+// CountDoneCampaignLeadsParams defines parameters for CountDoneCampaignLeads.
+type CountDoneCampaignLeadsParams struct {
+	// ImportId Those of this import only
+	ImportId *string `form:"importId,omitempty" json:"importId,omitempty"`
+
+	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
 // DuplicateCampaignParams defines parameters for DuplicateCampaign.
 type DuplicateCampaignParams struct {
 	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
@@ -7578,6 +7764,12 @@ type CancelCampaignImportParams struct {
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
+// FormatCampaignImportParams defines parameters for FormatCampaignImport.
+type FormatCampaignImportParams struct {
+	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
 // StartCampaignImportParams defines parameters for StartCampaignImport.
 type StartCampaignImportParams struct {
 	// IdempotencyKey Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time
@@ -7602,6 +7794,9 @@ type ListCampaignLeadsParams struct {
 
 	// Q A part of the name, or digits of the number
 	Q *string `form:"q,omitempty" json:"q,omitempty"`
+
+	// Offset Leave out so many first: for a list in which one jumps; reading all of it by cursor is cheaper
+	Offset *int64 `form:"offset,omitempty" json:"offset,omitempty"`
 
 	// IfNoneMatch Entity tag of what you have: answered 304 when it is still the same
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
@@ -8809,6 +9004,9 @@ type ArchiveCampaignJSONRequestBody = ArchiveInputBody
 // DuplicateCampaignJSONRequestBody defines body for DuplicateCampaign for application/json ContentType.
 type DuplicateCampaignJSONRequestBody = DuplicateInputBody
 
+// FormatCampaignImportJSONRequestBody defines body for FormatCampaignImport for application/json ContentType.
+type FormatCampaignImportJSONRequestBody = LookAgainInputBody
+
 // StartCampaignImportJSONRequestBody defines body for StartCampaignImport for application/json ContentType.
 type StartCampaignImportJSONRequestBody = StartImportInputBody
 
@@ -9445,6 +9643,11 @@ type ClientInterface interface {
 	// Corresponds with GET /api/v1/calls/{id}/turns (the `ListCallTurns` operationId).
 	ListCallTurns(ctx context.Context, id string, params *ListCallTurnsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListCampaignProgress Tell how several campaigns go
+	//
+	// Corresponds with GET /api/v1/campaign-progress (the `ListCampaignProgress` operationId).
+	ListCampaignProgress(ctx context.Context, params *ListCampaignProgressParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetCampaignWebhookSecret Whether there is a secret that webhooks are signed with
 	//
 	// Corresponds with GET /api/v1/campaign-webhook-secret (the `GetCampaignWebhookSecret` operationId).
@@ -9526,6 +9729,11 @@ type ClientInterface interface {
 	// Corresponds with GET /api/v1/campaigns/{id}/decisions (the `ExportCampaignDecisions` operationId).
 	ExportCampaignDecisions(ctx context.Context, id string, params *ExportCampaignDecisionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// CountDoneCampaignLeads How many leads are done, by how they ended: whom recycling would have called again
+	//
+	// Corresponds with GET /api/v1/campaigns/{id}/done-leads (the `CountDoneCampaignLeads` operationId).
+	CountDoneCampaignLeads(ctx context.Context, id string, params *CountDoneCampaignLeadsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// DuplicateCampaignWithBody Make a draft with a campaign's settings, without its leads
 	//
 	// Takes any type of body and a specified content type.
@@ -9559,6 +9767,20 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/v1/campaigns/{id}/imports/{importId}/cancel (the `CancelCampaignImport` operationId).
 	CancelCampaignImport(ctx context.Context, id string, importId string, params *CancelCampaignImportParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// FormatCampaignImportWithBody Say how an uploaded list is written where that was not found out, and see what comes of it
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/imports/{importId}/format (the `FormatCampaignImport` operationId).
+	FormatCampaignImportWithBody(ctx context.Context, id string, importId string, params *FormatCampaignImportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// FormatCampaignImport Say how an uploaded list is written where that was not found out, and see what comes of it
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/imports/{importId}/format (the `FormatCampaignImport` operationId).
+	FormatCampaignImport(ctx context.Context, id string, importId string, params *FormatCampaignImportParams, body FormatCampaignImportJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DownloadCampaignImportRejects The rows that could not be read, with the reasons, as CSV
 	//
@@ -12047,6 +12269,21 @@ func (c *Client) ListCallTurns(ctx context.Context, id string, params *ListCallT
 	return c.Client.Do(req)
 }
 
+// ListCampaignProgress Tell how several campaigns go
+//
+// Corresponds with GET /api/v1/campaign-progress (the `ListCampaignProgress` operationId).
+func (c *Client) ListCampaignProgress(ctx context.Context, params *ListCampaignProgressParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCampaignProgressRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetCampaignWebhookSecret Whether there is a secret that webhooks are signed with
 //
 // Corresponds with GET /api/v1/campaign-webhook-secret (the `GetCampaignWebhookSecret` operationId).
@@ -12258,6 +12495,21 @@ func (c *Client) ExportCampaignDecisions(ctx context.Context, id string, params 
 	return c.Client.Do(req)
 }
 
+// CountDoneCampaignLeads How many leads are done, by how they ended: whom recycling would have called again
+//
+// Corresponds with GET /api/v1/campaigns/{id}/done-leads (the `CountDoneCampaignLeads` operationId).
+func (c *Client) CountDoneCampaignLeads(ctx context.Context, id string, params *CountDoneCampaignLeadsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCountDoneCampaignLeadsRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // DuplicateCampaignWithBody Make a draft with a campaign's settings, without its leads
 //
 // Takes any type of body and a specified content type.
@@ -12342,6 +12594,40 @@ func (c *Client) GetCampaignImport(ctx context.Context, id string, importId stri
 // Corresponds with POST /api/v1/campaigns/{id}/imports/{importId}/cancel (the `CancelCampaignImport` operationId).
 func (c *Client) CancelCampaignImport(ctx context.Context, id string, importId string, params *CancelCampaignImportParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCancelCampaignImportRequest(c.Server, id, importId, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// FormatCampaignImportWithBody Say how an uploaded list is written where that was not found out, and see what comes of it
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/campaigns/{id}/imports/{importId}/format (the `FormatCampaignImport` operationId).
+func (c *Client) FormatCampaignImportWithBody(ctx context.Context, id string, importId string, params *FormatCampaignImportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewFormatCampaignImportRequestWithBody(c.Server, id, importId, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// FormatCampaignImport Say how an uploaded list is written where that was not found out, and see what comes of it
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/campaigns/{id}/imports/{importId}/format (the `FormatCampaignImport` operationId).
+func (c *Client) FormatCampaignImport(ctx context.Context, id string, importId string, params *FormatCampaignImportParams, body FormatCampaignImportJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewFormatCampaignImportRequest(c.Server, id, importId, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -19289,6 +19575,75 @@ func NewListCallTurnsRequest(server string, id string, params *ListCallTurnsPara
 	return req, nil
 }
 
+// NewListCampaignProgressRequest constructs an http.Request for the ListCampaignProgress method
+func NewListCampaignProgressRequest(server string, params *ListCampaignProgressParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaign-progress")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Ids != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "ids", *params.Ids, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewGetCampaignWebhookSecretRequest constructs an http.Request for the GetCampaignWebhookSecret method
 func NewGetCampaignWebhookSecretRequest(server string, params *GetCampaignWebhookSecretParams) (*http.Request, error) {
 	var err error
@@ -19899,6 +20254,82 @@ func NewExportCampaignDecisionsRequest(server string, id string, params *ExportC
 	return req, nil
 }
 
+// NewCountDoneCampaignLeadsRequest constructs an http.Request for the CountDoneCampaignLeads method
+func NewCountDoneCampaignLeadsRequest(server string, id string, params *CountDoneCampaignLeadsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaigns/%s/done-leads", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ImportId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "importId", *params.ImportId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewDuplicateCampaignRequest calls the generic DuplicateCampaign builder with application/json body
 func NewDuplicateCampaignRequest(server string, id string, params *DuplicateCampaignParams, body DuplicateCampaignJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -20249,6 +20680,75 @@ func NewCancelCampaignImportRequest(server string, id string, importId string, p
 	return req, nil
 }
 
+// NewFormatCampaignImportRequest calls the generic FormatCampaignImport builder with application/json body
+func NewFormatCampaignImportRequest(server string, id string, importId string, params *FormatCampaignImportParams, body FormatCampaignImportJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewFormatCampaignImportRequestWithBody(server, id, importId, params, "application/json", bodyReader)
+}
+
+// NewFormatCampaignImportRequestWithBody constructs an http.Request for the FormatCampaignImport method, with any body, and a specified content type
+func NewFormatCampaignImportRequestWithBody(server string, id string, importId string, params *FormatCampaignImportParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "importId", importId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/campaigns/%s/imports/%s/format", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewDownloadCampaignImportRejectsRequest constructs an http.Request for the DownloadCampaignImportRejects method
 func NewDownloadCampaignImportRejectsRequest(server string, id string, importId string) (*http.Request, error) {
 	var err error
@@ -20525,6 +21025,18 @@ func NewListCampaignLeadsRequest(server string, id string, params *ListCampaignL
 		if params.Q != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "q", *params.Q, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Offset != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "offset", *params.Offset, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -31165,6 +31677,13 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/v1/calls/{id}/turns (the `ListCallTurns` operationId).
 	ListCallTurnsWithResponse(ctx context.Context, id string, params *ListCallTurnsParams, reqEditors ...RequestEditorFn) (*ListCallTurnsResponse, error)
 
+	// ListCampaignProgressWithResponse Tell how several campaigns go
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/campaign-progress (the `ListCampaignProgress` operationId).
+	ListCampaignProgressWithResponse(ctx context.Context, params *ListCampaignProgressParams, reqEditors ...RequestEditorFn) (*ListCampaignProgressResponse, error)
+
 	// GetCampaignWebhookSecretWithResponse Whether there is a secret that webhooks are signed with
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -31260,6 +31779,13 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/v1/campaigns/{id}/decisions (the `ExportCampaignDecisions` operationId).
 	ExportCampaignDecisionsWithResponse(ctx context.Context, id string, params *ExportCampaignDecisionsParams, reqEditors ...RequestEditorFn) (*ExportCampaignDecisionsResponse, error)
 
+	// CountDoneCampaignLeadsWithResponse How many leads are done, by how they ended: whom recycling would have called again
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/campaigns/{id}/done-leads (the `CountDoneCampaignLeads` operationId).
+	CountDoneCampaignLeadsWithResponse(ctx context.Context, id string, params *CountDoneCampaignLeadsParams, reqEditors ...RequestEditorFn) (*CountDoneCampaignLeadsResponse, error)
+
 	// DuplicateCampaignWithBodyWithResponse Make a draft with a campaign's settings, without its leads
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -31301,6 +31827,20 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /api/v1/campaigns/{id}/imports/{importId}/cancel (the `CancelCampaignImport` operationId).
 	CancelCampaignImportWithResponse(ctx context.Context, id string, importId string, params *CancelCampaignImportParams, reqEditors ...RequestEditorFn) (*CancelCampaignImportResponse, error)
+
+	// FormatCampaignImportWithBodyWithResponse Say how an uploaded list is written where that was not found out, and see what comes of it
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/imports/{importId}/format (the `FormatCampaignImport` operationId).
+	FormatCampaignImportWithBodyWithResponse(ctx context.Context, id string, importId string, params *FormatCampaignImportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*FormatCampaignImportResponse, error)
+
+	// FormatCampaignImportWithResponse Say how an uploaded list is written where that was not found out, and see what comes of it
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/campaigns/{id}/imports/{importId}/format (the `FormatCampaignImport` operationId).
+	FormatCampaignImportWithResponse(ctx context.Context, id string, importId string, params *FormatCampaignImportParams, body FormatCampaignImportJSONRequestBody, reqEditors ...RequestEditorFn) (*FormatCampaignImportResponse, error)
 
 	// DownloadCampaignImportRejectsWithResponse The rows that could not be read, with the reasons, as CSV
 	//
@@ -35211,6 +35751,61 @@ func (r ListCallTurnsResponse) ContentType() string {
 	return ""
 }
 
+// ListCampaignProgressResponse200Headers the declared response headers of an HTTP 200 response for ListCampaignProgress
+type ListCampaignProgressResponse200Headers struct {
+	ETag *string
+}
+
+type ListCampaignProgressResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ManyProgressBodyBody
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListCampaignProgressResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListCampaignProgressResponse) GetJSON200() *ManyProgressBodyBody {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListCampaignProgressResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListCampaignProgressResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListCampaignProgressResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListCampaignProgressResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListCampaignProgressResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetCampaignWebhookSecretResponse200Headers the declared response headers of an HTTP 200 response for GetCampaignWebhookSecret
 type GetCampaignWebhookSecretResponse200Headers struct {
 	ETag *string
@@ -35698,6 +36293,61 @@ func (r ExportCampaignDecisionsResponse) ContentType() string {
 	return ""
 }
 
+// CountDoneCampaignLeadsResponse200Headers the declared response headers of an HTTP 200 response for CountDoneCampaignLeads
+type CountDoneCampaignLeadsResponse200Headers struct {
+	ETag *string
+}
+
+type CountDoneCampaignLeadsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DoneLeadsBodyBody
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *CountDoneCampaignLeadsResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CountDoneCampaignLeadsResponse) GetJSON200() *DoneLeadsBodyBody {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CountDoneCampaignLeadsResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CountDoneCampaignLeadsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CountDoneCampaignLeadsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CountDoneCampaignLeadsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CountDoneCampaignLeadsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type DuplicateCampaignResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -35953,6 +36603,54 @@ func (r CancelCampaignImportResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CancelCampaignImportResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type FormatCampaignImportResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *UploadedImport
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r FormatCampaignImportResponse) GetJSON200() *UploadedImport {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r FormatCampaignImportResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r FormatCampaignImportResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r FormatCampaignImportResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r FormatCampaignImportResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r FormatCampaignImportResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -46029,6 +46727,19 @@ func (c *ClientWithResponses) ListCallTurnsWithResponse(ctx context.Context, id 
 	return ParseListCallTurnsResponse(rsp)
 }
 
+// ListCampaignProgressWithResponse Tell how several campaigns go
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/campaign-progress (the `ListCampaignProgress` operationId).
+func (c *ClientWithResponses) ListCampaignProgressWithResponse(ctx context.Context, params *ListCampaignProgressParams, reqEditors ...RequestEditorFn) (*ListCampaignProgressResponse, error) {
+	rsp, err := c.ListCampaignProgress(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListCampaignProgressResponse(rsp)
+}
+
 // GetCampaignWebhookSecretWithResponse Whether there is a secret that webhooks are signed with
 //
 // Returns a wrapper object for the known response body format(s).
@@ -46202,6 +46913,19 @@ func (c *ClientWithResponses) ExportCampaignDecisionsWithResponse(ctx context.Co
 	return ParseExportCampaignDecisionsResponse(rsp)
 }
 
+// CountDoneCampaignLeadsWithResponse How many leads are done, by how they ended: whom recycling would have called again
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/campaigns/{id}/done-leads (the `CountDoneCampaignLeads` operationId).
+func (c *ClientWithResponses) CountDoneCampaignLeadsWithResponse(ctx context.Context, id string, params *CountDoneCampaignLeadsParams, reqEditors ...RequestEditorFn) (*CountDoneCampaignLeadsResponse, error) {
+	rsp, err := c.CountDoneCampaignLeads(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCountDoneCampaignLeadsResponse(rsp)
+}
+
 // DuplicateCampaignWithBodyWithResponse Make a draft with a campaign's settings, without its leads
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -46278,6 +47002,32 @@ func (c *ClientWithResponses) CancelCampaignImportWithResponse(ctx context.Conte
 		return nil, err
 	}
 	return ParseCancelCampaignImportResponse(rsp)
+}
+
+// FormatCampaignImportWithBodyWithResponse Say how an uploaded list is written where that was not found out, and see what comes of it
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/campaigns/{id}/imports/{importId}/format (the `FormatCampaignImport` operationId).
+func (c *ClientWithResponses) FormatCampaignImportWithBodyWithResponse(ctx context.Context, id string, importId string, params *FormatCampaignImportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*FormatCampaignImportResponse, error) {
+	rsp, err := c.FormatCampaignImportWithBody(ctx, id, importId, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseFormatCampaignImportResponse(rsp)
+}
+
+// FormatCampaignImportWithResponse Say how an uploaded list is written where that was not found out, and see what comes of it
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/campaigns/{id}/imports/{importId}/format (the `FormatCampaignImport` operationId).
+func (c *ClientWithResponses) FormatCampaignImportWithResponse(ctx context.Context, id string, importId string, params *FormatCampaignImportParams, body FormatCampaignImportJSONRequestBody, reqEditors ...RequestEditorFn) (*FormatCampaignImportResponse, error) {
+	rsp, err := c.FormatCampaignImport(ctx, id, importId, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseFormatCampaignImportResponse(rsp)
 }
 
 // DownloadCampaignImportRejectsWithResponse The rows that could not be read, with the reasons, as CSV
@@ -51241,6 +51991,52 @@ func ParseListCallTurnsResponse(rsp *http.Response) (*ListCallTurnsResponse, err
 	return response, nil
 }
 
+// ParseListCampaignProgressResponse parses an HTTP response from a ListCampaignProgressWithResponse call
+func ParseListCampaignProgressResponse(rsp *http.Response) (*ListCampaignProgressResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListCampaignProgressResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ManyProgressBodyBody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListCampaignProgressResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetCampaignWebhookSecretResponse parses an HTTP response from a GetCampaignWebhookSecretWithResponse call
 func ParseGetCampaignWebhookSecretResponse(rsp *http.Response) (*GetCampaignWebhookSecretResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -51599,6 +52395,52 @@ func ParseExportCampaignDecisionsResponse(rsp *http.Response) (*ExportCampaignDe
 	return response, nil
 }
 
+// ParseCountDoneCampaignLeadsResponse parses an HTTP response from a CountDoneCampaignLeadsWithResponse call
+func ParseCountDoneCampaignLeadsResponse(rsp *http.Response) (*CountDoneCampaignLeadsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CountDoneCampaignLeadsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DoneLeadsBodyBody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers CountDoneCampaignLeadsResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseDuplicateCampaignResponse parses an HTTP response from a DuplicateCampaignWithResponse call
 func ParseDuplicateCampaignResponse(rsp *http.Response) (*DuplicateCampaignResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -51786,6 +52628,39 @@ func ParseCancelCampaignImportResponse(rsp *http.Response) (*CancelCampaignImpor
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Import
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseFormatCampaignImportResponse parses an HTTP response from a FormatCampaignImportWithResponse call
+func ParseFormatCampaignImportResponse(rsp *http.Response) (*FormatCampaignImportResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &FormatCampaignImportResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest UploadedImport
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

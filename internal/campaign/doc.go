@@ -5,7 +5,8 @@
 //
 //	campaign.go    Campaign, its settings and what is wrong with them; state.go its life
 //	service.go     making, changing, starting, stopping; store.go rows; http.go operations; events.go facts
-//	lead.go        leads and their attempts, for people who look at them
+//	lead.go        leads and their attempts; leads.go, leadchange.go, doneleads.go for people who look at them and change them
+//	progress.go    how a campaign goes, manyprogress.go several; importformat.go how a list is written, said by hand
 //	queue.go       the leads' queue of one campaign, in the database: what the dialler plans is written here, before it is done
 //	settle.go      what became of a call, back to its lead
 //	runner.go      which campaigns this process dials; turn.go one of them

@@ -82,6 +82,10 @@ type UploadedImport struct {
 	Sample ImportSample `json:"sample"`
 }
 
+func sampleOf(i Import, s *leadfile.Sample) ImportSample {
+	return ImportSample{Columns: i.Columns, Rows: append([][]string{}, s.Rows...)}
+}
+
 type uploadBody struct{ Body UploadedImport }
 
 type importBody struct{ Body Import }
@@ -191,7 +195,7 @@ func (s *Service) httpUpload(ctx context.Context, in *uploadInput) (*uploadBody,
 			if out.Body.Import, sample, err = s.Upload(ctx, org, in.ID, fileName(p.FileName()), p); err != nil {
 				return nil, unread(err)
 			}
-			out.Body.Sample = ImportSample{Columns: out.Body.Import.Columns, Rows: append([][]string{}, sample.Rows...)}
+			out.Body.Sample = sampleOf(out.Body.Import, &sample)
 		}
 	}
 	if out == nil {

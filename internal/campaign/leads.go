@@ -14,6 +14,7 @@ import (
 
 	"github.com/parley-voice/parley/internal/campaign/dial"
 	"github.com/parley-voice/parley/internal/campaign/leadfile"
+	"github.com/parley-voice/parley/internal/campaign/policy"
 	"github.com/parley-voice/parley/internal/identity"
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/fault"
@@ -32,6 +33,7 @@ const (
 type LeadFilter struct {
 	State, Outcome, Disposition, ImportID string
 	Search                                string // a part of the name, or of the number
+	Offset                                int    // so many of them are left out first
 }
 
 func (f LeadFilter) on(q *bun.SelectQuery) *bun.SelectQuery {
@@ -65,7 +67,7 @@ func (s *Service) Leads(ctx context.Context, orgID, campaignID string, f LeadFil
 		if _, err := campaignByID(ctx, tx, campaignID); err != nil {
 			return err
 		}
-		if f == (LeadFilter{State: f.State}) {
+		if f == (LeadFilter{State: f.State, Offset: f.Offset}) {
 			counts, err := readTally(ctx, tx, campaignID, 0, 0)
 			if err != nil {
 				return err
@@ -78,7 +80,7 @@ func (s *Service) Leads(ctx context.Context, orgID, campaignID string, f LeadFil
 			}
 		}
 		q := f.on(tx.NewSelect().Model(&rows).Where("organisation_id = ?", orgID).Where("campaign_id = ?", campaignID))
-		if err := q.Where("id > ?", cursor).OrderExpr("id").Limit(int64(limit + 1)).Scan(ctx); err != nil {
+		if err := q.Where("id > ?", cursor).OrderExpr("id").Offset(int64(f.Offset)).Limit(int64(limit + 1)).Scan(ctx); err != nil {
 			return fmt.Errorf("list leads: %w", err)
 		}
 		return nil
@@ -115,6 +117,7 @@ type AddedLead struct {
 	ID     string `json:"id" doc:"Of the lead that was added"`
 	Number string `json:"number" doc:"E.164; empty: it is none"`
 	Reason string `json:"reason" doc:"Why it was rejected, in a sentence"`
+	Field  string `json:"field" enum:",number,country,region,zone,variables" doc:"What it was rejected for"`
 }
 
 // AddLeads adds people to a campaign, and tells of each what became of it.
@@ -141,8 +144,8 @@ func (s *Service) AddLeads(ctx context.Context, orgID, campaignID string, people
 		now := s.now().UnixMilli()
 		for i, p := range people {
 			l := leadfile.Lead{Number: p.Number, Name: strings.TrimSpace(p.Name), Country: p.Country, Region: p.Region, Zone: p.Zone, Variables: p.Variables}
-			if why := leadfile.Check(&l, c.Settings.Country, required); why != "" {
-				out[i] = AddedLead{Result: "rejected", Reason: why}
+			if field, why := leadfile.Check(&l, c.Settings.Country, required); why != "" {
+				out[i] = AddedLead{Result: "rejected", Reason: why, Field: field}
 				continue
 			}
 			r := newLead(tx, campaignID, "", now)
@@ -231,51 +234,6 @@ func (s *Service) changeLead(ctx context.Context, orgID, campaignID, id, do, act
 		return identity.Audit(ctx, tx, orgID, identity.Change{Action: action, Kind: "lead", ID: id, After: after})
 	})
 	return out, err
-}
-
-// LeadChange is what can be changed of a lead; nil leaves it.
-type LeadChange struct {
-	Name, Country, Region, Zone *string
-	Variables                   map[string]string // in place of those before
-}
-
-// UpdateLead changes what is known of a person. The audit trail names the fields and not what they hold: it outlives an erasure.
-func (s *Service) UpdateLead(ctx context.Context, orgID, campaignID, id string, c LeadChange) (Lead, error) {
-	required, err := s.requiredOf(ctx, orgID, campaignID)
-	if err != nil {
-		return Lead{}, err
-	}
-	return s.changeLead(ctx, orgID, campaignID, id, "append", "lead.update", func(ctx context.Context, tx *db.Tx, r *leadRow, _ tally) (any, error) {
-		l := leadfile.Lead{Row: int(r.Line), Number: r.Number, Name: r.Name, Country: r.Country, Region: r.Region, Zone: r.Zone}
-		if err := json.Unmarshal([]byte(r.Variables), &l.Variables); err != nil {
-			return nil, fmt.Errorf("variables of lead %s: %w", id, err)
-		}
-		var fields []string
-		for name, f := range map[string]struct{ to, of *string }{"name": {c.Name, &l.Name}, "country": {c.Country, &l.Country}, "region": {c.Region, &l.Region}, "zone": {c.Zone, &l.Zone}} {
-			if f.to != nil {
-				*f.of = strings.TrimSpace(*f.to)
-				fields = append(fields, name)
-			}
-		}
-		if c.Variables != nil {
-			l.Variables = c.Variables
-			fields = append(fields, "variables")
-		}
-		if why := leadfile.Check(&l, "", required); why != "" {
-			return nil, fault.Field("body", "%s", why)
-		}
-		r.Variables = "{}"
-		if err := r.fill(&l); err != nil {
-			return nil, err
-		}
-		r.UpdatedAt = s.now().UnixMilli()
-		_, err := tx.NewUpdate().Model(r).Column("name", "country", "region", "zone", "variables", "updated_at").Where("organisation_id = ?", orgID).Where("id = ?", id).Exec(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("update lead: %w", err)
-		}
-		slices.Sort(fields)
-		return map[string]any{"campaignId": campaignID, "fields": fields}, nil
-	})
 }
 
 // CallBack has a lead called at a time, before others.
@@ -398,6 +356,7 @@ type LeadEvent struct {
 // LeadDetail is a lead with what happened to it.
 type LeadDetail struct {
 	Lead
+	Zones    []string    `json:"zones" doc:"Where the person may be, by number and address, IANA: a call must be allowed in all of them"`
 	Timeline []LeadEvent `json:"timeline" doc:"The oldest first; of decisions the last 200"`
 }
 
@@ -413,6 +372,9 @@ func (s *Service) LeadDetail(ctx context.Context, orgID, campaignID, id string) 
 		}
 		if out.Lead, err = row.lead(); err != nil {
 			return err
+		}
+		if place, err := policy.Locate(row.Number, row.Country, row.Region, row.Zone); err == nil {
+			out.Zones = place.Zones
 		}
 		var attempts []attemptRow
 		err = tx.NewSelect().Model(&attempts).Where("organisation_id = ?", orgID).Where("lead_id = ?", id).OrderExpr("position DESC").Limit(timelineMost).Scan(ctx)

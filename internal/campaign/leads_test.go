@@ -105,7 +105,7 @@ func TestLeads(t *testing.T) {
 			kinds = append(kinds, e.Kind)
 		}
 		slices.Sort(kinds) // the lead's id is of the machine's clock, its calls of the test's
-		if err != nil || !slices.Equal(kinds, []string{"added", "answered", "attempt", "ended"}) {
+		if err != nil || !slices.Equal(kinds, []string{"added", "answered", "attempt", "ended"}) || !slices.Equal(d.Zones, []string{"Europe/Berlin"}) {
 			t.Errorf("%+v, %v", d.Timeline, err)
 		}
 		if err := r.DeleteLead(t.Context(), leadsOrg, c.ID, anna); !fault.Is(err, fault.Conflict) {

@@ -35,6 +35,7 @@ type listLeadsInput struct {
 	Disposition string `query:"disposition" maxLength:"200"`
 	ImportID    string `query:"importId" maxLength:"64"`
 	Search      string `query:"q" maxLength:"100" doc:"A part of the name, or digits of the number"`
+	Offset      int    `query:"offset" minimum:"0" maximum:"10000000" doc:"Leave out so many first: for a list in which one jumps; reading all of it by cursor is cheaper"`
 }
 
 type leadsBody struct {
@@ -77,6 +78,7 @@ type updateLeadInput struct {
 	ID     string `path:"id" maxLength:"64" doc:"The campaign's id"`
 	LeadID string `path:"leadId" maxLength:"64"`
 	Body   struct {
+		Number    *string           `json:"number,omitempty" minLength:"1" maxLength:"40" doc:"As people write it; only of a person who was never called"`
 		Name      *string           `json:"name,omitempty" maxLength:"200"`
 		Country   *string           `json:"country,omitempty" maxLength:"2"`
 		Region    *string           `json:"region,omitempty" maxLength:"3"`
@@ -98,7 +100,7 @@ func (s *Service) httpLeads(ctx context.Context, in *listLeadsInput) (*leadsBody
 	if err != nil {
 		return nil, err
 	}
-	f := LeadFilter{State: in.State, Outcome: in.Outcome, Disposition: in.Disposition, ImportID: in.ImportID, Search: in.Search}
+	f := LeadFilter{State: in.State, Outcome: in.Outcome, Disposition: in.Disposition, ImportID: in.ImportID, Search: in.Search, Offset: in.Offset}
 	items, next, total, err := s.Leads(ctx, org, in.ID, f, in.Cursor, in.Limit)
 	if err != nil {
 		return nil, err
@@ -148,7 +150,7 @@ func (s *Service) httpUpdateLead(ctx context.Context, in *updateLeadInput) (*lea
 		return nil, err
 	}
 	b := in.Body
-	l, err := s.UpdateLead(ctx, org, in.ID, in.LeadID, LeadChange{Name: b.Name, Country: b.Country, Region: b.Region, Zone: b.Zone, Variables: b.Variables})
+	l, err := s.UpdateLead(ctx, org, in.ID, in.LeadID, LeadChange{Number: b.Number, Name: b.Name, Country: b.Country, Region: b.Region, Zone: b.Zone, Variables: b.Variables})
 	return &leadBody{l}, err
 }
 

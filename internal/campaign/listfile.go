@@ -236,15 +236,24 @@ func (s *Service) sniff(ctx context.Context, row *importRow, key []byte) (leadfi
 	return leadfile.Sniff(in)
 }
 
-// saveUpload writes down what was found in a list, with the mapping that the same header had before.
-func (s *Service) saveUpload(ctx context.Context, row *importRow, sample *leadfile.Sample) (out Import, err error) {
-	for into, v := range map[*string]any{&row.Format: sample.Format, &row.Header: append([]string{}, sample.Columns...), &row.Mapping: sample.Mapping} {
+// found takes what was found in a list, with the mapping that the same header had before.
+func (r *importRow) found(ctx context.Context, tx *db.Tx, sample *leadfile.Sample) error {
+	for into, v := range map[*string]any{&r.Format: sample.Format, &r.Header: append([]string{}, sample.Columns...), &r.Mapping: sample.Mapping} {
 		text, err := json.Marshal(v)
 		if err != nil {
-			return out, err
+			return err
 		}
 		*into = string(text)
 	}
+	before, err := rememberedMapping(ctx, tx, r.Header)
+	if err == nil && before != "" {
+		r.Mapping = before
+	}
+	return err
+}
+
+// saveUpload writes down a list and what was found in it.
+func (s *Service) saveUpload(ctx context.Context, row *importRow, sample *leadfile.Sample) (out Import, err error) {
 	err = s.c.DB.InTenant(ctx, row.OrganisationID, func(ctx context.Context, tx *db.Tx) error {
 		c, err := campaignByID(ctx, tx, row.CampaignID) // it may have gone meanwhile
 		if err != nil {
@@ -253,12 +262,8 @@ func (s *Service) saveUpload(ctx context.Context, row *importRow, sample *leadfi
 		if err := c.State.may("append"); err != nil {
 			return err
 		}
-		before, err := rememberedMapping(ctx, tx, row.Header)
-		if err != nil {
+		if err := row.found(ctx, tx, sample); err != nil {
 			return err
-		}
-		if before != "" {
-			row.Mapping = before
 		}
 		if _, err := tx.NewInsert().Model(row).Exec(ctx); err != nil {
 			return fmt.Errorf("insert import: %w", err)

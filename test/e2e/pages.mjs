@@ -29,6 +29,14 @@ export async function furnish({ server, session, browser }, photograph = async (
   const campaign = await (
     await session.api("POST", "/campaigns", { name: "Spring check-ups", settings: { agent: "front-desk" } })
   ).json();
+  await session.api("POST", `/campaigns/${campaign.id}/leads`, {
+    leads: ["Mia Okafor", "Jonas Weber", "Anna Lindqvist", "Tom Baker"].map((name, i) => ({
+      number: `+49 30 2345678${i}`,
+      name,
+      variables: { appointment: `${i + 3} March, 10:30` },
+    })),
+  });
+  await session.api("POST", "/do-not-call/lists", { name: "Former patients", scope: "campaign" });
   const step = (id) => `/campaigns/${campaign.id}/edit?step=${id}`;
   const { items: agents } = await session.json("/agents");
   const agent = (slug) => agents.find((a) => a.slug === slug).id;
@@ -119,6 +127,9 @@ export const windows = {
   "change number": ["/trunks", "Change +4930123456"],
   "new campaign": ["/campaigns", "New campaign"],
   "duplicate campaign": ["/campaigns", "Actions for Spring check-ups", "Duplicate"],
+  "add a person": ["people of a campaign", "Add a person"],
+  "person of a campaign": ["people of a campaign", "Mia Okafor"],
+  "register file": ["/settings/do-not-call", /^Bring a file of/],
   "do-not-call list": ["/settings/do-not-call", "New list"],
   "model server": ["/models", "Add a server"],
   authenticator: ["/account", "Set up the app"],

@@ -77,8 +77,11 @@ type table interface {
 }
 
 // Sniff looks at the beginning of a file.
-func Sniff(r io.Reader) (Sample, error) {
-	t, format, err := open(r, Format{})
+func Sniff(r io.Reader) (Sample, error) { return SniffAs(r, Format{}) }
+
+// SniffAs is Sniff of a file that is written as f says; what f leaves out is found out.
+func SniffAs(r io.Reader, f Format) (Sample, error) {
+	t, format, err := open(r, f)
 	if err != nil {
 		return Sample{}, err
 	}
@@ -213,7 +216,7 @@ func (p *parser) lead(row int, cells []string) (Lead, string) {
 			}
 		}
 	}
-	if why := checkAddress(&l); why != "" {
+	if _, why := checkAddress(&l); why != "" {
 		return l, why
 	}
 	var why string
@@ -239,25 +242,26 @@ func clipped(cells []string) []string {
 	return out
 }
 
-// Check reads a lead that came by itself: its number as people write it becomes E.164. It says what is wrong, in a sentence.
-func Check(l *Lead, region string, required []string) (why string) {
+// Check reads a lead that came by itself: its number as people write it becomes E.164. It says what is wrong, in a sentence, and
+// with which field: number, country, region, zone or variables.
+func Check(l *Lead, region string, required []string) (field, why string) {
 	l.Country, l.Region = strings.ToUpper(l.Country), strings.ToUpper(l.Region)
-	if why = checkAddress(l); why != "" {
-		return why
+	if field, why = checkAddress(l); why != "" {
+		return field, why
 	}
 	n := numbers{region: strings.ToUpper(region)}
 	if l.Number, why = n.parse(strings.TrimSpace(l.Number), l.Country); why != "" {
-		return why
+		return "number", why
 	}
 	for name := range l.Variables {
 		if !VariableName.MatchString(name) {
-			return short(name) + " cannot be a variable; use letters, digits and underscores, no digit first."
+			return "variables", short(name) + " cannot be a variable; use letters, digits and underscores, no digit first."
 		}
 	}
 	for _, name := range required {
 		if l.Variables[name] == "" {
-			return "The agent needs " + name + ", which is empty."
+			return "variables", "The agent needs " + name + ", which is empty."
 		}
 	}
-	return ""
+	return "", ""
 }

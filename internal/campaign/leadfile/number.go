@@ -68,17 +68,17 @@ func short(s string) string {
 var knownCountries = phonenumbers.GetSupportedRegions()
 
 // checkAddress says what is wrong with a lead's address.
-func checkAddress(l *Lead) string {
+func checkAddress(l *Lead) (field, why string) {
 	if l.Country != "" && !knownCountries[l.Country] {
-		return "The country " + short(l.Country) + " is no code of two letters, such as US."
+		return "country", "The country " + short(l.Country) + " is no code of two letters, such as US."
 	}
 	if len(l.Region) > 3 {
-		return "The region " + short(l.Region) + " is no code, such as FL."
+		return "region", "The region " + short(l.Region) + " is no code, such as FL."
 	}
 	if l.Zone != "" {
 		if _, err := time.LoadLocation(l.Zone); err != nil || l.Zone == "Local" {
-			return "The time zone " + short(l.Zone) + " is not known; write America/New_York."
+			return "zone", "The time zone " + short(l.Zone) + " is not known; write America/New_York."
 		}
 	}
-	return ""
+	return "", ""
 }

@@ -593,6 +593,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/campaign-progress": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tell how several campaigns go */
+        get: operations["list-campaign-progress"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/campaign-webhook-secret": {
         parameters: {
             query?: never;
@@ -705,6 +722,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/campaigns/{id}/done-leads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How many leads are done, by how they ended: whom recycling would have called again */
+        get: operations["count-done-campaign-leads"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/campaigns/{id}/duplicate": {
         parameters: {
             query?: never;
@@ -784,6 +818,23 @@ export interface paths {
         put?: never;
         /** End an import where it is; what was added stays */
         post: operations["cancel-campaign-import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/campaigns/{id}/imports/{importId}/format": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Say how an uploaded list is written where that was not found out, and see what comes of it */
+        post: operations["format-campaign-import"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3187,6 +3238,11 @@ export interface components {
             refused: components["schemas"]["Refused"][];
         };
         AddedLead: {
+            /**
+             * @description What it was rejected for
+             * @enum {string}
+             */
+            field: "" | "number" | "country" | "region" | "zone" | "variables";
             /** @description Of the lead that was added */
             id: string;
             /** @description E.164; empty: it is none */
@@ -4136,6 +4192,22 @@ export interface components {
             /** @description Cursor of the next page, null at the end */
             next: string | null;
         };
+        DoneLeads: {
+            disposition: string;
+            /** Format: int64 */
+            leads: number;
+            /** @description Of the last attempt; empty: there was none */
+            outcome: string;
+            /**
+             * Format: int64
+             * @description Of these, how many had as many attempts as the campaign allows: recycled, they would be done again at once
+             */
+            spent: number;
+        };
+        DoneLeadsBodyBody: {
+            /** @description The most first */
+            items: components["schemas"]["DoneLeads"][] | null;
+        };
         DuplicateInputBody: {
             name: string;
         };
@@ -4678,6 +4750,8 @@ export interface components {
             why: string;
             /** @description IANA */
             zone: string;
+            /** @description Where the person may be, by number and address, IANA: a call must be allowed in all of them */
+            zones: string[] | null;
         };
         LeadEvent: {
             /** @description Of decision */
@@ -4921,6 +4995,15 @@ export interface components {
             /** @description Cursor of the next page, null at the end */
             next: string | null;
         };
+        LookAgainInputBody: {
+            /** @description Left out: it is found out */
+            delimiter?: string;
+            /**
+             * @description Left out: it is found out
+             * @enum {string}
+             */
+            encoding?: "utf-8" | "utf-16le" | "utf-16be" | "windows-1252";
+        };
         LookupInputBody: {
             /** @description Where numbers without a country code are, ISO 3166-1 alpha-2 */
             country?: string;
@@ -4939,6 +5022,9 @@ export interface components {
             required: boolean;
             /** @description The authenticator app; null: none */
             totp: components["schemas"]["TOTPFactor"];
+        };
+        ManyProgressBodyBody: {
+            items: components["schemas"]["ProgressOf"][] | null;
         };
         MePatchBody: {
             /** @description What other people see; the same in every organisation of mine */
@@ -5857,6 +5943,55 @@ export interface components {
             };
             /** @enum {string} */
             state: "draft" | "checked" | "scheduled" | "running" | "paused" | "finished" | "stopped";
+            /** Format: int64 */
+            talkMs: number;
+            why: string;
+        };
+        ProgressOf: {
+            /**
+             * Format: double
+             * @description Share of the attempts that ended which a person answered
+             */
+            answerRate: number;
+            /** Format: date-time */
+            at: string;
+            /** Format: int64 */
+            attempts: number;
+            /**
+             * Format: double
+             * @description In the currency of the budget, by its prices
+             */
+            cost: number;
+            dispositions: {
+                [key: string]: number;
+            };
+            /**
+             * Format: double
+             * @description Share of the answered calls of the last 30 days that found nobody
+             */
+            dropRate: number;
+            /** @description The campaign's id */
+            id: string;
+            /** @description By state: new, waiting, dialling, in_call, done, do_not_call */
+            leads: {
+                [key: string]: number;
+            };
+            now: components["schemas"]["Now"];
+            /** @description Attempts by how they ended */
+            outcomes: {
+                [key: string]: number;
+            };
+            /**
+             * Format: double
+             * @description Share of the leads that were called at least once, or are done
+             */
+            penetration: number;
+            /** @description Refusals to call, by the rule */
+            refused: {
+                [key: string]: number;
+            };
+            /** @enum {string} */
+            state: "draft" | "scheduled" | "running" | "paused" | "finished" | "stopped";
             /** Format: int64 */
             talkMs: number;
             why: string;
@@ -7302,6 +7437,8 @@ export interface components {
         UpdateLeadInputBody: {
             country?: string;
             name?: string;
+            /** @description As people write it; only of a person who was never called */
+            number?: string;
             region?: string;
             /** @description In place of those before */
             variables?: {
@@ -8950,6 +9087,43 @@ export interface operations {
             };
         };
     };
+    "list-campaign-progress": {
+        parameters: {
+            query?: {
+                /** @description Ids of campaigns; those that are not there are left out of the answer */
+                ids?: string[] | null;
+            };
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ManyProgressBodyBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     "get-campaign-webhook-secret": {
         parameters: {
             query?: never;
@@ -9317,6 +9491,46 @@ export interface operations {
             };
         };
     };
+    "count-done-campaign-leads": {
+        parameters: {
+            query?: {
+                /** @description Those of this import only */
+                importId?: string;
+            };
+            header?: {
+                /** @description Entity tag of what you have: answered 304 when it is still the same */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The campaign's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Names this state of the answer */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DoneLeadsBodyBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     "duplicate-campaign": {
         parameters: {
             query?: never;
@@ -9513,6 +9727,46 @@ export interface operations {
             };
         };
     };
+    "format-campaign-import": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any name for this request, such as a UUID: sent again within a day with the same name it is not done again but answered as the first time */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The campaign's id */
+                id: string;
+                importId: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LookAgainInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadedImport"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     "download-campaign-import-rejects": {
         parameters: {
             query?: never;
@@ -9634,6 +9888,8 @@ export interface operations {
                 importId?: string;
                 /** @description A part of the name, or digits of the number */
                 q?: string;
+                /** @description Leave out so many first: for a list in which one jumps; reading all of it by cursor is cheaper */
+                offset?: number;
             };
             header?: {
                 /** @description Entity tag of what you have: answered 304 when it is still the same */

@@ -1,12 +1,12 @@
-import { Anchor, Badge, Button, Group, Tabs, Text } from "@mantine/core";
+import { Anchor, Badge, Button, Group, Tabs } from "@mantine/core";
 import { useDebouncedValue, useHotkeys } from "@mantine/hooks";
-import { modals } from "@mantine/modals";
 import { IconArrowLeft, IconMicrophone } from "@tabler/icons-react";
-import { Link, useBlocker, useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useCallback, useEffect, useRef, useState } from "react";
 import type { Agent, AgentVersion, Definition, Flow } from "../../api/types";
 import { difference } from "../../ui/diff";
 import { unlessChanged } from "../../ui/Editing";
+import { useLeaving } from "../../ui/leaving";
 import { done, failed } from "../../ui/notify";
 import { Page } from "../../ui/Page";
 import { Loaded, Rows } from "../../ui/states";
@@ -66,13 +66,7 @@ function Editor({ agent, tag, saved, number }: EditorProps) {
   const begun = useRef(tag);
   if (agent.latestVersion === base) begun.current = tag;
 
-  useBlocker({
-    shouldBlockFn: async ({ next, current }) => {
-      if (!dirty || next.pathname === current.pathname) return false;
-      return !(await askToLeave());
-    },
-    enableBeforeUnload: () => dirty,
-  });
+  useLeaving({ dirty, text: "What you changed in this agent is not saved." });
 
   const change = useCallback((part: Partial<Definition>) => setDraft((d) => ({ ...d, ...part })), []);
   const changeFlow = useCallback((flow: Flow) => setDraft((d) => ({ ...d, flow })), []);
@@ -255,18 +249,4 @@ function talkNote(agent: Agent, dirty: boolean): string | undefined {
   if (agent.publishedVersion !== agent.latestVersion)
     return `You try version ${agent.latestVersion}, which takes no calls yet.`;
   return undefined;
-}
-
-function askToLeave(): Promise<boolean> {
-  return new Promise((resolve) =>
-    modals.openConfirmModal({
-      title: "Leave without saving?",
-      children: <Text size="sm">What you changed in this agent is not saved.</Text>,
-      labels: { confirm: "Leave", cancel: "Stay" },
-      confirmProps: { color: "red.8" },
-      onConfirm: () => resolve(true),
-      onCancel: () => resolve(false),
-      onClose: () => resolve(false),
-    }),
-  );
 }

@@ -4,6 +4,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import type { Tagged } from "../../api/client";
 import type { Campaign } from "../../api/types";
+import { useLeaving } from "../../ui/leaving";
 import { Page } from "../../ui/Page";
 import { Loaded, Rows } from "../../ui/states";
 import { useMay } from "../identity/api";
@@ -60,6 +61,13 @@ function Builder({ begun }: { begun: Tagged<Campaign> }) {
   const isDraft = unbegun(now.state);
   const editable = may("campaign:update") && !over(now.state);
   const { form, saving, save, discard } = useDraft(begun, isDraft && editable);
+  useLeaving({
+    dirty: editable && saving.state !== "saved",
+    text: isDraft
+      ? "What you typed last cannot be saved as it is."
+      : "What you changed is not saved, and the campaign goes on as before.",
+    save: isDraft ? save : undefined,
+  });
   const wrong = new Set(Object.keys(form.errors).map(stepOf));
   const at = steps.findIndex((s) => s.id === step);
   const go = async (to: StepId) => {

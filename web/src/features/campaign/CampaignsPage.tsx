@@ -23,7 +23,7 @@ import { Page } from "../../ui/Page";
 import { Empty, Loaded } from "../../ui/states";
 import { useMay } from "../identity/api";
 import { ActionItems, useActions } from "./Actions";
-import { useCampaigns, useProgress } from "./api";
+import { useCampaigns, useProgressOfMany } from "./api";
 import { type CampaignFilters, readCampaignFilters, states } from "./filters";
 import { NewCampaign } from "./NewCampaign";
 import { StateBadge } from "./StateBadge";
@@ -103,6 +103,7 @@ function Filters({ filters, set }: { filters: CampaignFilters; set: (f: Record<s
 }
 
 function CampaignTable({ campaigns }: { campaigns: Campaign[] }) {
+  const progress = useProgressOfMany(campaigns);
   return (
     <Listing flush minWidth={760} horizontalSpacing="md">
       <Table.Thead>
@@ -117,15 +118,14 @@ function CampaignTable({ campaigns }: { campaigns: Campaign[] }) {
       </Table.Thead>
       <Table.Tbody>
         {campaigns.map((c) => (
-          <Row key={c.id} campaign={c} />
+          <Row key={c.id} campaign={c} progress={progress.get(c.id)} />
         ))}
       </Table.Tbody>
     </Listing>
   );
 }
 
-function Row({ campaign: c }: { campaign: Campaign }) {
-  const progress = useProgress(c.id, c.state === "running" ? 10_000 : false);
+function Row({ campaign: c, progress }: { campaign: Campaign; progress: CampaignProgress | undefined }) {
   const { actions, windows } = useActions(c);
   return (
     <Table.Tr>
@@ -152,9 +152,9 @@ function Row({ campaign: c }: { campaign: Campaign }) {
           </Text>
         )}
       </Table.Td>
-      <Table.Td>{progress.data && <Penetration progress={progress.data} />}</Table.Td>
+      <Table.Td>{progress && <Penetration progress={progress} />}</Table.Td>
       <Table.Td ta="right" className="num">
-        {progress.data && (progress.data.attempts > 0 ? percent(progress.data.answerRate) : "–")}
+        {progress && (progress.attempts > 0 ? percent(progress.answerRate) : "–")}
       </Table.Td>
       <Table.Td>{when(c.updatedAt)}</Table.Td>
       <Table.Td ta="right">
@@ -177,7 +177,7 @@ function Row({ campaign: c }: { campaign: Campaign }) {
 }
 
 /** How much of its list a campaign has called. */
-export function Penetration({ progress: p }: { progress: CampaignProgress }) {
+function Penetration({ progress: p }: { progress: CampaignProgress }) {
   const all = Object.values(p.leads).reduce((a, b) => a + b, 0);
   if (all === 0) return <Text size="sm">Nobody is on its list</Text>;
   const reached = all - (p.leads.new ?? 0);

@@ -12,6 +12,8 @@ import css from "./campaign.module.css";
 import { Figure, Share } from "./Figure";
 import { HeatMap } from "./HeatMap";
 import { type LiveState, useLive } from "./live";
+import { NoticeLine } from "./Notice";
+import { ReportMenu } from "./ReportMenu";
 import { StateBadge } from "./StateBadge";
 import { Tallies } from "./Tallies";
 import {
@@ -69,6 +71,7 @@ function Cockpit({ campaign: c }: { campaign: Campaign }) {
           >
             People
           </Button>
+          {c.state !== "draft" && <ReportMenu campaign={c} />}
           {main.map((a) => (
             <Button key={a.key} leftSection={a.icon} onClick={a.run}>
               {a.label}
@@ -136,6 +139,7 @@ function Running({ campaign: c, p }: { campaign: Campaign; p: CampaignProgress }
   return (
     <Stack gap="lg">
       <Notice p={p} />
+      <NoticeLine campaign={c} />
       <Figures campaign={c} p={p} />
       <Section title="The list">
         <ListBar p={p} />

@@ -2,7 +2,6 @@ import {
   ActionIcon,
   Badge,
   Button,
-  FileButton,
   Group,
   Menu,
   Modal,
@@ -35,6 +34,7 @@ import {
   useImportList,
   useUpdateList,
 } from "./doNotCallApi";
+import { FileForm } from "./FileForm";
 import { ReasonWindow } from "./ReasonWindow";
 
 type Asking =
@@ -92,7 +92,7 @@ export function DoNotCallLists() {
         {asking?.what === "add" && <AddForm list={asking.list} close={close} />}
       </Modal>
       <Modal opened={asking?.what === "file"} onClose={close} title={`Add a file to ${asking?.list?.name}`}>
-        {asking?.what === "file" && <FileForm list={asking.list} close={close} />}
+        {asking?.what === "file" && <ListFile list={asking.list} close={close} />}
       </Modal>
       <ReasonWindow
         opened={asking?.what === "delete"}
@@ -202,13 +202,13 @@ function ListForm({ list, close }: { list?: DoNotCallList; close: () => void }) 
   );
 }
 
-function Buttons({ close, action, busy, off }: { close: () => void; action: string; busy: boolean; off?: boolean }) {
+function Buttons({ close, action, busy }: { close: () => void; action: string; busy: boolean }) {
   return (
     <Group justify="flex-end">
       <Button variant="default" onClick={close}>
         Cancel
       </Button>
-      <Button type="submit" loading={busy} disabled={off}>
+      <Button type="submit" loading={busy}>
         {action}
       </Button>
     </Group>
@@ -284,39 +284,21 @@ function AddForm({ list, close }: { list: DoNotCallList; close: () => void }) {
   );
 }
 
-function FileForm({ list, close }: { list: DoNotCallList; close: () => void }) {
-  const send = useImportList();
-  const [file, setFile] = useState<File | null>(null);
-  const form = useForm({ initialValues: { country: "" } });
-  const submit = form.onSubmit(async ({ country }) => {
-    if (!file) return;
-    try {
-      const r = await send.mutateAsync({ id: list.id, file, country });
-      done(
-        `${count(r.added, "number", "numbers")} added; ${count(r.refused, "line", "lines")} of ${r.lines} had none.`,
-      );
-      close();
-    } catch (e) {
-      refuse(form, e);
-    }
-  });
+function ListFile({ list, close }: { list: DoNotCallList; close: () => void }) {
+  const add = useImportList();
   return (
-    <form noValidate onSubmit={submit}>
-      <Stack>
-        <Text size="sm">A CSV file or a text with a number on each line, at most 64 MB.</Text>
-        <Group>
-          <FileButton onChange={setFile} accept=".csv,.txt,text/csv,text/plain">
-            {(p) => (
-              <Button {...p} variant="default">
-                Choose a file
-              </Button>
-            )}
-          </FileButton>
-          <Text size="sm">{file?.name ?? "None chosen"}</Text>
-        </Group>
-        <Country {...form.getInputProps("country")} />
-        <Buttons close={close} action="Add them" busy={send.isPending} off={!file} />
-      </Stack>
-    </form>
+    <FileForm
+      text="A CSV file or a text with a number on each line, at most 64 MB."
+      accept=".csv,.txt,text/csv,text/plain"
+      begin={{ country: "" }}
+      action="Add them"
+      close={close}
+      send={async (file, { country }) => {
+        const r = await add.mutateAsync({ id: list.id, file, country });
+        return `${count(r.added, "number", "numbers")} added; ${count(r.refused, "line", "lines")} of ${r.lines} had none.`;
+      }}
+    >
+      {(form) => <Country {...form.getInputProps("country")} />}
+    </FileForm>
   );
 }

@@ -1,7 +1,7 @@
 import { Alert, Button, Checkbox, Group, Progress, Select, Stack, Table, Text, TextInput } from "@mantine/core";
 import { IconFileSpreadsheet, IconUpload } from "@tabler/icons-react";
 import { useEffect, useRef, useState } from "react";
-import { messageOf } from "../../api/client";
+import { formErrors, messageOf } from "../../api/client";
 import type { Campaign, LeadImport } from "../../api/types";
 import { bytes } from "../../ui/format";
 import { Listing } from "../../ui/Listing";
@@ -9,7 +9,7 @@ import { failed } from "../../ui/notify";
 import css from "./campaign.module.css";
 import { countries } from "./countries";
 import { ImportState } from "./Imports";
-import { type Uploaded, upload, useCancelImport, useStartImport } from "./importApi";
+import { type Uploaded, upload, useCancelImport, useFormatImport, useStartImport } from "./importApi";
 import { fieldOf, meanings, missing } from "./mapping";
 
 type Stage =
@@ -53,7 +53,9 @@ export function ImportWizard({ campaign }: { campaign: Campaign }) {
     case "map":
       return (
         <Mapping
+          key={JSON.stringify(stage.uploaded.import.format)}
           campaign={campaign}
+          written={(uploaded) => go({ at: "map", uploaded })}
           uploaded={stage.uploaded}
           started={(begun) => go({ at: "run", begun })}
           back={() => go({ at: "choose" })}
@@ -126,11 +128,13 @@ function Choose({ send, error }: { send: (f: File) => void; error?: string }) {
 type MappingProps = {
   campaign: Campaign;
   uploaded: Uploaded;
+  /** The file is written otherwise than was found out. */
+  written: (u: Uploaded) => void;
   started: (i: LeadImport) => void;
   back: () => void;
 };
 
-function Mapping({ campaign, uploaded, started, back }: MappingProps) {
+function Mapping({ campaign, uploaded, written, started, back }: MappingProps) {
   const { import: i, sample } = uploaded;
   const [mapping, setMapping] = useState<Record<string, string>>(() =>
     Object.fromEntries(sample.columns.map((c) => [c, i.mapping?.[c] ?? ""])),
@@ -155,6 +159,7 @@ function Mapping({ campaign, uploaded, started, back }: MappingProps) {
         <b>{i.name}</b>, {bytes(i.bytes)}. What is in its columns? What was chosen for such a file the last time is
         chosen here.
       </Text>
+      {i.format.kind === "csv" && <Written campaign={campaign} of={i} written={written} />}
       <Listing minWidth={sample.columns.length * 190} verticalSpacing="xs" aria-label="The first lines of the file">
         <Table.Thead>
           <Table.Tr>
@@ -216,6 +221,62 @@ function Mapping({ campaign, uploaded, started, back }: MappingProps) {
         </Button>
       </Group>
     </Stack>
+  );
+}
+
+const encodings = [
+  { value: "utf-8", label: "UTF-8 (most programs)" },
+  { value: "windows-1252", label: "Windows-1252 (older Excel, Western Europe)" },
+  { value: "utf-16le", label: "UTF-16 (“Unicode text”)" },
+  { value: "utf-16be", label: "UTF-16, the other byte first" },
+];
+
+const delimiters = [
+  { value: ",", label: "Comma  ," },
+  { value: ";", label: "Semicolon  ;" },
+  { value: "\t", label: "Tab" },
+  { value: "|", label: "Bar  |" },
+];
+
+/** How a text file is written, where that was not found out rightly; the first lines below follow. */
+function Written({ campaign, of: i, written }: { campaign: Campaign; of: LeadImport; written: (u: Uploaded) => void }) {
+  const format = useFormatImport();
+  const { encoding, delimiter } = i.format;
+  const errors = formErrors(format.error);
+  const change = (part: { encoding?: string; delimiter?: string }) =>
+    format.mutate(
+      { id: campaign.id, importId: i.id, encoding, delimiter, ...part },
+      { onSuccess: written, onError: (e) => Object.keys(formErrors(e)).length === 0 && failed(e) },
+    );
+  return (
+    <Group align="flex-start" gap="lg">
+      <Select
+        label="Letters"
+        description="Where names look garbled, choose another"
+        data={encodings}
+        allowDeselect={false}
+        value={encoding}
+        disabled={format.isPending}
+        error={errors["format.encoding"] ?? errors.encoding ?? errors.file}
+        onChange={(v) => v && change({ encoding: v })}
+        w={{ base: "100%", sm: 330 }}
+      />
+      <Select
+        label="Between columns"
+        description="Where columns stick together"
+        data={
+          delimiters.some((d) => d.value === delimiter)
+            ? delimiters
+            : [...delimiters, { value: delimiter, label: delimiter }]
+        }
+        allowDeselect={false}
+        value={delimiter}
+        disabled={format.isPending}
+        error={errors["format.delimiter"] ?? errors.delimiter}
+        onChange={(v) => v && change({ delimiter: v })}
+        w={{ base: "100%", sm: 220 }}
+      />
+    </Group>
   );
 }
 

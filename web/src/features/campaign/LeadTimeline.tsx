@@ -1,40 +1,36 @@
 import { Anchor, Group, Stack, Text, Timeline } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
-import type { Lead, LeadEvent } from "../../api/types";
+import type { LeadDetail, LeadEvent } from "../../api/types";
 import { clock, when, words } from "../../ui/format";
-import { Loaded } from "../../ui/states";
-import { useLead } from "./leadsApi";
 import { leadStateName, outcomeName, ruleName, timesInWords } from "./words";
 
 /** What is known of a person of a list, and all that happened. */
-export function LeadTimeline({ campaignId, lead }: { campaignId: string; lead: Lead }) {
-  const detail = useLead(campaignId, lead.id);
+export function LeadTimeline({ lead: d }: { lead: LeadDetail }) {
+  const timeline = d.timeline ?? [];
   return (
-    <Loaded query={detail} rows={4}>
-      {(d) => (
-        <Stack>
-          <Facts lead={d} />
-          <Timeline bulletSize={14} lineWidth={2} active={d.timeline.length - 1}>
-            {d.timeline.map((e) => (
-              <Timeline.Item key={e.kind + e.at + e.attempt} title={titleOf(e)}>
-                <Text size="xs" c="dimmed">
-                  {when(e.at)}
-                </Text>
-                <More of={e} />
-              </Timeline.Item>
-            ))}
-          </Timeline>
-        </Stack>
-      )}
-    </Loaded>
+    <Stack>
+      <Facts lead={d} />
+      <Timeline bulletSize={14} lineWidth={2} active={timeline.length - 1}>
+        {timeline.map((e) => (
+          <Timeline.Item key={e.kind + e.at + e.attempt} title={titleOf(e)}>
+            <Text size="xs" c="dimmed">
+              {when(e.at)}
+            </Text>
+            <More of={e} />
+          </Timeline.Item>
+        ))}
+      </Timeline>
+    </Stack>
   );
 }
 
-function Facts({ lead: l }: { lead: Lead }) {
+function Facts({ lead: l }: { lead: LeadDetail }) {
   const facts = [
     ["Number", l.number],
     ["Now", [leadStateName(l.state), l.why && timesInWords(l.why)].filter(Boolean).join(": ")],
-    ["Where", [l.region, l.country, l.zone].filter(Boolean).join(", ")],
+    ["Called next", l.dueAt && when(l.dueAt)],
+    ["Address", [l.region, l.country].filter(Boolean).join(", ")],
+    ["Time zone", l.zone || zoneWords(l.zones ?? [])],
     ...Object.entries(l.variables ?? {}),
   ].filter(([, v]) => v);
   return (
@@ -52,6 +48,14 @@ function Facts({ lead: l }: { lead: Lead }) {
     </Stack>
   );
 }
+
+/** Zones that a number may be in, as far as they help. */
+const zoneWords = (zones: string[]) =>
+  zones.length > 2
+    ? `One of ${zones.length}, by the number`
+    : zones.length > 0
+      ? `${zones.join(" or ")}, by the number`
+      : "";
 
 function titleOf(e: LeadEvent): string {
   switch (e.kind) {

@@ -1,14 +1,14 @@
-import { Badge, Button, FileButton, Group, Modal, Stack, Table, Text, TextInput } from "@mantine/core";
-import { useForm } from "@mantine/form";
+import { Badge, Button, Group, Modal, Table, Text, TextInput } from "@mantine/core";
 import { useState } from "react";
 import type { DoNotCallRegister } from "../../api/types";
 import { count, day } from "../../ui/format";
 import { Listing } from "../../ui/Listing";
-import { done, refuse } from "../../ui/notify";
+import { done } from "../../ui/notify";
 import { Section } from "../../ui/Section";
 import { Loaded } from "../../ui/states";
 import { useMay } from "../identity/api";
 import { useForgetRegister, useImportRegister, useRegisters } from "./doNotCallApi";
+import { FileForm } from "./FileForm";
 import { ReasonWindow } from "./ReasonWindow";
 
 type Asking = { what: "file" | "forget"; register: DoNotCallRegister } | null;
@@ -85,7 +85,7 @@ export function Registers() {
         )}
       </Loaded>
       <Modal opened={asking?.what === "file"} onClose={close} title={`A file of ${asking?.register.name}`}>
-        {asking?.what === "file" && <FileForm register={asking.register} close={close} />}
+        {asking?.what === "file" && <RegisterFile register={asking.register} close={close} />}
       </Modal>
       <ReasonWindow
         opened={asking?.what === "forget"}
@@ -115,49 +115,28 @@ function Age({ register: r }: { register: DoNotCallRegister }) {
   );
 }
 
-function FileForm({ register, close }: { register: DoNotCallRegister; close: () => void }) {
-  const send = useImportRegister();
-  const [file, setFile] = useState<File | null>(null);
-  const form = useForm({ initialValues: { asOf: new Date().toISOString().slice(0, 10) } });
-  const submit = form.onSubmit(async ({ asOf }) => {
-    if (!file) return;
-    try {
-      const r = await send.mutateAsync({ name: register.name, file, asOf: asOf ? `${asOf}T00:00:00Z` : "" });
-      done(`${count(r.numbers, "number", "numbers")} read. The register is asked from now on.`);
-      close();
-    } catch (e) {
-      refuse(form, e);
-    }
-  });
+function RegisterFile({ register, close }: { register: DoNotCallRegister; close: () => void }) {
+  const replace = useImportRegister();
   return (
-    <form noValidate onSubmit={submit}>
-      <Stack>
-        <Text size="sm">A CSV file or a text with a number on each line. It replaces the one before.</Text>
-        <Group>
-          <FileButton onChange={setFile}>
-            {(p) => (
-              <Button {...p} variant="default">
-                Choose a file
-              </Button>
-            )}
-          </FileButton>
-          <Text size="sm">{file?.name ?? "None chosen"}</Text>
-        </Group>
+    <FileForm
+      text="A CSV file or a text with a number on each line. It replaces the one before."
+      begin={{ asOf: new Date().toISOString().slice(0, 10) }}
+      action="Use it"
+      close={close}
+      send={async (file, { asOf }) => {
+        const at = asOf ? `${asOf}T00:00:00Z` : "";
+        const r = await replace.mutateAsync({ name: register.name, file, asOf: at });
+        return `${count(r.numbers, "number", "numbers")} read. The register is asked from now on.`;
+      }}
+    >
+      {(form) => (
         <TextInput
           type="date"
           label="Made on"
           description="The day on which its publisher made it: its age is counted from there"
           {...form.getInputProps("asOf")}
         />
-        <Group justify="flex-end">
-          <Button variant="default" onClick={close}>
-            Cancel
-          </Button>
-          <Button type="submit" loading={send.isPending} disabled={!file}>
-            Use it
-          </Button>
-        </Group>
-      </Stack>
-    </form>
+      )}
+    </FileForm>
   );
 }

@@ -49,6 +49,18 @@ export function StepCheck({ campaign, saved }: { campaign: Campaign; saved: bool
         {(p) => (
           <>
             <Obstacles preflight={p} campaign={campaign} />
+            {p.prediction?.attempts.high === 0 && (p.leads.new ?? 0) + (p.leads.waiting ?? 0) > 0 && (
+              <Alert
+                color="clay"
+                variant="light"
+                icon={<IconAlertTriangle size={20} />}
+                title="As it is, nobody would be called"
+              >
+                <Text size="sm">
+                  In no run was a single call allowed. Look at why people are called, at consent, and at the hours.
+                </Text>
+              </Alert>
+            )}
             {p.prediction && <Prediction of={p.prediction} currency={campaign.settings.budget.currency} />}
             {markable && p.ready && <Mark campaign={campaign} busy={check.isFetching} />}
             {startable && <Start campaign={campaign} preflight={p} busy={check.isFetching} />}
@@ -170,14 +182,16 @@ function Start({ campaign, preflight, busy }: { campaign: Campaign; preflight: P
   const people = (preflight.leads.new ?? 0) + (preflight.leads.waiting ?? 0);
   const begins = campaign.settings.schedule.starts;
   const later = begins && new Date(begins).getTime() > Date.now() ? new Date(begins) : null;
-  const begin = () =>
-    start.mutate(campaign.id, {
-      onSuccess: async () => {
-        done(later ? "It begins when its time has come." : "The campaign runs.");
-        await navigate({ to: "/campaigns/$campaignId", params: { campaignId: campaign.id } });
-      },
-      onError: failed,
-    });
+  // Not in the mutation's own callbacks: this part of the page is gone as soon as the campaign is no draft any more.
+  const begin = async () => {
+    try {
+      await start.mutateAsync(campaign.id);
+      done(later ? "It begins when its time has come." : "The campaign runs.");
+      await navigate({ to: "/campaigns/$campaignId", params: { campaignId: campaign.id } });
+    } catch (e) {
+      failed(e);
+    }
+  };
   return (
     <Group justify="space-between">
       <Text size="sm" c="dimmed" maw={480}>
@@ -195,7 +209,7 @@ function Start({ campaign, preflight, busy }: { campaign: Campaign; preflight: P
             text: `${preflight.agent || "The agent"} calls ${count(people, "person", "people")}, ${
               later ? `from ${later.toLocaleString()} on` : "from now on"
             }, at the hours that are allowed where they are.`,
-            onConfirm: begin,
+            onConfirm: () => void begin(),
           })
         }
       >

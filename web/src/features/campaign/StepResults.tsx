@@ -14,6 +14,7 @@ import { IconPlus, IconX } from "@tabler/icons-react";
 import { useState } from "react";
 import { Section } from "../../ui/Section";
 import type { StepProps } from "./StepWho";
+import { WebhookSecret } from "./WebhookSecret";
 import { unbegun } from "./words";
 
 const machineRules = [
@@ -97,6 +98,7 @@ export function StepResults({ form, campaign }: StepProps) {
           maxLength={2000}
           {...form.getInputProps("settings.webhook")}
         />
+        <WebhookSecret address={form.values.settings.webhook} />
       </Section>
     </Stack>
   );

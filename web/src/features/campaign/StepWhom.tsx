@@ -5,6 +5,7 @@ import { Loaded } from "../../ui/states";
 import { useMay } from "../identity/api";
 import { useProgress } from "./api";
 import { countries } from "./countries";
+import { DoNotCallChoice } from "./DoNotCallChoice";
 import { Imports } from "./Imports";
 import { ImportWizard } from "./ImportWizard";
 import type { StepProps } from "./StepWho";
@@ -47,6 +48,7 @@ export function StepWhom({ form, campaign }: StepProps) {
           onChange={(v) => form.setFieldValue("settings.country", v ?? "")}
         />
       </Section>
+      <DoNotCallChoice form={form} />
       {may("campaign:import") && !over(campaign.state) && (
         <Section title="Bring a list" lead="It is read in the background; you can go on meanwhile, or leave the page.">
           <ImportWizard campaign={campaign} />

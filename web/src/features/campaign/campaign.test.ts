@@ -6,6 +6,7 @@ import { readCampaignFilters } from "./filters";
 import { cellWords, heat } from "./heat";
 import { fieldOf, missing } from "./mapping";
 import { duration } from "./Prediction";
+import { rowsAt, scrollTo } from "./rows";
 import { readWeek, weekInWords, writeWeek, wrongSpans } from "./week";
 import { minutesInWords, money, ruleName, timesInWords } from "./words";
 import { fromWall, toWall } from "./zone";
@@ -201,5 +202,37 @@ describe("what the columns of a list are", () => {
     expect(missing({ A: "phone", B: "name", C: "name" }, [])).toMatch(/the same: name/);
     expect(missing({ A: "phone", B: "var:x" }, ["order"])).toMatch(/speaks of order/);
     expect(missing({ A: "phone", B: "phone", C: "var:order" }, ["order"])).toBeUndefined();
+  });
+});
+
+describe("rows of a long list", () => {
+  it("are those that show, and some beside them", () => {
+    expect(rowsAt(5, 50, 0, 600, 10)).toEqual({ height: 250, first: 0, last: 5, at: 0 });
+    expect(rowsAt(100_000, 50, 0, 600, 10)).toEqual({ height: 5_000_000, first: 0, last: 22, at: 0 });
+    expect(rowsAt(100_000, 50, 5000, 600, 10)).toEqual({ height: 5_000_000, first: 90, last: 122, at: 4500 });
+    expect(rowsAt(100_000, 50, 5_000_000 - 600, 600, 0)).toMatchObject({ first: 99_988, last: 100_000 });
+    expect(rowsAt(0, 50, 0, 600, 10)).toMatchObject({ first: 0, last: 0 });
+  });
+
+  it("of a list taller than a browser draws reach from the first to the last, each where it is seen", () => {
+    const [n, row, view] = [5_000_000, 50, 600];
+    const { height } = rowsAt(n, row, 0, view, 0);
+    expect(height).toBeLessThan(17_000_000);
+    expect(rowsAt(n, row, 0, view, 0)).toMatchObject({ first: 0, at: 0 });
+    const end = rowsAt(n, row, height - view, view, 0);
+    expect(end).toMatchObject({ first: n - 12, last: n });
+    expect(end.at + 12 * row).toBeCloseTo(height);
+    const middle = rowsAt(n, row, height / 2, view, 0);
+    expect(middle.at).toBeLessThanOrEqual(height / 2);
+    expect(middle.at + (middle.last - middle.first) * row).toBeGreaterThanOrEqual(height / 2 + view);
+  });
+
+  it("are scrolled to only where they are not seen", () => {
+    expect(scrollTo(3, 100, 50, 0, 600)).toBeUndefined();
+    expect(scrollTo(12, 100, 50, 0, 600)).toBe(50);
+    expect(scrollTo(0, 100, 50, 400, 600)).toBe(0);
+    const n = 5_000_000;
+    const to = scrollTo(n - 1, n, 50, 0, 600) ?? 0;
+    expect(rowsAt(n, 50, to, 600, 0).last).toBe(n);
   });
 });

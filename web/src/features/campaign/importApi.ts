@@ -48,6 +48,15 @@ export const useStartImport = () =>
 
 type One = { id: string; importId: string };
 
+/** Says how an uploaded file is written; what is left out is found out. Gives what then is in it. */
+export const useFormatImport = () =>
+  useChange([], async ({ id, importId, ...body }: One & { encoding?: string; delimiter?: string }) => {
+    const path = { id, importId };
+    return (await unwrap(
+      client.POST("/api/v1/campaigns/{id}/imports/{importId}/format", { params: { path }, body: body as never }),
+    )) as Uploaded;
+  });
+
 export const useCancelImport = () =>
   useChange(["campaigns"], ({ id, importId }: One) =>
     unwrap(client.POST("/api/v1/campaigns/{id}/imports/{importId}/cancel", { params: { path: { id, importId } } })),

@@ -42,3 +42,7 @@ export function fromWall(wall: string, zone: string): string | null {
   const shown = at + ahead(at, zone);
   return new Date(shown === asUTC ? at : Math.max(at, first)).toISOString();
 }
+
+/** What the wall clock of a zone shows: "Monday, 14:05". */
+export const clockOf = (at: Date, zone: string): string =>
+  at.toLocaleString("en-GB", { timeZone: zone, weekday: "long", hour: "2-digit", minute: "2-digit" });

@@ -28,7 +28,7 @@ const owners = {
   phone: { to: "/phones", label: "Phones", permission: "phone:read" },
   trunk: { to: "/trunks", label: "Trunks", permission: "trunk:read" },
   ssoConnection: { to: "/settings/sso", label: "Single sign-on", permission: "sso:read" },
-  organisation: { to: "/campaigns", label: "Campaigns, by the API", permission: "campaign:read" },
+  organisation: { to: "/campaigns", label: "Campaigns, at a step “Results and cost”", permission: "campaign:read" },
   token: { to: "/settings/tokens", label: "API tokens", permission: "token:read" },
 } as const;
 
