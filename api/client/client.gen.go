@@ -1433,6 +1433,7 @@ func (e ProgressState) Valid() bool {
 
 // Defines values for ProgressOfState.
 const (
+	ProgressOfStateChecked   ProgressOfState = "checked"
 	ProgressOfStateDraft     ProgressOfState = "draft"
 	ProgressOfStateFinished  ProgressOfState = "finished"
 	ProgressOfStatePaused    ProgressOfState = "paused"
@@ -1444,6 +1445,8 @@ const (
 // Valid indicates whether the value is a known member of the ProgressOfState enum.
 func (e ProgressOfState) Valid() bool {
 	switch e {
+	case ProgressOfStateChecked:
+		return true
 	case ProgressOfStateDraft:
 		return true
 	case ProgressOfStateFinished:

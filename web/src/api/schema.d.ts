@@ -5991,7 +5991,7 @@ export interface components {
                 [key: string]: number;
             };
             /** @enum {string} */
-            state: "draft" | "scheduled" | "running" | "paused" | "finished" | "stopped";
+            state: "draft" | "checked" | "scheduled" | "running" | "paused" | "finished" | "stopped";
             /** Format: int64 */
             talkMs: number;
             why: string;

@@ -71,7 +71,7 @@ function Cockpit({ campaign: c }: { campaign: Campaign }) {
           >
             People
           </Button>
-          {c.state !== "draft" && <ReportMenu campaign={c} />}
+          {!unbegun(c.state) && <ReportMenu campaign={c} />}
           {main.map((a) => (
             <Button key={a.key} leftSection={a.icon} onClick={a.run}>
               {a.label}

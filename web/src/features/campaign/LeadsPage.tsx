@@ -13,7 +13,7 @@ import { LeadGrid } from "./LeadGrid";
 import type { LeadFilters } from "./leadsApi";
 import { Recycle } from "./Recycle";
 import { ReportMenu } from "./ReportMenu";
-import { leadStates, outcomes, over } from "./words";
+import { leadStates, outcomes, over, unbegun } from "./words";
 
 /** Everybody on a campaign's list. */
 export function LeadsPage() {
@@ -82,7 +82,7 @@ function Actions({ campaign: c }: { campaign: Campaign }) {
       <ReportMenu campaign={c} />
       {may && (
         <>
-          {c.state !== "draft" && (
+          {!unbegun(c.state) && (
             <Button variant="default" leftSection={<IconRepeat size={16} />} onClick={() => ask("again")}>
               Call again
             </Button>
