@@ -140,8 +140,10 @@ func setLeads(ctx context.Context, tx *db.Tx, rows []*leadRow) error {
 			query += "(?, ?, ?, ?, ?, ?, ?, " + cast + ", ?)"
 			args = append(args, r.ID, r.State, r.Outcome, r.Disposition, r.Attempts, r.Why, r.Urgency, r.DueAt, r.UpdatedAt)
 		}
+		// The organisation is compared in a way that no index helps with, so that leads are found by their ids: PostgreSQL knows
+		// nothing of a list that was just imported, thinks it short, and would read all of it for each lead.
 		query += `) UPDATE campaign_leads SET state = v.state, outcome = v.outcome, disposition = v.disposition, attempts = v.attempts, why = v.why, urgency = v.urgency,
-			due_at = v.due_at, updated_at = v.updated_at FROM v WHERE campaign_leads.organisation_id = ? AND campaign_leads.id = v.id`
+			due_at = v.due_at, updated_at = v.updated_at FROM v WHERE campaign_leads.organisation_id || '' = ? AND campaign_leads.id = v.id`
 		if _, err := tx.ExecContext(ctx, query, append(args, tx.OrgID())...); err != nil {
 			return fmt.Errorf("update leads: %w", err)
 		}
