@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -116,11 +117,49 @@ type tendKeys struct{}
 func (tendKeys) Kind() string { return "keys.tend" }
 
 func (a *App) tendKeys(ctx context.Context) error {
+	if files, err := a.resealFiles(ctx, resealMost); err != nil && ctx.Err() == nil {
+		a.log.Error("files of calls are not encrypted anew; it is tried again in an hour", "done", files, "error", err)
+	} else if files > 0 {
+		a.log.Info("files of calls were encrypted anew", "files", files)
+	}
 	done, err := a.keyring.Tend(ctx, envelope.Tending{Columns: sealedEverywhere(), Uses: a.records.UsesKey})
 	if done != (envelope.Tended{}) {
 		a.log.Info("data keys tended", "resealed", done.Resealed, "rewrapped", done.Rewrapped, "retired", done.Retired, "deleted", done.Deleted, "failed", done.Failed)
 	}
 	return err
+}
+
+// resealMost is how many files of calls are written anew in one run: about the load of so many calls that end.
+const (
+	resealMost          = 1000
+	resealOrganisations = 100
+)
+
+// resealFiles encrypts files of calls anew that are under older versions of data keys, up to most of them. Organisations that are
+// moving come later.
+func (a *App) resealFiles(ctx context.Context, most int) (files int, all error) {
+	for after := ""; files < most; {
+		orgs, err := a.identity.OrganisationIDs(ctx, after, resealOrganisations)
+		if err != nil || len(orgs) == 0 {
+			return files, errors.Join(all, err)
+		}
+		for _, org := range orgs {
+			after = org
+			if at, err := a.db.Residence(ctx, org); err != nil || at.Moving {
+				all = errors.Join(all, err)
+				continue
+			}
+			n, err := a.records.ResealFiles(ctx, org, most-files)
+			files += n
+			if err != nil && !db.IsGone(err) { // one that is away does not keep the others from their turn
+				all = errors.Join(all, fmt.Errorf("files of %s: %w", org, err))
+			}
+			if ctx.Err() != nil || files >= most {
+				return files, errors.Join(all, ctx.Err())
+			}
+		}
+	}
+	return files, all
 }
 
 func (a *App) startTending() error {
