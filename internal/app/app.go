@@ -53,6 +53,7 @@ type App struct {
 	version string
 	out     io.Writer // what a person at the terminal reads
 	log     *slog.Logger
+	logCopy *logCopy // nil: the log goes to its writer only
 	clock   quartz.Clock
 	reg     *prometheus.Registry
 
@@ -125,12 +126,20 @@ func New(c Config, version string, out, logs io.Writer) (*App, error) {
 	if err := c.Check(); err != nil {
 		return nil, err
 	}
+	clock := quartz.NewReal()
+	copied, err := c.logCopy(clock)
+	if err != nil {
+		return nil, err
+	}
+	if copied != nil {
+		logs = io.MultiWriter(logs, copied)
+	}
 	log, err := obs.NewLogger(obs.LogConfig{Writer: logs, Level: c.LogLevel, Format: c.LogFormat})
 	if err != nil {
 		return nil, err
 	}
 	reg := obs.NewRegistry(version)
-	a := &App{cfg: c, version: version, out: out, log: log, clock: quartz.NewReal(), reg: reg, metrics: newMetrics(reg), started: make(chan struct{})}
+	a := &App{cfg: c, version: version, out: out, log: log, clock: clock, logCopy: copied, reg: reg, metrics: newMetrics(reg), started: make(chan struct{})}
 	a.files.a = a
 	return a, nil
 }
@@ -155,6 +164,11 @@ func (a *App) Run(ctx context.Context) error {
 	// What runs is stopped by us, in order, not by ctx.
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
+	if a.logCopy != nil {
+		a.reg.MustRegister(a.logCopy)
+		a.logCopy.Start(life)
+		a.onStop("the log's copy", a.logCopy.Close) // the last: what stops says so
+	}
 	defer a.stop()
 	if err := a.start(life); err != nil {
 		return err

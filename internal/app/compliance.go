@@ -56,7 +56,7 @@ func (a *App) buildTrails(ctx context.Context) (err error) {
 	}
 	if sink != nil {
 		c.Sink = sink
-		if a.cfg.CopyTrails {
+		if a.cfg.CopyLogs {
 			c.TrailSink = sink
 		}
 	}

@@ -106,8 +106,8 @@ type Config struct {
 	PlatformLogURL     string        `name:"platform-log-url" help:"MongoDB that gets a copy of the platform log: mongodb://user:password@host:27017/DATABASE?tls=true (docs/audit.md). A worker's setting. Empty: none." env:"PARLEY_PLATFORM_LOG_URL" group:"Operations"`
 	PlatformLogTimeout time.Duration `name:"platform-log-timeout" help:"How long writing one batch there may take." default:"15s" env:"PARLEY_PLATFORM_LOG_TIMEOUT" group:"Operations"`
 
-	CopyTrails bool `help:"Copies the organisations' audit trails there too, into the collection audit_trails." env:"PARLEY_COPY_TRAILS" group:"Operations"`
-	Strict     bool `help:"Keeps to OWASP ASVS 5 level 2: refuses to start with any setting that is less, and has no simulated vendors, no MD5 in SIP and no weak keys (docs/security/strict.md)." env:"PARLEY_STRICT" group:"Operations"`
+	CopyLogs bool `help:"Copies the organisations' audit trails and the processes' own logs there too (collections audit_trails and process_log); each process needs platform-log-url then." env:"PARLEY_COPY_LOGS" group:"Operations"`
+	Strict   bool `help:"Keeps to OWASP ASVS 5 level 2: refuses to start with any setting that is less, and has no simulated vendors, no MD5 in SIP and no weak keys (docs/security/strict.md)." env:"PARLEY_STRICT" group:"Operations"`
 
 	MetricsToken string `help:"Bearer token that /metrics asks for, or file:/PATH of it. Empty: /metrics answers this machine only." env:"PARLEY_METRICS_TOKEN" group:"Operations"`
 }

@@ -70,3 +70,40 @@ func TestWhoReachesPrivateNetworks(t *testing.T) {
 		o.close()
 	}
 }
+
+// Where nothing is sent in the clear, vendors, tools and webhooks are asked by https only.
+func TestNothingInTheClear(t *testing.T) {
+	a := &App{cfg: Config{Strict: true}}
+	o, err := a.newOutbound()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.close()
+	asked := make(chan struct{}, 8)
+	srv := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked <- struct{}{} }))
+	defer srv.Close()
+	for _, c := range []*http.Client{o.tools, o.toolsInside} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res, err := c.Do(req); err == nil || !strings.Contains(err.Error(), "not https") {
+			t.Errorf("a tool by http: %v", err)
+			if err == nil {
+				_ = res.Body.Close()
+			}
+		}
+	}
+	for address, ok := range map[string]bool{"http://127.0.0.1/v1": false, "ws://127.0.0.1/v1": false, "https://api.example.com/v1": true, "wss://api.example.com/v1": true, "%": false} {
+		if err := o.permits(address); (err == nil) != ok {
+			t.Errorf("a vendor at %s: %v", address, err)
+		}
+		if err := (&outbound{}).permits(address); err != nil {
+			t.Errorf("a vendor at %s, without strict: %v", address, err)
+		}
+	}
+	_, err = prober{to: func() *outbound { return o }}.Probe(t.Context(), "llm", srv.URL, "canary")
+	if err == nil || len(asked) != 0 {
+		t.Errorf("a vendor was asked in the clear: %v", err)
+	}
+}

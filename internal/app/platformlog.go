@@ -12,8 +12,8 @@ import (
 // checkPlatformLog judges where a copy of the platform log goes. What it says does not repeat the URL, which is a secret.
 func (c *Config) checkPlatformLog(bad complain) {
 	if c.PlatformLogURL == "" {
-		if c.CopyTrails && c.is(roleWorker) {
-			bad("copy-trails", "set platform-log-url too", "there is no place to copy them to")
+		if c.CopyLogs {
+			bad("copy-logs", "set platform-log-url too", "there is no place to copy them to")
 		}
 		return
 	}

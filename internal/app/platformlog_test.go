@@ -20,7 +20,7 @@ func TestPlatformLogIsCopied(t *testing.T) {
 	dir := t.TempDir()
 	mongo := mongotest.Start(t, mongotest.Config{Dir: dir})
 	c := settings(t.TempDir(), "45340-45359")
-	c.PlatformLogURL, c.CopyTrails = mongo.URL("parley"), true
+	c.PlatformLogURL, c.CopyLogs = mongo.URL("parley"), true
 	s, admin := openWith(t, c)
 	stranger := admin.visitor()
 	attempt := func(n int) {
@@ -54,6 +54,10 @@ func TestPlatformLogIsCopied(t *testing.T) {
 	}
 	mongotest.Start(t, mongotest.Config{Dir: dir, Addr: mongo.Addr})
 	eventually(t, "all are copied", func() bool { return copied() == 3 && metric(admin, "parley_platform_log_behind") == 0 })
+	eventually(t, "the process's log is copied", func() bool {
+		n, err := mongo.Client(t).Database("parley").Collection(mongolog.Lines).CountDocuments(t.Context(), bson.D{})
+		return err == nil && n > 0
+	})
 	s.stop()
 	if err := <-s.ended; err != nil {
 		t.Fatal(err)

@@ -53,7 +53,7 @@ func (a *App) startStorage(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if err := a.checkAWS(ctx); err != nil {
+	if err := a.cfg.checkAWS(ctx); err != nil {
 		return err
 	}
 	if _, err = a.files.open(ctx); err != nil {

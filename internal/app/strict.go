@@ -207,8 +207,8 @@ func (c *Config) strictLogs(bad complain) {
 	if c.LogFormat != "json" {
 		bad("log-format", "set it to json", "strict writes a log that machines read (ASVS V16.2.4)")
 	}
-	if !c.is(roleWorker) {
-		return
+	if c.LogLevel != "info" && c.LogLevel != "debug" {
+		bad("log-level", "set it to info", "strict logs refused requests too (ASVS V16.3.3)")
 	}
 	q, err := url.ParseQuery(lastPart(c.PlatformLogURL, "?"))
 	mechanism := strings.ToUpper(q.Get("authMechanism"))
@@ -220,8 +220,8 @@ func (c *Config) strictLogs(bad complain) {
 	case mechanism != "MONGODB-X509" || q.Get("tlsCertificateKeyFile") == "" || strings.Contains(c.PlatformLogURL, "@"):
 		bad("platform-log-url", "use authMechanism=MONGODB-X509 with tlsCertificateKeyFile and no password", "strict proves who it is by a certificate (ASVS V13.2.1)")
 	}
-	if !c.CopyTrails {
-		bad("copy-trails", "set it to true", "strict keeps a copy of the organisations' trails elsewhere (ASVS V16.4.3)")
+	if !c.CopyLogs {
+		bad("copy-logs", "set it to true", "strict keeps a copy of the organisations' trails and of the process's log elsewhere (ASVS V16.4.3)")
 	}
 }
 
@@ -239,18 +239,18 @@ func (c *Config) strictly(s *sip.Config) {
 }
 
 // checkAWS refuses credentials for S3 and AWS KMS that never change: the machine's role, or what a token service gave, end.
-func (a *App) checkAWS(ctx context.Context) error {
+func (c *Config) checkAWS(ctx context.Context) error {
 	uses := func(s string) bool { return strings.Contains(s, "s3://") || strings.Contains(s, "awskms://") }
-	if !a.cfg.Strict || !slices.ContainsFunc([]string{a.cfg.BlobURL, a.cfg.RegionBlobs, a.cfg.KMS, a.cfg.KMSPrevious}, uses) {
+	if !c.Strict || !slices.ContainsFunc([]string{c.BlobURL, c.RegionBlobs, c.KMS, c.KMSPrevious}, uses) {
 		return nil
 	}
-	c, err := config.LoadDefaultConfig(ctx)
+	aws, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
 		return fmt.Errorf("credentials for AWS: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, awsTimeout)
 	defer cancel()
-	had, err := c.Credentials.Retrieve(ctx)
+	had, err := aws.Credentials.Retrieve(ctx)
 	if err != nil {
 		return fault.Wrap(fault.Unavailable, err, "strict: there are no credentials for S3 and AWS KMS; give this machine a role")
 	}

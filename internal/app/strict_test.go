@@ -21,11 +21,11 @@ func strictly(t *testing.T, dir, rtp string) app.Config {
 	c := settings(filepath.Join(dir, "data"), rtp)
 	c.Strict = true
 	c.TLSCert, c.TLSKey, _ = certificate(t, dir)
-	c.SIPRequireTLS, c.SecondFactor, c.LogFormat, c.OutboundDeny = true, true, "json", "*"
+	c.SIPRequireTLS, c.SecondFactor, c.LogFormat, c.LogLevel, c.OutboundDeny = true, true, "json", "info", "*"
 	c.LeakedPasswordsURL = "https://127.0.0.1:1/range"
 	c.KMS, c.VaultTokenFile = "vault://127.0.0.1:1/transit/parley", filepath.Join(dir, "token")
 	c.PlatformLogURL = "mongodb://127.0.0.1:1/parley?tls=true&authMechanism=MONGODB-X509&tlsCertificateKeyFile=" + secretFile(t, dir, "both.pem", contents(t, c.TLSCert)+contents(t, c.TLSKey))
-	c.CopyTrails = true
+	c.CopyLogs = true
 	return c
 }
 
@@ -113,21 +113,22 @@ func TestStrictRefuses(t *testing.T) {
 		"traces in clear":          {func(c *app.Config) { c.OTLPEndpoint = "http://127.0.0.1:4318" }, []string{"otlp-endpoint V12.3.1"}},
 		"rehearsal":                {func(c *app.Config) { c.SimLLM = "error=0.1" }, []string{"sim-llm V15.2.3"}},
 		"a log for people":         {func(c *app.Config) { c.LogFormat = "text" }, []string{"log-format V16.2.4"}},
-		"no copy of the log":       {func(c *app.Config) { c.PlatformLogURL, c.CopyTrails = "", false }, []string{"platform-log-url V16.4.3", "copy-trails V16.4.3"}},
+		"no copy of the log":       {func(c *app.Config) { c.PlatformLogURL, c.CopyLogs = "", false }, []string{"platform-log-url V16.4.3", "copy-logs V16.4.3"}},
 		"its copy in clear":        {func(c *app.Config) { c.PlatformLogURL = "mongodb://127.0.0.1:1/parley" }, []string{"platform-log-url V12.3.1"}},
 		"its copy by password":     {func(c *app.Config) { c.PlatformLogURL = "mongodb://u:canary@mongo:1/parley?tls=true" }, []string{"platform-log-url V13.2.1"}},
-		"no copy of trails":        {func(c *app.Config) { c.CopyTrails = false }, []string{"copy-trails V16.4.3"}},
+		"a log of failures only":   {func(c *app.Config) { c.LogLevel = "error" }, []string{"log-level V16.3.3"}},
+		"no copy of trails":        {func(c *app.Config) { c.CopyLogs = false }, []string{"copy-logs V16.4.3"}},
 		"a gateway": {func(c *app.Config) {
 			split(c, "gateway")
-			c.KMS, c.VaultTokenFile, c.PlatformLogURL, c.CopyTrails, c.SIPRequireTLS = "", "", "", false, false
+			c.KMS, c.VaultTokenFile, c.PlatformLogURL, c.CopyLogs, c.SIPRequireTLS = "", "", "", false, false
 			c.SecondFactor = false
 		},
 			[]string{"require-second-factor V6.3.3"}},
 		"a worker": {func(c *app.Config) {
 			split(c, "worker")
-			c.TLSCert, c.TLSKey, c.SIPRequireTLS, c.SecondFactor, c.PlatformLogURL, c.CopyTrails = "", "", false, false, "", false
+			c.TLSCert, c.TLSKey, c.SIPRequireTLS, c.SecondFactor, c.PlatformLogURL, c.CopyLogs = "", "", false, false, "", false
 		},
-			[]string{"platform-log-url V16.4.3", "copy-trails V16.4.3"}},
+			[]string{"platform-log-url V16.4.3", "copy-logs V16.4.3"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := strictly(t, dir, "25800-25849")
@@ -172,7 +173,7 @@ func TestStrictTellsAllAtOnce(t *testing.T) {
 	c := settings(filepath.Join(dir, "data"), "25850-25899")
 	c.Strict, c.MetricsToken = true, "canary"
 	err := c.Check()
-	for _, setting := range []string{"tls-cert", "require-second-factor", "leaked-passwords-url", "sip-require-tls", "kms", "outbound-deny", "log-format", "platform-log-url", "copy-trails", "metrics-token"} {
+	for _, setting := range []string{"tls-cert", "require-second-factor", "leaked-passwords-url", "sip-require-tls", "kms", "outbound-deny", "log-format", "platform-log-url", "copy-logs", "metrics-token"} {
 		if !hasProblem(err, "--"+setting+" (", "ASVS V") {
 			t.Errorf("nothing is said of %s: %v", setting, err)
 		}
@@ -195,6 +196,28 @@ func strictlyOf(t *testing.T, dir string) *app.Config {
 	t.Helper()
 	c := strictly(t, dir, "25850-25899")
 	return &c
+}
+
+// Credentials of AWS that never change are refused at the start, also where no setting names them; a session's are taken.
+func TestStrictRefusesLastingCredentials(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("AWS_ACCESS_KEY_ID", "AKIDCANARY")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "canary")
+	t.Setenv("AWS_SESSION_TOKEN", "")
+	c := strictly(t, dir, "25850-25899")
+	c.BlobURL = "s3://recordings?region=eu-central-1"
+	if err := app.CheckAWS(t.Context(), c); err == nil || !strings.Contains(err.Error(), "never change") || strings.Contains(err.Error(), "canary") {
+		t.Errorf("access keys: %v", err)
+	}
+	t.Setenv("AWS_SESSION_TOKEN", "of an hour")
+	if err := app.CheckAWS(t.Context(), c); err != nil {
+		t.Errorf("a session's: %v", err)
+	}
+	t.Setenv("AWS_SESSION_TOKEN", "")
+	c.Strict = false
+	if err := app.CheckAWS(t.Context(), c); err != nil {
+		t.Errorf("without strict: %v", err)
+	}
 }
 
 // A file of a secret that is away, empty or everybody's is told at the start.

@@ -125,6 +125,18 @@ func TestFerretDB(t *testing.T) {
 		}
 	})
 
+	t.Run("a process's log", func(t *testing.T) {
+		s := sink(t, mongolog.Config{URL: srv.URL("lines")})
+		said := []mongolog.Line{{N: 1, At: time.Now(), Text: "one"}, {N: 2, At: time.Now(), Text: "two"}, {N: 3, At: time.Now(), Text: "three"}}
+		must(t, s.WriteLines(t.Context(), "host/1", said[:2]))
+		must(t, s.WriteLines(t.Context(), "host/1", said)) // two are there
+		must(t, s.WriteLines(t.Context(), "host/2", said[:1]))
+		n, err := srv.Client(t).Database("lines").Collection(mongolog.Lines).CountDocuments(t.Context(), bson.D{{Key: "process", Value: "host/1"}})
+		if err != nil || n != 3 {
+			t.Errorf("%d documents, %v", n, err)
+		}
+	})
+
 	t.Run("altered", func(t *testing.T) {
 		var said strings.Builder
 		s := sink(t, mongolog.Config{URL: srv.URL("altered"), Log: logTo(&said)})
