@@ -29,6 +29,9 @@ func dataAdmin(t testing.TB, databaseURL string) *Admin {
 	t.Helper()
 	c := Config{HTTPAddr: "127.0.0.1:0", SIPAddr: off, SIPDomain: "parley", SIPTrust: "127.0.0.0/8", RTPPorts: "44440-44459", WebRTCAddr: off, DataDir: t.TempDir(),
 		DatabaseURL: databaseURL, TwilioAgent: "front-desk", MaxCalls: 1, Drain: time.Second, SessionIdle: time.Hour, LogLevel: "warn", LogFormat: "text"}
+	if databaseURL == "" {
+		dbtest.Fill(t, c.DataDir, migrations()...)
+	}
 	a, err := OpenAdmin(t.Context(), c, "test", t.Output())
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +94,7 @@ func fillConsents(t testing.TB, a *Admin, org string, n int) {
 func onEach(t *testing.T, fn func(t *testing.T, a *Admin)) {
 	t.Helper()
 	t.Run(db.SQLite, func(t *testing.T) { fn(t, dataAdmin(t, "")) })
-	t.Run(db.Postgres, func(t *testing.T) { fn(t, dataAdmin(t, dbtest.PostgresURL(t))) })
+	t.Run(db.Postgres, func(t *testing.T) { fn(t, dataAdmin(t, dbtest.PostgresURL(t, migrations()...))) })
 }
 
 // die does an import as far as a process comes that is killed after some of its steps: nothing is closed or taken back.

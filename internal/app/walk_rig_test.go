@@ -165,10 +165,12 @@ func (o operation) at(value string) string {
 	return pathParam.ReplaceAllLiteralString(o.path, url.PathEscape(value))
 }
 
-// engines runs a test on both databases; newURL makes a fresh one for a server.
+// engines runs a test on both databases; newURL makes a fresh one for a server, which finds its tables made.
 func engines(t *testing.T, fn func(t *testing.T, newURL func(*testing.T) string, ports int)) {
 	t.Run("sqlite", func(t *testing.T) { fn(t, func(*testing.T) string { return "" }, 0) })
-	t.Run("postgres", func(t *testing.T) { fn(t, func(t *testing.T) string { return dbtest.PostgresURL(t) }, 1) })
+	t.Run("postgres", func(t *testing.T) {
+		fn(t, func(t *testing.T) string { return dbtest.PostgresURL(t, app.Migrations()...) }, 1)
+	})
 }
 
 // openHouse starts a server whose rate limits are out of the way, and signs its first owner in.
@@ -176,6 +178,9 @@ func openHouse(t *testing.T, databaseURL, rtp string) (*server, *client) {
 	t.Helper()
 	c := settings(t.TempDir(), rtp)
 	c.DatabaseURL = databaseURL
+	if databaseURL == "" {
+		dbtest.Fill(t, c.DataDir, app.Migrations()...)
+	}
 	return openWith(t, c)
 }
 
