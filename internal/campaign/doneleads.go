@@ -32,7 +32,8 @@ func (s *Service) DoneLeads(ctx context.Context, orgID, campaignID, importID str
 			return err
 		}
 		q := tx.NewSelect().Table("campaign_leads").Column("outcome", "disposition").ColumnExpr("count(*) AS leads").
-			ColumnExpr("sum(CASE WHEN attempts >= ? THEN 1 ELSE 0 END) AS spent", c.Settings.Retry.Total).
+			ColumnExpr(`sum(CASE WHEN attempts >= ? AND (SELECT count(*) FROM campaign_attempts a WHERE a.organisation_id = campaign_leads.organisation_id
+				AND a.lead_id = campaign_leads.id AND a.outcome <> ?) >= ? THEN 1 ELSE 0 END) AS spent`, c.Settings.Retry.Total, dial.Unplaced, c.Settings.Retry.Total).
 			Where("organisation_id = ?", orgID).Where("campaign_id = ?", campaignID).Where("state = ?", dial.Done)
 		if importID != "" {
 			q = q.Where("import_id = ?", importID)

@@ -73,6 +73,7 @@ func TestDoneLeadsAndProgressOfMany(t *testing.T) {
 		once := func(number string, o dial.Outcome, disposition string) {
 			r.settled(c, r.lead(c.ID, number), o, disposition)
 		}
+		once("+4930123451", dial.Unplaced, "") // it counts for nothing
 		once("+4930123451", dial.Busy, "")
 		once("+4930123452", dial.Busy, "")
 		once("+4930123452", dial.Busy, "")

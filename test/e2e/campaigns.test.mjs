@@ -284,11 +284,11 @@ test("people of a campaign are added, changed, called at a time and deleted by h
   await page.getByRole("option", { name: "America/New_York" }).click();
   await change.getByRole("button", { name: "Save" }).click();
   await panel.getByText("+493012345691").waitFor();
-  await panel.getByText("America/New_York").first().waitFor();
+  await panel.getByText("America/New York").first().waitFor();
 
   await panel.getByRole("button", { name: "Call at a time" }).click();
   const at = page.getByRole("dialog", { name: "When is Di Moss called?" });
-  await at.getByText(/Where the person is \(America\/New_York\) it is now/).waitFor();
+  await at.getByText(/Where the person is \(America\/New York\) it is now/).waitFor();
   await at.getByLabel("Day and time there").fill("2020-01-01T10:00");
   await at.getByRole("button", { name: "Call then" }).click();
   await at.getByText("choose a time from now on, within 90 days").waitFor();
@@ -411,6 +411,10 @@ test("a list of 100,000 people is scrolled to its end, and few of them are in th
   await page.waitForFunction((name) => document.activeElement?.textContent === name, `Person ${many}`);
   await page.keyboard.press("Home");
   await page.waitForFunction(() => document.activeElement?.textContent === "Person 1");
+  // How far each campaign is, is told for all of them at once.
+  await page.goto(`${base}/campaigns`);
+  await page.getByRole("row", { name: /^Everybody / }).getByText("0 of 100,000 people").waitFor();
+  await page.getByRole("row", { name: /^Offers / }).getByText("3 of 3 people").waitFor();
 });
 
 test("why a number was called, or was not, is told in sentences", async () => {

@@ -4,7 +4,7 @@ import type { Campaign, LeadDetail } from "../../api/types";
 import { since } from "../../ui/format";
 import { done, refuse } from "../../ui/notify";
 import { useCallBack } from "./leadsApi";
-import { clockOf, fromWall, toWall } from "./zone";
+import { clockOf, fromWall, placeOf, toWall } from "./zone";
 
 /** Arranges a call at a time, on the clock of the person who is called. */
 export function CallBackForm(props: { campaign: Campaign; lead: LeadDetail; close: () => void }) {
@@ -42,8 +42,8 @@ export function CallBackForm(props: { campaign: Campaign; lead: LeadDetail; clos
           />
         ) : null}
         <Text size="sm">
-          {known.length > 0 ? "Where the person is" : "Where they are is not known. On the campaign's clock"} ({zone})
-          it is now <b>{clockOf(new Date(), zone)}</b>.
+          {known.length > 0 ? "Where the person is" : "Where they are is not known. On the campaign's clock"} (
+          {placeOf(zone)}) it is now <b>{clockOf(new Date(), zone)}</b>.
         </Text>
         <TextInput
           type="datetime-local"

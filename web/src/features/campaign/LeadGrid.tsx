@@ -141,6 +141,7 @@ function Scrolled({ campaign, filters, total }: Props & { total: number | undefi
         position="right"
         size="lg"
         title={shown?.name || shown?.number}
+        styles={{ title: { fontWeight: 600, fontSize: "1.15rem" }, body: { paddingTop: 16 } }}
         closeButtonProps={{ "aria-label": "Close" }}
       >
         {shown && <LeadPanel campaign={campaign} lead={shown} close={() => show(null)} />}

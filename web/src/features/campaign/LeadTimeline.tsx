@@ -3,12 +3,13 @@ import { Link } from "@tanstack/react-router";
 import type { LeadDetail, LeadEvent } from "../../api/types";
 import { clock, when, words } from "../../ui/format";
 import { leadStateName, outcomeName, ruleName, timesInWords } from "./words";
+import { placeOf } from "./zone";
 
 /** What is known of a person of a list, and all that happened. */
 export function LeadTimeline({ lead: d }: { lead: LeadDetail }) {
   const timeline = d.timeline ?? [];
   return (
-    <Stack>
+    <Stack gap="lg">
       <Facts lead={d} />
       <Timeline bulletSize={14} lineWidth={2} active={timeline.length - 1}>
         {timeline.map((e) => (
@@ -30,7 +31,7 @@ function Facts({ lead: l }: { lead: LeadDetail }) {
     ["Now", [leadStateName(l.state), l.why && timesInWords(l.why)].filter(Boolean).join(": ")],
     ["Called next", l.dueAt && when(l.dueAt)],
     ["Address", [l.region, l.country].filter(Boolean).join(", ")],
-    ["Time zone", l.zone || zoneWords(l.zones ?? [])],
+    ["Time zone", placeOf(l.zone) || zoneWords(l.zones ?? [])],
     ...Object.entries(l.variables ?? {}),
   ].filter(([, v]) => v);
   return (
@@ -54,7 +55,7 @@ const zoneWords = (zones: string[]) =>
   zones.length > 2
     ? `One of ${zones.length}, by the number`
     : zones.length > 0
-      ? `${zones.join(" or ")}, by the number`
+      ? `${zones.map(placeOf).join(" or ")}, by the number`
       : "";
 
 function titleOf(e: LeadEvent): string {

@@ -2,7 +2,7 @@ import { Alert, Badge, Button, Group, List, Stack, Text, TextInput } from "@mant
 import { useForm } from "@mantine/form";
 import { useState } from "react";
 import type { DoNotCallFound } from "../../api/types";
-import { when } from "../../ui/format";
+import { since } from "../../ui/format";
 import { done, failed, refuse } from "../../ui/notify";
 import { Section } from "../../ui/Section";
 import { useMay } from "../identity/api";
@@ -83,7 +83,7 @@ function Answer({ found, again }: { found: DoNotCallFound; again: () => unknown 
             <List.Item key={e.listId}>
               <Group gap="xs">
                 <span>
-                  On <b>{name(e.listId)}</b> since {when(e.addedAt)}: {sources[e.source]}
+                  On <b>{name(e.listId)}</b> since {since(e.addedAt)}: {sources[e.source]}
                   {e.reason && `, “${e.reason}”`}
                 </span>
                 {may && (
@@ -108,7 +108,7 @@ function Answer({ found, again }: { found: DoNotCallFound; again: () => unknown 
           )}
           {found.removals.map((r) => (
             <List.Item key={r.listId + r.removedAt}>
-              Taken off {name(r.listId)} {when(r.removedAt)}: “{r.reason}”
+              Taken off {name(r.listId)} {since(r.removedAt)}: “{r.reason}”
             </List.Item>
           ))}
         </List>

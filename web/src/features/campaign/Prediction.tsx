@@ -46,7 +46,7 @@ export function Prediction({ of: s, currency }: { of: Simulation; currency: stri
           </div>
         ))}
       </SimpleGrid>
-      {s.finished < 1 && (
+      {s.finished < 0.995 && (
         <Text size="sm">In {percent(1 - s.finished)} of the runs the campaign was over before everybody was done.</Text>
       )}
     </Section>

@@ -46,7 +46,11 @@ export function useProgressOfMany(campaigns: Campaign[]): Map<string, CampaignPr
     queries: parts.map((part) => ({
       queryKey: ["campaigns", "progress of many", part],
       queryFn: async ({ signal }: { signal: AbortSignal }) =>
-        (await unwrap(client.GET("/api/v1/campaign-progress", { params: { query: { ids: part } }, signal }))).items,
+        (
+          await unwrap(
+            client.GET("/api/v1/campaign-progress", { params: { query: { ids: [part.join(",")] } }, signal }),
+          )
+        ).items,
       refetchInterval: every as number | false,
       placeholderData: keepPreviousData,
     })),

@@ -46,3 +46,6 @@ export function fromWall(wall: string, zone: string): string | null {
 /** What the wall clock of a zone shows: "Monday, 14:05". */
 export const clockOf = (at: Date, zone: string): string =>
   at.toLocaleString("en-GB", { timeZone: zone, weekday: "long", hour: "2-digit", minute: "2-digit" });
+
+/** A zone's name as people read it: "America/Mexico City". */
+export const placeOf = (zone: string): string => zone.replaceAll("_", " ");
