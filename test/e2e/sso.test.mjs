@@ -60,8 +60,10 @@ test("a connection is made and tested before people use it", async () => {
     page.context().waitForEvent("page"),
     page.getByRole("link", { name: /^Try to sign in/ }).click(),
   ]);
+  const go = trial.getByRole("button", { name: "Go to the identity provider" });
+  await go.waitFor();
   assert.doesNotMatch(trial.url(), /token/); // it is taken out of the address bar
-  await trial.getByRole("button", { name: "Go to the identity provider" }).click();
+  await go.click();
   await trial.getByText(/domain is not verified/).waitFor();
   await trial.close();
   await page.getByRole("button", { name: "What came of it?" }).click();
