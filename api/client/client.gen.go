@@ -2774,7 +2774,7 @@ type Bad struct {
 
 // Break defines model for Break.
 type Break struct {
-	// Rule As decisions name it: uk/dialling
+	// Rule As decisions name it: gb/abandoned
 	Rule string `json:"rule"`
 	Says string `json:"says"`
 }
@@ -6459,7 +6459,7 @@ type SimulateInputBody struct {
 type Simulation struct {
 	Attempts Interval `json:"attempts"`
 
-	// Breaks Rules that would be broken; a campaign with one cannot start
+	// Breaks Rules that would be broken, or that keep everybody from being called; a campaign with one cannot start
 	Breaks *[]Break `json:"breaks"`
 
 	// ByHour Of the first 14 days, on average

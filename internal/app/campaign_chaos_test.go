@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// Workers, the database's connections and NATS are killed again and again while a campaign calls: SIPp, who is called, counts. Nobody
-// is called twice, and nobody is forgotten. PARLEY_CHAOS_KILLS and PARLEY_CHAOS_LEADS make it longer: make chaos.
+// Workers, media processes with their calls, the database's connections and NATS are killed again and again while a campaign calls:
+// SIPp, who is called, counts. Nobody is called twice, and nobody is forgotten. PARLEY_CHAOS_KILLS and PARLEY_CHAOS_LEADS make it longer: make chaos.
 func TestKilledProcessesCallNobodyTwice(t *testing.T) {
 	kills, leads := wanted(t, "PARLEY_CHAOS_KILLS", 6), wanted(t, "PARLEY_CHAOS_LEADS", 30)
 	in := newInstallation(t)
@@ -26,10 +26,15 @@ func TestKilledProcessesCallNobodyTwice(t *testing.T) {
 		return in.run(c)
 	}
 	gateway := process("gateway", "41340-41349")
-	workers := []*processes{{process("worker", "41340-41349")}, {process("worker", "41340-41349")}}
-	media := process("media", "41350-41449")
+	some := map[string][]*processes{}
+	for _, p := range []processes{{role: "worker", rtp: "41340-41349"}, {role: "worker", rtp: "41340-41349"}, {role: "media", rtp: "41350-41399"}, {role: "media", rtp: "41400-41449"}} {
+		p.now = process(p.role, p.rtp)
+		some[p.role] = append(some[p.role], &p)
+	}
 	gateway.up(t)
-	media.up(t)
+	for _, m := range some["media"] {
+		m.now.up(t)
+	}
 	c := owner(t, gateway.screen)
 	n := sippPeople(t, 1500*time.Millisecond)
 	id := campaignOn(t, c, n, leads, 8)
@@ -39,17 +44,22 @@ func TestKilledProcessesCallNobodyTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer admin.Close() //nolint:errcheck // a test's
-	done := map[string]int{}
+	done, next := map[string]int{}, []int{}
 	var p shownProgress
-	looks := 0
+	looks, before, hurt := 0, int64(-1), time.Now()
 	for began := time.Now(); p.State != "finished"; {
 		if time.Since(began) > 20*time.Minute {
 			t.Fatalf("it does not end: %+v", p)
 		}
 		<-time.After(time.Duration(300+r.IntN(900)) * time.Millisecond)
-		if kills > 0 {
-			kills--
-			done[in.hurt(t, r, admin, workers, process)]++
+		if moved := p.moves() != before; kills > 0 && (moved || time.Since(hurt) > 4*time.Second) { // something is going on
+			if len(next) == 0 {
+				next = r.Perm(len(victims))
+			}
+			what := victims[next[0]]
+			in.hurt(t, r, admin, what, some[what], process)
+			kills, next, before, hurt = kills-1, next[1:], p.moves(), time.Now()
+			done[what]++
 		}
 		if _, b, err := c.try("GET", "/api/v1/campaigns/"+id+"/progress", nil); err == nil {
 			if looks++; looks%20 == 0 {
@@ -77,19 +87,28 @@ func TestKilledProcessesCallNobodyTwice(t *testing.T) {
 	t.Logf("killed %v; %v; %d called", done, p.Outcomes, len(calls))
 }
 
-// processes is a place where one process follows the other.
-type processes struct{ now *process }
+// moves grows with each step that a campaign takes.
+func (p *shownProgress) moves() (n int64) {
+	for _, k := range p.Outcomes {
+		n += k
+	}
+	return n
+}
 
-// hurt kills something, and says what.
-func (i *installation) hurt(t *testing.T, r *rand.Rand, admin *sql.DB, workers []*processes, run func(role, rtp string) *process) string {
+// processes is a place where one process follows the other.
+type processes struct {
+	role, rtp string
+	now       *process
+}
+
+// victims are what is killed: each as often, workers twice.
+var victims = []string{"worker", "worker", "media", "connections", "NATS"}
+
+// hurt kills something, or one of some processes.
+func (i *installation) hurt(t *testing.T, r *rand.Rand, admin *sql.DB, what string, some []*processes, run func(role, rtp string) *process) {
 	t.Helper()
-	switch r.IntN(4) {
-	case 0, 1:
-		w := workers[r.IntN(len(workers))]
-		w.now.kill()
-		w.now = run("worker", "41340-41349")
-		return "a worker"
-	case 2:
+	switch what {
+	case "connections":
 		ctx, cancel := context.WithTimeout(context.Background(), within)
 		defer cancel()
 		var n int
@@ -97,10 +116,13 @@ func (i *installation) hurt(t *testing.T, r *rand.Rand, admin *sql.DB, workers [
 		if err != nil {
 			t.Logf("connections were not killed: %v", err)
 		}
-		return "connections of the database"
+	case "NATS":
+		i.nats.Restart(t)
+	default:
+		p := some[r.IntN(len(some))]
+		p.now.kill()
+		p.now = run(p.role, p.rtp)
 	}
-	i.nats.Restart(t)
-	return "NATS"
 }
 
 // campaignOn starts a campaign that calls people on a network, and gives its id.

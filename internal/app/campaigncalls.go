@@ -34,6 +34,7 @@ type campaignCalls struct {
 	bus     *bus.Bus
 	clock   quartz.Clock
 	log     *slog.Logger
+	kept    int           // lines here that campaigns leave free
 	turn    atomic.Uint64 // of caller numbers, one after the other
 }
 
@@ -50,7 +51,8 @@ func (c *campaignCalls) Place(ctx context.Context, p campaign.Placement) error {
 		return err
 	}
 	_, err = c.calls.DialOut(ctx, DialOut{OrgID: p.OrgID, CallID: p.CallID, Agent: p.Agent, TrunkID: p.Callers.Trunk, Number: p.Number, CallerNumber: shown, Ring: p.Ring,
-		Metadata: map[string]string{"campaignId": p.CampaignID, "leadId": p.LeadID}, Variables: variablesOf(p), Outset: outsetOf(p)})
+		Metadata: map[string]string{"campaignId": p.CampaignID, "leadId": p.LeadID}, Variables: variablesOf(p), Outset: outsetOf(p),
+		Kept: c.kept})
 	return err
 }
 

@@ -34,7 +34,7 @@ func (a *App) buildCampaigns(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	a.dialling = &campaignCalls{calls: a.calls, records: a.records, phones: a.phones, fleet: func() *fleet.Fleet { return a.fleet }, bus: a.bus, clock: a.clock, log: a.log}
+	a.dialling = &campaignCalls{calls: a.calls, records: a.records, phones: a.phones, fleet: func() *fleet.Fleet { return a.fleet }, bus: a.bus, clock: a.clock, log: a.log, kept: a.keptLines(a.cfg.MaxCalls)}
 	a.campaigns, err = campaign.New(campaign.Config{
 		Book: book, Facts: a.doNotCall, OptOuts: a.doNotCall, Signer: signer,
 		DB: a.db, Bus: a.bus, Agents: campaignAgents{a.agents}, Carrier: a.dialling, Node: a.node, Clock: a.clock, Log: a.log, Assignable: a.assignable, Standing: a.standing, Still: a.identity.Still,
@@ -76,18 +76,28 @@ func (a *App) startCampaigns(ctx context.Context) error {
 	return nil
 }
 
-// campaignLines is how many calls at once campaigns may begin beside those that run: a part of the lines is kept for calls
-// that come in. Media processes of several refuse by themselves what is too much.
+// campaignLines is how many calls at once campaigns may begin beside those that run: a part of each process's lines is kept for
+// calls that come in. Where media processes carry them, what they last said counts; they refuse by themselves what is too much.
 func (a *App) campaignLines() int {
-	kept := a.cfg.KeptLines
-	if kept < 0 {
-		kept = a.cfg.MaxCalls / 10
-	}
-	running := 0
 	if a.calls != nil {
-		running, _ = a.calls.counts()
+		running, _ := a.calls.counts()
+		return max(0, a.cfg.MaxCalls-a.keptLines(a.cfg.MaxCalls)-running)
 	}
-	return max(0, a.cfg.MaxCalls-kept-running)
+	free := 0
+	for _, m := range a.fleet.Instances(roleMedia) {
+		if !m.Draining {
+			free += max(0, m.Capacity-a.keptLines(m.Capacity)-m.Calls)
+		}
+	}
+	return free
+}
+
+// keptLines is how many of a process's lines campaigns leave free.
+func (a *App) keptLines(lines int) int {
+	if a.cfg.KeptLines < 0 {
+		return lines / 10
+	}
+	return a.cfg.KeptLines
 }
 
 // campaignAgents tells campaigns of agents.

@@ -30,6 +30,7 @@ type DialOut struct {
 	Metadata     map[string]string
 	Variables    map[string]string // what the agent's placeholders stand for
 	Outset       *Outset           // what comes before the conversation; nil: it begins when the call is answered
+	Kept         int               // lines that it leaves free for calls that come in
 }
 
 // DialOut places a call through a trunk and joins the far end to an agent when it answers. It returns once the INVITE is out;
@@ -81,7 +82,7 @@ func (c *calls) dialOut(ctx context.Context, d DialOut, meta map[string]any) (st
 		d.Ring = ringTimeout
 	}
 	n := conversation.NewCall{ID: d.CallID, UserID: d.UserID, TrunkID: trunk.ID, From: shown.Number, FromName: shown.DisplayName, To: number.E164, Metadata: meta}
-	return c.place(ctx, snap, n, d.Outset, d.Ring, &trunk.Trunk, func(ctx context.Context) (media.Leg, error) {
+	return c.place(ctx, snap, n, d.Outset, d.Ring, d.Kept, &trunk.Trunk, func(ctx context.Context) (media.Leg, error) {
 		return c.sip.Dial(ctx, throughTrunk(trunk, shown, number.E164, d))
 	})
 }
@@ -115,7 +116,7 @@ func (c *calls) PlaceCall(ctx context.Context, r conversation.OutboundRequest) (
 	if err != nil {
 		return "", err
 	}
-	return c.place(ctx, snap, conversation.NewCall{UserID: r.UserID, Metadata: r.Metadata}, nil, ringTimeout, nil, func(ctx context.Context) (media.Leg, error) {
+	return c.place(ctx, snap, conversation.NewCall{UserID: r.UserID, Metadata: r.Metadata}, nil, ringTimeout, 0, nil, func(ctx context.Context) (media.Leg, error) {
 		if err := c.reachable(ctx, r.OrgID, r.To); err != nil {
 			return nil, err
 		}
@@ -143,10 +144,10 @@ func (c *calls) briefed(ctx context.Context, orgID, name string, variables map[s
 	return snap.With(variables)
 }
 
-// place takes a line, of the trunk too when there is one, calls by dial, and holds the call.
-func (c *calls) place(ctx context.Context, snap *agent.Snapshot, n conversation.NewCall, o *Outset, ring time.Duration, trunk *telephony.Trunk, dial func(context.Context) (media.Leg, error)) (string, error) {
+// place takes a line and leaves kept ones free, takes one of the trunk too when there is one, calls by dial, and holds the call.
+func (c *calls) place(ctx context.Context, snap *agent.Snapshot, n conversation.NewCall, o *Outset, ring time.Duration, kept int, trunk *telephony.Trunk, dial func(context.Context) (media.Leg, error)) (string, error) {
 	ctx = identity.Unscoped(context.WithoutCancel(ctx)) // the call outlives the request that asked for it
-	l, err := c.take(ctx, snap.OrgID)                   // before it rings at the far end
+	l, err := c.take(ctx, snap.OrgID, kept)             // before it rings at the far end
 	if err != nil {
 		return "", err
 	}

@@ -23,8 +23,9 @@ type line struct {
 	passage *telephony.Passage
 }
 
-// take takes a line, if the organisation's plan has one left. It is given back by leave, or with the call.
-func (c *calls) take(ctx context.Context, orgID string) (line, error) {
+// take takes a line, if the organisation's plan has one left and so many as are kept stay free. It is given back by leave, or with
+// the call.
+func (c *calls) take(ctx context.Context, orgID string, kept int) (line, error) {
 	may, err := c.plan.admit(ctx, orgID)
 	if err != nil {
 		return line{}, c.counted(err)
@@ -35,6 +36,8 @@ func (c *calls) take(ctx context.Context, orgID string) (line, error) {
 		err = errStopping()
 	case c.all >= c.max:
 		err = fault.New(fault.Unavailable, "%d calls are running, the most this server takes (max-calls); try again later", c.max)
+	case c.all >= c.max-kept:
+		err = fault.New(fault.Unavailable, "%d calls are running, and %d lines are kept for calls that come in (kept-lines); try again later", c.all, kept)
 	case c.places == nil && may.most >= 0 && c.taken[orgID] >= may.most:
 		err = identity.LimitReached(may.most, "calls at once")
 	default:
@@ -81,7 +84,7 @@ func (c *calls) vacate(orgID string) {
 // begin takes a line and opens the record of a call that reached us. by is the person who calls; "" is whoever has the phone that it
 // comes from.
 func (c *calls) begin(ctx context.Context, leg media.Leg, snap *agent.Snapshot, by string) (*conversation.Call, error) {
-	l, err := c.take(ctx, snap.OrgID)
+	l, err := c.take(ctx, snap.OrgID, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -55,9 +55,11 @@ type places struct {
 	over             chan struct{}
 	revision         uint64 // of this process's value among the carriers; the loop's
 
-	mu   sync.Mutex
-	away bool // the bus does not answer
-	orgs map[string]*orgPlaces
+	mu     sync.Mutex
+	away   bool // the bus does not answer
+	orgs   map[string]*orgPlaces
+	trunks map[string]*trunkStarts
+	skew   time.Duration // of the bus's clock, ahead of this one
 }
 
 // orgPlaces is what an organisation has here, and as last seen elsewhere.
@@ -81,14 +83,18 @@ func newPlaces(ctx context.Context, c placesConfig) (_ *places, err error) {
 	if c.Wait == 0 {
 		c.Wait = placeWait
 	}
-	p := &places{c: c, changed: make(chan struct{}, 1), over: make(chan struct{}), orgs: map[string]*orgPlaces{}}
+	p := &places{c: c, changed: make(chan struct{}, 1), over: make(chan struct{}), orgs: map[string]*orgPlaces{}, trunks: map[string]*trunkStarts{}}
 	if p.counts, err = c.Bus.KV(ctx, placesBucket, placesKept); err != nil {
 		return nil, err
 	}
 	if p.carriers, err = c.Bus.KV(ctx, carriersBucket, c.TTL); err != nil {
 		return nil, err
 	}
+	put := c.Clock.Now()
 	if p.revision, err = p.carriers.Put(ctx, c.Node, []byte("1")); err != nil {
+		return nil, err
+	}
+	if err := p.compare(ctx, put); err != nil {
 		return nil, err
 	}
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -123,6 +129,7 @@ func (p *places) run(ctx context.Context) {
 		case <-p.changed:
 		}
 		p.tell(ctx)
+		p.forgetStarts()
 	}
 }
 
@@ -265,10 +272,15 @@ func (p *places) read(ctx context.Context, o *orgPlaces, orgID string) error {
 func (p *places) renew(ctx context.Context) {
 	within, cancel := context.WithTimeout(ctx, 2*p.c.Wait)
 	defer cancel()
+	put := p.c.Clock.Now()
 	revision, err := p.carriers.Update(within, p.c.Node, []byte("1"), p.revision)
 	forgot := err != nil
 	if forgot {
+		put = p.c.Clock.Now()
 		revision, err = p.carriers.Put(within, p.c.Node, []byte("1"))
+	}
+	if err == nil {
+		err = p.compare(within, put)
 	}
 	if err != nil {
 		if ctx.Err() == nil {

@@ -31,7 +31,7 @@ const (
 func (a *App) startTrunks(ctx context.Context) error {
 	a.trunkNews = &trunkNews{node: a.node, clock: a.clock, states: map[[2]string]event.TrunkState{}}
 	if a.calls != nil {
-		a.calls.gates = telephony.NewGates(telephony.GatesConfig{Node: a.node, Share: a.mediaProcesses, Rand: rand.Float64, Clock: a.clock,
+		a.calls.gates = telephony.NewGates(telephony.GatesConfig{Node: a.node, Rand: rand.Float64, Clock: a.clock,
 			Tell: func(s event.TrunkState) { a.bus.PublishLive(s.OrgID, s) }})
 		a.trunkNews.gates = a.calls.gates
 		a.every(ctx, trunkTellEvery, "trunks", func(context.Context) {
@@ -48,14 +48,6 @@ func (a *App) startTrunks(ctx context.Context) error {
 		return nil
 	})
 	return err
-}
-
-// mediaProcesses is how many processes may place calls.
-func (a *App) mediaProcesses() int {
-	if a.fleet == nil { // a media process does not know the others: each keeps to a trunk's starts a second by itself
-		return 1
-	}
-	return max(1, len(a.fleet.Instances(roleMedia)))
 }
 
 // trunkNews is how trunks fare, here and in other processes.
@@ -128,6 +120,11 @@ func (c *calls) through(ctx context.Context, l line, t telephony.Trunk) (line, e
 				err = telephony.LinesBusy(t)
 			}
 			return l, err
+		}
+		if wait := c.places.start(ctx, t.ID, t.PerSecond); wait > 0 {
+			c.places.give(trunkPlace(t.ID))
+			p.End()
+			return l, telephony.TooFast(t, wait)
 		}
 	}
 	l.trunk, l.passage = t.ID, p

@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/parley-voice/parley/internal/campaign/pace"
 	"github.com/parley-voice/parley/internal/event"
 	"github.com/parley-voice/parley/internal/platform/bus"
 	"github.com/parley-voice/parley/internal/platform/db"
@@ -67,15 +66,15 @@ type Runner struct {
 	news chan struct{} // something changed; look at once
 
 	mu    sync.Mutex
-	turns map[string]*turn // by campaign
-	calls map[string]*turn // by call
-	order int
+	turns map[string]*turn  // by campaign
+	calls map[string]*turn  // by call
+	peers map[string]asking // by process
 	wg    sync.WaitGroup
 }
 
 // NewRunner makes a Runner of a service that has a Bus, a Carrier and a Node.
 func NewRunner(s *Service) *Runner {
-	return &Runner{s: s, news: make(chan struct{}, 1), turns: map[string]*turn{}, calls: map[string]*turn{}}
+	return &Runner{s: s, news: make(chan struct{}, 1), turns: map[string]*turn{}, calls: map[string]*turn{}, peers: map[string]asking{}}
 }
 
 // Run dials until ctx ends, and waits for what it began to be written.
@@ -120,7 +119,7 @@ func (r *Runner) follow(ctx context.Context) error {
 		return fmt.Errorf("follow calls: %w", err)
 	}
 	context.AfterFunc(ctx, sub.Stop)
-	return nil
+	return r.s.c.Bus.Listen(ctx, noteShares, r.heed)
 }
 
 func (r *Runner) hear(m bus.Msg) error {
@@ -271,33 +270,4 @@ func (r *Runner) begin(ctx context.Context, d dueCampaign) {
 		r.mu.Unlock()
 		r.wake()
 	})
-}
-
-// share divides lines between the campaigns that are dialled here.
-func (r *Runner) share() {
-	r.mu.Lock()
-	turns := make([]*turn, 0, len(r.turns))
-	wants := make([]pace.Want, 0, len(r.turns))
-	for _, t := range r.turns {
-		turns = append(turns, t)
-	}
-	r.order++
-	order := r.order
-	r.mu.Unlock()
-	total := 1 << 30
-	if r.s.c.Lines != nil {
-		total = r.s.c.Lines()
-	}
-	used := 0
-	for _, t := range turns {
-		most, weight, lines := t.wants()
-		used += lines
-		wants = append(wants, pace.Want{Organisation: t.org, Weight: weight, Most: most})
-	}
-	if r.s.c.Lines != nil {
-		total += used // what they have is theirs already
-	}
-	for i, n := range pace.Divide(total, wants, order) {
-		turns[i].tell(news{places: &n})
-	}
 }

@@ -110,8 +110,9 @@ type Config struct {
 
 // Service manages campaigns.
 type Service struct {
-	c    Config
-	live *live
+	c           Config
+	live        *live
+	predictions predictions
 }
 
 // New makes a Service.
@@ -287,6 +288,8 @@ func safe(was Campaign, to Settings) error {
 		return fault.Field("body.settings.country", "the country of a campaign that began stays: its list was read with it")
 	case to.Dialler.Mode != was.Settings.Dialler.Mode:
 		return fault.Field("body.settings.dialler.mode", "the mode of a campaign that began stays; duplicate it")
+	case to.Dialler.Dropped > was.Settings.Dialler.Dropped:
+		return fault.Field("body.settings.dialler.mostDropped", "of a campaign that began fewer calls may be dropped, and not more: its start was judged by that")
 	case to.Budget.Currency != was.Settings.Budget.Currency:
 		return fault.Field("body.settings.budget.currency", "the currency of a campaign that began stays")
 	}

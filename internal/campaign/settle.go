@@ -31,6 +31,9 @@ const (
 	resultLost     = "lost"
 )
 
+// reasonInterrupted ends a call whose process died.
+const reasonInterrupted = "interrupted"
+
 // byReason are the ends of answered calls in which no person was spoken to, or was and said one thing.
 var byReason = map[string]dial.Outcome{
 	"machine": dial.Machine, "message": dial.Message, "fax": dial.Fax, "invalid": dial.Invalid, "opted_out": dial.OptOut, "dropped": dial.Dropped,
@@ -50,6 +53,9 @@ func (e Ended) outcome() dial.Outcome {
 			return o
 		}
 		return dial.Answered
+	}
+	if e.Reason == reasonInterrupted { // while it rang, or before
+		return dial.Lost
 	}
 	if o, ok := byResult[e.Result]; ok {
 		return o

@@ -4,9 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"sync"
 	"time"
 
 	"github.com/parley-voice/parley/internal/campaign/dial"
+	"github.com/parley-voice/parley/internal/campaign/pace"
 	"github.com/parley-voice/parley/internal/campaign/simulate"
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/fault"
@@ -131,13 +134,18 @@ func (s *Service) playable(ctx context.Context, tx *db.Tx, c Campaign, rows []le
 
 // predicted are the rules that a start would break, as obstacles.
 func (s *Service) predicted(ctx context.Context, orgID string, c Campaign, p *Preflight) error {
-	sim, err := s.Simulate(ctx, orgID, c.ID, time.Time{}, nil, simulationRuns)
-	if err != nil {
-		if fault.Is(err, fault.Timeout) {
-			p.warn("prediction", "", "What to expect could not be predicted in time.")
-			return nil
+	key := c.ID + fmt.Sprint(c.UpdatedAt.UnixMilli(), p.Leads)
+	sim, known := s.predictions.of(key, s.now())
+	if !known {
+		var err error
+		if sim, err = s.expect(ctx, orgID, c); err != nil {
+			if fault.Is(err, fault.Timeout) {
+				p.warn("prediction", "", "What to expect could not be predicted in time.")
+				return nil
+			}
+			return err
 		}
-		return err
+		s.predictions.keep(key, sim, s.now())
 	}
 	p.Prediction = &sim
 	for _, b := range sim.Breaks {
@@ -147,4 +155,50 @@ func (s *Service) predicted(ctx context.Context, orgID string, c Campaign, p *Pr
 		p.warn("prediction", "settings.schedule.ends", "The campaign will hardly be done by its end: give it more lines, or more time.")
 	}
 	return nil
+}
+
+// expect plays a campaign as it would be if it were started now.
+func (s *Service) expect(ctx context.Context, orgID string, c Campaign) (Simulation, error) {
+	var people json.RawMessage
+	if d := c.Settings.Dialler; d.Mode != pace.Agentless { // as many operators as its lines are for
+		people = fmt.Appendf(nil, `{"operators": %d}`, max(1, int(float64(d.Lines)/d.Ratio)))
+	}
+	return s.Simulate(ctx, orgID, c.ID, time.Time{}, people, simulationRuns)
+}
+
+const (
+	predictionKept  = time.Minute
+	predictionsMost = 256
+)
+
+// predictions keeps what was predicted a moment ago: whoever looked at a campaign's preflight and starts it need not wait again.
+// What is kept is of the same settings and counts of leads; of lists that changed meanwhile the dialler knows.
+type predictions struct {
+	mu   sync.Mutex
+	kept map[string]prediction
+}
+
+type prediction struct {
+	sim Simulation
+	at  time.Time
+}
+
+func (p *predictions) of(key string, now time.Time) (Simulation, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	x, ok := p.kept[key]
+	return x.sim, ok && now.Sub(x.at) < predictionKept
+}
+
+// keep keeps one more, and forgets the old ones when there are many; where none is old it forgets all.
+func (p *predictions) keep(key string, sim Simulation, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.kept) >= predictionsMost {
+		maps.DeleteFunc(p.kept, func(_ string, x prediction) bool { return now.Sub(x.at) >= predictionKept })
+	}
+	if p.kept == nil || len(p.kept) >= predictionsMost {
+		p.kept = map[string]prediction{}
+	}
+	p.kept[key] = prediction{sim, now}
 }

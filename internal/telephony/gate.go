@@ -27,7 +27,6 @@ var trunkJudged = breaker.Settings{Window: time.Minute, Enough: 10, Share: 0.5, 
 // GatesConfig is what NewGates needs.
 type GatesConfig struct {
 	Node  string         // this process, in what is told
-	Share func() int     // among how many processes a trunk's calls a second are divided; nil: one
 	Rand  func() float64 // from 0 to below 1
 	Clock quartz.Clock
 	// Tell is told of a trunk whose state changed. It must not wait.
@@ -54,9 +53,6 @@ type gate struct {
 
 // NewGates makes Gates.
 func NewGates(c GatesConfig) *Gates {
-	if c.Share == nil {
-		c.Share = func() int { return 1 }
-	}
 	return &Gates{c: c, gates: map[string]*gate{}}
 }
 
@@ -69,8 +65,8 @@ type Passage struct {
 	ended  bool
 }
 
-// Pass lets a call through a trunk, or says why not: see the errors above. counted says that calls at once are counted elsewhere,
-// together with other processes.
+// Pass lets a call through a trunk, or says why not: see the errors above. counted says that calls at once and calls a second are
+// counted elsewhere, together with other processes.
 func (g *Gates) Pass(orgID string, t Trunk, counted bool) (*Passage, error) {
 	now := g.c.Clock.Now()
 	g.mu.Lock()
@@ -88,8 +84,8 @@ func (g *Gates) Pass(orgID string, t Trunk, counted bool) (*Passage, error) {
 	if b.calls >= t.Lines && !counted {
 		return nil, LinesBusy(t)
 	}
-	if wait := b.wait(now, max(1, t.PerSecond/max(1, g.c.Share()))); wait > 0 {
-		return nil, fault.Wrap(fault.RateLimited, ErrTooFast, "the trunk %q takes %d calls a second; the next one is possible in %d ms", t.Name, t.PerSecond, wait.Milliseconds()+1)
+	if wait := b.wait(now, t.PerSecond); wait > 0 && !counted {
+		return nil, TooFast(t, wait)
 	}
 	gen, _ := b.breaker.Allow(now)
 	b.begun[b.next] = now
@@ -104,6 +100,11 @@ func (g *Gates) Pass(orgID string, t Trunk, counted bool) (*Passage, error) {
 // LinesBusy is the error of one more call than a trunk carries.
 func LinesBusy(t Trunk) error {
 	return fault.Wrap(fault.LimitReached, ErrLinesBusy, "the trunk %q carries %d calls, as many as it may (lines); wait for one to end", t.Name, t.Lines)
+}
+
+// TooFast is the error of a call that begins too soon after others; the next one is possible after wait.
+func TooFast(t Trunk, wait time.Duration) error {
+	return fault.Wrap(fault.RateLimited, ErrTooFast, "the trunk %q takes %d calls a second; the next one is possible in %d ms", t.Name, t.PerSecond, wait.Milliseconds()+1)
 }
 
 // wait is how long until another call may begin, when at most perSecond may in any second.

@@ -26,25 +26,41 @@ func (b *Book) Decide(r Request, now time.Time) (Verdict, error) {
 	return d.verdict(), nil
 }
 
+// DiallingRule is what places ask of a dialler that may answer too late or give up too soon.
+type DiallingRule struct {
+	Rule        string  // that asks for MostDropped: gb/abandoned
+	MostDropped float64 // share of answered calls
+	OverDays    int
+	Within      time.Duration // somebody is there
+	Ring        time.Duration // at least
+	RingRule    string        // that asks for Ring
+}
+
 // Dialling gives what every pack for a place asks of a dialler, the strictest of each; ok is false where none asks.
-func (b *Book) Dialling(place Place) (mostDropped float64, overDays int, within, ring time.Duration, ok bool) {
+func (b *Book) Dialling(place Place) (out DiallingRule, ok bool) {
 	for _, p := range b.packs {
 		if !b.applies(p, place) {
 			continue
 		}
 		for i := range p.Rules {
-			d := p.Rules[i].Dialling
-			if d == nil {
+			d, name := p.Rules[i].Dialling, p.ID+"/"+p.Rules[i].ID
+			switch {
+			case d == nil:
+				continue
+			case !ok:
+				out, ok = DiallingRule{name, d.MostDropped, d.OverDays, d.within, d.ring, name}, true
 				continue
 			}
-			if !ok {
-				mostDropped, overDays, within, ring, ok = d.MostDropped, d.OverDays, d.within, d.ring, true
-				continue
+			if d.MostDropped <= out.MostDropped { // of two alike the country's own is named
+				out.Rule, out.MostDropped = name, d.MostDropped
 			}
-			mostDropped, overDays, within, ring = min(mostDropped, d.MostDropped), max(overDays, d.OverDays), min(within, d.within), max(ring, d.ring)
+			if d.ring >= out.Ring {
+				out.RingRule, out.Ring = name, d.ring
+			}
+			out.OverDays, out.Within = max(out.OverDays, d.OverDays), min(out.Within, d.within)
 		}
 	}
-	return mostDropped, overDays, within, ring, ok
+	return out, ok
 }
 
 // Register is a public register that rules name.

@@ -401,8 +401,8 @@ func TestShipped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if most, over, within, ring, ok := b.Dialling(p); !ok || most != 0.03 || over != 30 || within != 2*time.Second || ring != 15*time.Second {
-		t.Errorf("dialling: %v %v %v %v %v", most, over, within, ring, ok)
+	if d, ok := b.Dialling(p); !ok || d.MostDropped != 0.03 || d.OverDays != 30 || d.Within != 2*time.Second || d.Ring != 15*time.Second || d.Rule == "" || d.RingRule == "" {
+		t.Errorf("dialling: %+v, %v", d, ok)
 	}
 }
 

@@ -25,7 +25,7 @@ type Interval struct {
 
 // Break is a rule that the campaign is predicted to break.
 type Break struct {
-	Rule string `json:"rule" doc:"As decisions name it: uk/dialling"`
+	Rule string `json:"rule" doc:"As decisions name it: gb/abandoned"`
 	Says string `json:"says"`
 }
 
@@ -44,7 +44,7 @@ type Prediction struct {
 	Outcomes  map[string]float64 `json:"outcomes" doc:"Attempts by outcome, on average"`
 	Refused   map[string]float64 `json:"refused" doc:"Refusals to call by rule, on average"`
 	ByHour    []HourOf           `json:"byHour" doc:"Of the first 14 days, on average"`
-	Breaks    []Break            `json:"breaks" doc:"Rules that would be broken; a campaign with one cannot start"`
+	Breaks    []Break            `json:"breaks" doc:"Rules that would be broken, or that keep everybody from being called; a campaign with one cannot start"`
 	Simulated float64            `json:"simulatedHours" doc:"Hours that were played in all runs together"`
 }
 
@@ -139,44 +139,69 @@ func interval(all []float64) Interval {
 	return Interval{Low: at(0.05), Median: at(0.5), High: at(0.95)}
 }
 
-// breaks finds rules of law that the campaign would break however each single call is decided.
+// breaks finds rules that the campaign would break however each single call is decided, and the one that keeps it from calling
+// anybody at all.
 func (c *Campaign) breaks(runs []Run) []Break {
 	out := []Break{}
-	most, ring := 1.0, time.Duration(0)
-	var days int
-	var where policy.Place
+	if rule, nobody := refusedAll(runs); nobody {
+		out = append(out, Break{Rule: rule, Says: fmt.Sprintf("Nobody would ever be called: most people on the list are refused by %s.", rule)})
+	}
+	strict := policy.DiallingRule{MostDropped: 1}
+	var where, rings string // countries
 	for _, l := range sample(c.Leads) {
 		place, err := policy.Locate(l.Number, l.Country, l.Region, l.Zone)
 		if err != nil {
 			continue
 		}
-		m, d, _, least, ok := c.Rules.Book.Dialling(place)
-		if ok && m < most {
-			most, days, where = m, d, place
+		d, ok := c.Rules.Book.Dialling(place)
+		if ok && d.MostDropped < strict.MostDropped {
+			strict.Rule, strict.MostDropped, strict.OverDays, where = d.Rule, d.MostDropped, d.OverDays, countryOf(place)
 		}
-		if ok && least > ring {
-			ring, where = least, place
+		if ok && d.Ring > strict.Ring {
+			strict.RingRule, strict.Ring, rings = d.RingRule, d.Ring, countryOf(place)
 		}
 	}
-	country := "callee's country"
-	if len(where.Country) > 0 {
-		country = where.Country[0]
+	if c.Ring < strict.Ring {
+		out = append(out, Break{Rule: strict.RingRule, Says: fmt.Sprintf("It must ring for %s at least in %s; the campaign gives up after %s.", strict.Ring, rings, c.Ring)})
 	}
-	if c.Ring < ring {
-		out = append(out, Break{Rule: "dialling/ring", Says: fmt.Sprintf("It must ring for %s at least in %s; the campaign gives up after %s.", ring, country, c.Ring)})
-	}
-	if c.Pace.Mode == pace.Agentless || most >= 1 {
+	if c.Pace.Mode == pace.Agentless || strict.MostDropped >= 1 {
 		return out
 	}
 	worst := 0.0
 	for i := range runs {
 		worst = max(worst, runs[i].Share())
 	}
-	if worst > most {
-		out = append(out, Break{Rule: "dialling/abandonment", Says: fmt.Sprintf("Up to %.1f %% of the answered calls would find nobody; %s allows %.1f %% over %d days.",
-			100*worst, country, 100*most, days)})
+	if worst > strict.MostDropped {
+		out = append(out, Break{Rule: strict.Rule, Says: fmt.Sprintf("Up to %.1f %% of the answered calls would find nobody; %s allows %.1f %% over %d days.",
+			100*worst, where, 100*strict.MostDropped, strict.OverDays)})
 	}
 	return out
+}
+
+func countryOf(p policy.Place) string {
+	if len(p.Country) == 0 {
+		return "the callee's country"
+	}
+	return p.Country[0]
+}
+
+// refusedAll gives the rule that refuses the most calls, where nobody is called in any run.
+func refusedAll(runs []Run) (rule string, all bool) {
+	refused := map[string]int{}
+	for i := range runs {
+		if runs[i].Attempts > 0 {
+			return "", false
+		}
+		for r, n := range runs[i].Refused {
+			refused[r] += n
+		}
+	}
+	for _, r := range slices.Sorted(maps.Keys(refused)) {
+		if rule == "" || refused[r] > refused[rule] {
+			rule = r
+		}
+	}
+	return rule, rule != ""
 }
 
 // sample gives leads spread over the list: rules are the same for those of one place.

@@ -62,3 +62,27 @@ func BenchmarkPlay(b *testing.B) {
 	}
 	b.ReportMetric(played.Seconds()/b.Elapsed().Seconds(), "x-real-time")
 }
+
+// Rules that a campaign would break whoever is called are named as decisions name them.
+func TestBreaks(t *testing.T) {
+	for name, change := range map[string]func(*simulate.Campaign){
+		"":             func(*simulate.Campaign) {},
+		"gb/abandoned": func(c *simulate.Campaign) { c.Ring = 10 * time.Second },
+		"all/withdrawn": func(c *simulate.Campaign) {
+			for i := range c.Leads {
+				c.Leads[i].Consent = policy.Withdrawn
+			}
+		},
+	} {
+		c := usual(t, 50)
+		c.Leads = simulate.Made(50, "+44207946", 4)
+		change(c)
+		p, err := simulate.Predict(t.Context(), c, 2, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(p.Breaks) > 1 || len(p.Breaks) == 1 != (name != "") || name != "" && p.Breaks[0].Rule != name {
+			t.Errorf("%q: %+v", name, p.Breaks)
+		}
+	}
+}

@@ -30,6 +30,7 @@ type KV struct {
 type Entry struct {
 	Value    []byte
 	Revision uint64
+	At       time.Time // when it was put, by the bus's clock
 }
 
 // KV opens a bucket, and makes it if it is new; a process that follows waits until another one has. A value expires ttl
@@ -66,7 +67,7 @@ func (k *KV) Get(ctx context.Context, key string) (Entry, error) {
 	if err != nil {
 		return Entry{}, kvFail("read", key, err)
 	}
-	return Entry{Value: e.Value(), Revision: e.Revision()}, nil
+	return Entry{Value: e.Value(), Revision: e.Revision(), At: e.Created()}, nil
 }
 
 // Put sets a value, whatever was there, and gives its revision. It lives for the bucket's ttl from now on.

@@ -3409,7 +3409,7 @@ export interface components {
             text: string;
         };
         Break: {
-            /** @description As decisions name it: uk/dialling */
+            /** @description As decisions name it: gb/abandoned */
             rule: string;
             says: string;
         };
@@ -6784,7 +6784,7 @@ export interface components {
         };
         Simulation: {
             attempts: components["schemas"]["Interval"];
-            /** @description Rules that would be broken; a campaign with one cannot start */
+            /** @description Rules that would be broken, or that keep everybody from being called; a campaign with one cannot start */
             breaks: components["schemas"]["Break"][] | null;
             /** @description Of the first 14 days, on average */
             byHour: components["schemas"]["HourOf"][] | null;
