@@ -1,7 +1,6 @@
 package app
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -99,30 +98,13 @@ func (c *campaignCalls) shown(ctx context.Context, p campaign.Placement) (string
 	case "first":
 		choice.Rotation = telephony.RotateFirst
 	case "rotate":
-		if n := c.next(all, choice); n != "" {
-			return n, nil
-		}
+		choice.Rotation, choice.Turn = telephony.RotateTurn, c.turn.Add(1)
 	}
 	n, found := telephony.ChooseCaller(all, choice)
 	if !found {
 		return "", fault.New(fault.NotPossible, "none of the campaign's caller numbers can be shown; add one under Trunks, or choose others")
 	}
 	return n.ID, nil
-}
-
-// next gives the numbers one after the other.
-func (c *campaignCalls) next(all []telephony.CallerNumber, choice telephony.CallerChoice) string {
-	var may []telephony.CallerNumber
-	for _, n := range all {
-		if _, ok := telephony.ChooseCaller([]telephony.CallerNumber{n}, choice); ok {
-			may = append(may, n)
-		}
-	}
-	if len(may) == 0 {
-		return ""
-	}
-	slices.SortFunc(may, func(a, b telephony.CallerNumber) int { return cmp.Compare(a.ID, b.ID) })
-	return may[c.turn.Add(1)%uint64(len(may))].ID
 }
 
 // Preflight implements campaign.Preflighter: a campaign needs a trunk that can be used, and the numbers that it names.

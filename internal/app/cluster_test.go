@@ -32,6 +32,7 @@ const clusterKey = "6b1d9c2f8e4a5037b1c6d2e9f0a8473b5c2d1e0f9a8b7c6d5e4f3a2b1c0d
 
 // installation is what processes of several roles share.
 type installation struct {
+	life     time.Duration // of its processes at most; they end with the test
 	t        *testing.T
 	nats     *natstest.Server
 	database string
@@ -107,7 +108,7 @@ func (i *installation) run(c app.Config) *process {
 		i.t.Fatal(err)
 	}
 	p := &process{screen: &terminal{}}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*within)
+	ctx, cancel := context.WithTimeout(context.Background(), max(i.life, 10*within))
 	p.cmd = exec.CommandContext(ctx, os.Args[0])
 	p.cmd.Env = append(os.Environ(), childSettings+"="+string(text))
 	p.cmd.Stdout, p.cmd.Stderr = p.screen, p.screen

@@ -221,6 +221,8 @@ func (r *importRow) take(o ImportOptions, required []string) error {
 			return err
 		}
 		r.Mapping = string(text)
+	} else if err := r.fit(head, required); err != nil {
+		return err
 	} else if err := json.Unmarshal([]byte(r.Mapping), &o.Mapping); err != nil {
 		return fmt.Errorf("import %s: %w", r.ID, err)
 	}
@@ -255,6 +257,21 @@ func (r *importRow) take(o ImportOptions, required []string) error {
 	}
 	r.SkipElsewhere = o.SkipElsewhere
 	return nil
+}
+
+// fit gives columns to the variables that the agent needs.
+func (r *importRow) fit(head, required []string) error {
+	m := leadfile.Mapping{}
+	if err := json.Unmarshal([]byte(r.Mapping), &m); err != nil {
+		return fmt.Errorf("import %s: %w", r.ID, err)
+	}
+	if m == nil {
+		m = leadfile.Mapping{}
+	}
+	m.Fit(head, required)
+	text, err := json.Marshal(m)
+	r.Mapping = string(text)
+	return err
 }
 
 // requiredOf gives the variables that each lead must have. A draft may have no agent yet; then nothing is asked for.

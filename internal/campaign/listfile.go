@@ -252,8 +252,12 @@ func (r *importRow) found(ctx context.Context, tx *db.Tx, sample *leadfile.Sampl
 	return err
 }
 
-// saveUpload writes down a list and what was found in it.
+// saveUpload writes down a list and what was found in it, with columns for what the agent needs.
 func (s *Service) saveUpload(ctx context.Context, row *importRow, sample *leadfile.Sample) (out Import, err error) {
+	required, err := s.requiredOf(ctx, row.OrganisationID, row.CampaignID)
+	if err != nil {
+		return out, err
+	}
 	err = s.c.DB.InTenant(ctx, row.OrganisationID, func(ctx context.Context, tx *db.Tx) error {
 		c, err := campaignByID(ctx, tx, row.CampaignID) // it may have gone meanwhile
 		if err != nil {
@@ -263,6 +267,9 @@ func (s *Service) saveUpload(ctx context.Context, row *importRow, sample *leadfi
 			return err
 		}
 		if err := row.found(ctx, tx, sample); err != nil {
+			return err
+		}
+		if err := row.fit(sample.Columns, required); err != nil {
 			return err
 		}
 		if _, err := tx.NewInsert().Model(row).Exec(ctx); err != nil {

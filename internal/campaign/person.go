@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/uptrace/bun"
 
 	"github.com/parley-voice/parley/internal/campaign/dial"
+	"github.com/parley-voice/parley/internal/campaign/leadfile"
 	"github.com/parley-voice/parley/internal/platform/db"
 )
 
@@ -87,7 +89,75 @@ func (s *Service) ErasePerson(ctx context.Context, orgID, needle string, match f
 			return erased, kept, err
 		}
 	}
+	if err != nil {
+		return erased, kept, err
+	}
+	n, err := s.eraseRejects(ctx, orgID, func(address string) bool { return match(address) && (keep == nil || !keep("", address)) })
+	if n > 0 {
+		erased["rejectedRows"] += n
+	}
 	return erased, kept, err
+}
+
+// eraseRejects removes the rows of lists that were rejected and name the person. Numbers stand there as people wrote them, so that all
+// rows are looked at.
+func (s *Service) eraseRejects(ctx context.Context, orgID string, match func(address string) bool) (n int64, err error) {
+	var imports []importRow
+	err = s.c.DB.ReadTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) error {
+		return tx.NewSelect().Model(&imports).Column("id", "region").Where("organisation_id = ?", orgID).Where("rejected > 0").OrderExpr("id").Scan(ctx)
+	})
+	for i := 0; i < len(imports) && err == nil; i++ {
+		more := int64(0)
+		more, err = s.eraseRejectsOf(ctx, orgID, &imports[i], match)
+		n += more
+	}
+	if err != nil {
+		return n, fmt.Errorf("erase a person from rejected rows: %w", err)
+	}
+	return n, nil
+}
+
+// eraseRejectsOf does it for one import, page by page.
+func (s *Service) eraseRejectsOf(ctx context.Context, orgID string, in *importRow, match func(address string) bool) (n int64, err error) {
+	for after := int64(0); ; {
+		var rows []rejectRow
+		var found []int64
+		err := s.c.DB.InTenant(ctx, orgID, func(ctx context.Context, tx *db.Tx) error {
+			err := tx.NewSelect().Model(&rows).Where("organisation_id = ?", orgID).Where("import_id = ?", in.ID).Where("line > ?", after).OrderExpr("line").Limit(reportPage).Scan(ctx)
+			if err != nil {
+				return err
+			}
+			for i := range rows {
+				if rows[i].names(in.Region, match) {
+					found = append(found, rows[i].Line)
+				}
+			}
+			for chunk := range slices.Chunk(found, rowsAtOnce) {
+				_, err := tx.NewDelete().Model((*rejectRow)(nil)).Where("organisation_id = ?", orgID).Where("import_id = ?", in.ID).Where("line IN (?)", bun.List(chunk)).Exec(ctx)
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return n, err
+		}
+		n += int64(len(found))
+		if len(rows) < reportPage {
+			return n, nil
+		}
+		after = rows[len(rows)-1].Line
+	}
+}
+
+// names reports whether a cell is the person's address, in any form in which a list of the region may have it.
+func (r *rejectRow) names(region string, match func(address string) bool) bool {
+	var cells []string
+	if json.Unmarshal([]byte(r.Cells), &cells) != nil {
+		return false
+	}
+	return slices.ContainsFunc(cells, func(c string) bool { return match(c) || match(leadfile.Number(c, region)) })
 }
 
 // erase takes one number out, and gives on how many do-not-call lists it stays.

@@ -17,6 +17,7 @@ const (
 	RotateFirst Rotation = "first" // always the first
 	RotateLeast Rotation = "least" // the one whose last use is longest ago; what was never used comes first
 	RotateHash  Rotation = "hash"  // always the same to the same callee, and evenly to all
+	RotateTurn  Rotation = "turn"  // one after the other, by Turn
 )
 
 // CallerChoice is what decides which number a callee sees.
@@ -27,6 +28,7 @@ type CallerChoice struct {
 	LocalPresence bool                 // a number of the callee's own area comes first, then of its state or province, then of its country
 	Rotation      Rotation             // RotateFirst when empty
 	LastUsed      map[string]time.Time // by id, for RotateLeast
+	Turn          uint64               // for RotateTurn: grows by one with each call
 }
 
 // ChooseCaller chooses among numbers, in the order of their ids. found is false when none may be shown. It is a pure function:
@@ -54,6 +56,9 @@ func ChooseCaller(from []CallerNumber, c CallerChoice) (_ CallerNumber, found bo
 		return CallerNumber{}, false
 	}
 	slices.SortFunc(best, func(a, b CallerNumber) int { return cmp.Or(c.compare(a, b), cmp.Compare(a.ID, b.ID)) })
+	if c.Rotation == RotateTurn {
+		return best[c.Turn%uint64(len(best))], true
+	}
 	return best[0], true
 }
 

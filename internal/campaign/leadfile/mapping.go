@@ -60,6 +60,24 @@ func Guess(head []string) Mapping {
 	return m
 }
 
+// Fit gives columns to the variables that an agent needs and that have none, by names that differ in spelling only: First Name is
+// firstName and first_name. The number's column stays what it is.
+func (m Mapping) Fit(head, needed []string) {
+	has := map[string]bool{}
+	for _, is := range m {
+		has[is] = true
+	}
+	for _, v := range needed {
+		i := slices.IndexFunc(head, func(h string) bool {
+			other, is := strings.CutPrefix(m[h], variable)
+			return plain(h) == plain(v) && m[h] != Phone && !(is && slices.Contains(needed, other))
+		})
+		if i >= 0 && !has[variable+v] && VariableName.MatchString(v) {
+			m[head[i]], has[variable+v] = variable+v, true
+		}
+	}
+}
+
 // plain is a name without anything but its letters and digits.
 func plain(s string) string {
 	return strings.Map(func(r rune) rune {

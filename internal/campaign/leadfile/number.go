@@ -48,6 +48,12 @@ func (n numbers) parse(text, country string) (string, string) {
 	return phonenumbers.Format(p, phonenumbers.E164), ""
 }
 
+// Number reads a number as a list in a region has it, "" where it is none that can be called.
+func Number(text, region string) string {
+	n, _ := numbers{region}.parse(strings.TrimSpace(text), "")
+	return n
+}
+
 func in(p *phonenumbers.PhoneNumber, region string) string {
 	if r := phonenumbers.GetRegionCodeForCountryCode(int(p.GetCountryCode())); r != "" && r != "ZZ" && r != "001" {
 		region = r
