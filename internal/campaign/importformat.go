@@ -41,11 +41,15 @@ func (s *Service) LookAgain(ctx context.Context, orgID, campaignID, id string, f
 	if sample, err = leadfile.SniffAs(in, f); err != nil {
 		return out, sample, err
 	}
+	required, err := s.requiredOf(ctx, orgID, campaignID)
+	if err != nil {
+		return out, sample, err
+	}
 	out, err = s.changeImport(ctx, orgID, campaignID, id, func(ctx context.Context, tx *db.Tx, row *importRow, _ *campaignRow) error {
 		if err := row.mayLook(); err != nil {
 			return err
 		}
-		if err := row.found(ctx, tx, &sample); err != nil {
+		if err := row.found(ctx, tx, &sample, required); err != nil {
 			return err
 		}
 		return identity.Audit(ctx, tx, orgID, identity.Change{Action: "campaign.import.format", Kind: "campaignImport", ID: id, After: sample.Format})

@@ -236,8 +236,8 @@ func (s *Service) sniff(ctx context.Context, row *importRow, key []byte) (leadfi
 	return leadfile.Sniff(in)
 }
 
-// found takes what was found in a list, with the mapping that the same header had before.
-func (r *importRow) found(ctx context.Context, tx *db.Tx, sample *leadfile.Sample) error {
+// found takes what was found in a list, with the mapping that the same header had before, and columns for what the agent needs.
+func (r *importRow) found(ctx context.Context, tx *db.Tx, sample *leadfile.Sample, required []string) error {
 	for into, v := range map[*string]any{&r.Format: sample.Format, &r.Header: append([]string{}, sample.Columns...), &r.Mapping: sample.Mapping} {
 		text, err := json.Marshal(v)
 		if err != nil {
@@ -246,13 +246,16 @@ func (r *importRow) found(ctx context.Context, tx *db.Tx, sample *leadfile.Sampl
 		*into = string(text)
 	}
 	before, err := rememberedMapping(ctx, tx, r.Header)
-	if err == nil && before != "" {
+	if err != nil {
+		return err
+	}
+	if before != "" {
 		r.Mapping = before
 	}
-	return err
+	return r.fit(sample.Columns, required)
 }
 
-// saveUpload writes down a list and what was found in it, with columns for what the agent needs.
+// saveUpload writes down a list and what was found in it.
 func (s *Service) saveUpload(ctx context.Context, row *importRow, sample *leadfile.Sample) (out Import, err error) {
 	required, err := s.requiredOf(ctx, row.OrganisationID, row.CampaignID)
 	if err != nil {
@@ -266,10 +269,7 @@ func (s *Service) saveUpload(ctx context.Context, row *importRow, sample *leadfi
 		if err := c.State.may("append"); err != nil {
 			return err
 		}
-		if err := row.found(ctx, tx, sample); err != nil {
-			return err
-		}
-		if err := row.fit(sample.Columns, required); err != nil {
+		if err := row.found(ctx, tx, sample, required); err != nil {
 			return err
 		}
 		if _, err := tx.NewInsert().Model(row).Exec(ctx); err != nil {
