@@ -59,13 +59,9 @@ lint: web/node_modules/.installed ## gofmt, staticcheck, biome
 	$(GO) tool staticcheck ./...
 	cd web && npm run lint
 
-# The race detector watches Parley and what it is made of, but not inside of SQLite, which is C made into Go, and of argon2: they
-# share nothing between goroutines that is not locked around them, and watching each of their reads took half of the time.
-UNWATCHED := -gcflags='modernc.org/...=-race=false' -gcflags='golang.org/x/crypto/...=-race=false'
-
 .PHONY: race
 race: web/dist/index.html test/peers/aimock/node_modules/.installed bin/versitygw bin/ferretdb bin/vault ## all Go tests under the race detector
-	CGO_ENABLED=1 $(GO) test -race $(UNWATCHED) -timeout 30m ./...
+	CGO_ENABLED=1 $(GO) test -race -timeout 30m ./...
 
 test/peers/aimock/node_modules/.installed: test/peers/aimock/package-lock.json
 	cd test/peers/aimock && npm ci --no-audit --no-fund
