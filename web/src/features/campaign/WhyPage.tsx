@@ -3,7 +3,7 @@ import { useForm } from "@mantine/form";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import type { Explanation } from "../../api/types";
-import { when } from "../../ui/format";
+import { since } from "../../ui/format";
 import { Listing } from "../../ui/Listing";
 import { Page } from "../../ui/Page";
 import { Section } from "../../ui/Section";
@@ -69,7 +69,7 @@ function Answer({ of: e }: { of: Explanation }) {
   return (
     <Section
       title={e.called ? "It was called" : e.decision ? "It was not called" : "Nothing was decided"}
-      lead={e.decision ? `Decided ${when(e.decision.at)}` : undefined}
+      lead={e.decision ? `Decided ${since(e.decision.at)}` : undefined}
       actions={
         e.callId && (
           <Anchor renderRoot={(p) => <Link {...p} to="/calls/$callId" params={{ callId: e.callId }} />} size="sm">
