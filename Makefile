@@ -136,7 +136,7 @@ campaign: ## a campaign of 2,000 leads against SIPp, 100 calls at once (PARLEY_C
 	PARLEY_CAMPAIGN_LEADS=$${PARLEY_CAMPAIGN_LEADS:-2000} PARLEY_CAMPAIGN_LINES=$${PARLEY_CAMPAIGN_LINES:-100} go test -count=1 -v -timeout 30m -run TestCampaignOnSIPp ./internal/app
 
 .PHONY: chaos
-chaos: ## a campaign while workers, database connections and NATS are killed 200 times (PARLEY_CHAOS_KILLS, PARLEY_CHAOS_LEADS)
+chaos: ## a campaign while workers, media processes, database connections and NATS are killed 200 times (PARLEY_CHAOS_KILLS, PARLEY_CHAOS_LEADS)
 	PARLEY_CHAOS_KILLS=$${PARLEY_CHAOS_KILLS:-200} PARLEY_CHAOS_LEADS=$${PARLEY_CHAOS_LEADS:-600} go test -count=1 -v -timeout 60m -run TestKilledProcessesCallNobodyTwice ./internal/app
 
 .PHONY: bench-orgs

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -162,6 +163,7 @@ func TestCampaignOnSIPp(t *testing.T) {
 	c := owner(t, s.screen)
 	n := sippPeople(t, pause)
 	id := campaignOn(t, c, n, leads, lines)
+	refusedStart(t, c)
 	var p shownProgress
 	began, high, full, within2, looks := time.Now(), int64(0), 0, 0, 0
 	for p.State != "finished" {
@@ -205,6 +207,31 @@ func TestCampaignOnSIPp(t *testing.T) {
 	}
 	t.Logf("%d leads in %s; %d lines, at most %d calls at once; of %d looks while there was enough to do, %d were within 2 of it; %v",
 		leads, took.Round(time.Second), lines, high, full, within2, p.Outcomes)
+}
+
+// refusedStart has a campaign be refused that could call nobody, with the rule's name (its own hours, or the place's, as the clock
+// says now), and one that would ring too briefly.
+func refusedStart(t *testing.T, c *client) {
+	t.Helper()
+	var camp struct{ ID string }
+	c.want(201, "POST", "/api/v1/campaigns", map[string]any{"name": "Never", "settings": map[string]any{"agent": "sim", "purpose": "sales",
+		"schedule": map[string]any{"hours": map[string]string{"sun-sat": "20:00-21:00"}}}}, &camp)
+	path := "/api/v1/campaigns/" + camp.ID
+	c.want(200, "POST", path+"/leads", map[string]any{"leads": []map[string]any{{"number": "+971501230001"}}}, nil)
+	if res, b := c.ask("POST", path+"/start", nil); res.StatusCode != http.StatusConflict || !strings.Contains(string(b), "/hours: Nobody") {
+		t.Errorf("hours that never come: %d %s", res.StatusCode, b)
+	}
+	var flight struct {
+		Ready      bool
+		Prediction struct{ Breaks []struct{ Rule string } }
+	}
+	c.want(200, "GET", path+"/preflight", nil, &flight)
+	if flight.Ready || len(flight.Prediction.Breaks) != 1 || !strings.HasSuffix(flight.Prediction.Breaks[0].Rule, "/hours") {
+		t.Errorf("%+v", flight)
+	}
+	if res, b := c.ask("PATCH", path, map[string]any{"settings": map[string]any{"dialler": map[string]any{"ringSeconds": 14}}}); res.StatusCode/100 != 4 || !strings.Contains(string(b), "ringSeconds") {
+		t.Errorf("it would ring for 14 s: %d %s", res.StatusCode, b)
+	}
 }
 
 func wanted(t *testing.T, name string, usual int) int {
