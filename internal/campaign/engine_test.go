@@ -1,6 +1,7 @@
 package campaign
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"maps"
@@ -13,6 +14,7 @@ import (
 	"github.com/coder/quartz"
 
 	"github.com/parley-voice/parley/internal/campaign/dial"
+	"github.com/parley-voice/parley/internal/campaign/ledger"
 	"github.com/parley-voice/parley/internal/platform/db"
 	"github.com/parley-voice/parley/internal/platform/db/dbtest"
 	"github.com/parley-voice/parley/internal/platform/fault"
@@ -289,6 +291,9 @@ func TestCampaignRunsToItsEnd(t *testing.T) {
 func TestKilledDiallersCallNobodyTwice(t *testing.T) {
 	dbtest.Each(t, []db.Migrations{Migrations()}, func(t *testing.T, d *db.DB) {
 		p := newPlant(t, d, 3, 7)
+		for _, n := range p.nodes {
+			n.s.c.Signer = testSigner(t)
+		}
 		p.carrier.fate = func(_ string, attempt int) dial.Outcome {
 			return []dial.Outcome{dial.Answered, dial.Busy, dial.NoAnswer}[(attempt+p.r.IntN(2))%3]
 		}
@@ -382,6 +387,14 @@ func TestKilledDiallersCallNobodyTwice(t *testing.T) {
 			t.Errorf("%d calls at once, with 10 lines; %v", p.carrier.most, p.carrier.wrong)
 		}
 		checkAttempts(t, p, d)
+		var file bytes.Buffer // whoever wrote to the chains, and died, they are whole
+		if err := p.nodes[0].s.ExportDecisions(t.Context(), testOrg, "", &file); err != nil {
+			t.Fatal(err)
+		}
+		chains, err := ledger.Verify(&file, nil)
+		if err != nil || len(chains) == 0 || chains[0].Allowed < people {
+			t.Errorf("%d chains, %v", len(chains), err)
+		}
 	})
 }
 

@@ -1,7 +1,6 @@
 package compliance
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -41,7 +40,7 @@ type Report struct {
 // Verify reads an export and proves it: every hash, every link, every signature, and that nothing is missing up to its
 // signed end. It needs no database. What does not hold is a *Broken; what is no export is a fault.
 func Verify(r io.Reader, o VerifyOptions) (*Report, error) {
-	v := &verifier{r: bufio.NewReaderSize(r, 64<<10), o: o, rep: &Report{Trusted: len(o.Keys) > 0}}
+	v := &verifier{in: hashchain.NewLines(r, maxLine), o: o, rep: &Report{Trusted: len(o.Keys) > 0}}
 	if err := v.header(); err != nil {
 		return nil, err
 	}
@@ -57,36 +56,28 @@ func Verify(r io.Reader, o VerifyOptions) (*Report, error) {
 }
 
 type verifier struct {
-	r      *bufio.Reader
-	o      VerifyOptions
-	rep    *Report
-	number int // of the line
-	head   headerLine
-	w      walker
-	noted  bool
+	in    *hashchain.Lines
+	o     VerifyOptions
+	rep   *Report
+	head  headerLine
+	w     walker
+	noted bool
 }
 
-// next gives a line without its end; io.EOF after the last.
+// next gives a line; io.EOF after the last.
 func (v *verifier) next() ([]byte, error) {
-	v.number++
-	var b []byte
-	for {
-		part, err := v.r.ReadSlice('\n')
-		if b = append(b, part...); len(b) > maxLine {
-			return nil, fault.New(fault.Invalid, "line %d is longer than %d bytes: this is no export of the audit trail", v.number, maxLine)
-		}
-		switch {
-		case errors.Is(err, bufio.ErrBufferFull):
-			continue
-		case errors.Is(err, io.EOF) && len(b) == 0:
-			return nil, io.EOF
-		case errors.Is(err, io.EOF):
-			return nil, broke(v.w.Seq+1, fmt.Sprintf("the file ends within line %d: it was cut", v.number))
-		case err != nil:
-			return nil, fmt.Errorf("line %d: %w", v.number, err)
-		}
-		return b, nil
+	b, err := v.in.Next()
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil, io.EOF
+	case errors.Is(err, hashchain.ErrLong):
+		return nil, fault.New(fault.Invalid, "line %d is longer than %d bytes: this is no export of the audit trail", v.in.N, maxLine)
+	case errors.Is(err, hashchain.ErrCut):
+		return nil, broke(v.w.Seq+1, fmt.Sprintf("the file ends within line %d: it was cut", v.in.N))
+	case err != nil:
+		return nil, fmt.Errorf("line %d: %w", v.in.N, err)
 	}
+	return b, nil
 }
 
 // parse reads a line into dst and proves that it is written exactly as an export writes it, so that nothing can be
@@ -94,7 +85,7 @@ func (v *verifier) next() ([]byte, error) {
 func (v *verifier) parse(b []byte, dst any) error {
 	err := hashchain.ParseLine(b, dst)
 	if err != nil {
-		return broke(v.w.Seq+1, fmt.Sprintf("line %d: %v", v.number, err))
+		return broke(v.w.Seq+1, fmt.Sprintf("line %d: %v", v.in.N, err))
 	}
 	return nil
 }
@@ -135,7 +126,7 @@ func (v *verifier) line() (bool, error) {
 		Type string `json:"type"`
 	}
 	if err := json.Unmarshal(b, &probe); err != nil {
-		return false, broke(v.w.Seq+1, fmt.Sprintf("line %d is no JSON", v.number))
+		return false, broke(v.w.Seq+1, fmt.Sprintf("line %d is no JSON", v.in.N))
 	}
 	switch probe.Type {
 	case "entry":
@@ -145,7 +136,7 @@ func (v *verifier) line() (bool, error) {
 	case "end":
 		return true, v.end(b)
 	}
-	return false, broke(v.w.Seq+1, fmt.Sprintf("line %d is no entry, no head and no end", v.number))
+	return false, broke(v.w.Seq+1, fmt.Sprintf("line %d is no entry, no head and no end", v.in.N))
 }
 
 func (v *verifier) entry(b []byte) error {

@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -125,7 +124,7 @@ func (b *Broken) Error() string {
 // signed end. keys are those that are trusted; without any a file proves only that nobody without a key changed it. What does
 // not hold is a *Broken; what is no such file is a fault.
 func Verify(r io.Reader, keys []hashchain.JWK) ([]Report, error) {
-	v := &verifier{r: bufio.NewReaderSize(r, 64<<10), keys: keys}
+	v := &verifier{in: hashchain.NewLines(r, mostLine), keys: keys}
 	for {
 		err := v.next()
 		if errors.Is(err, io.EOF) {
@@ -139,23 +138,22 @@ func Verify(r io.Reader, keys []hashchain.JWK) ([]Report, error) {
 
 // verifier goes through a file.
 type verifier struct {
-	r    *bufio.Reader
+	in   *hashchain.Lines
 	keys []hashchain.JWK
 	done []Report
-	line int
 	rep  *Report // nil: between chains
 	w    Walker
 }
 
 func (v *verifier) broken(seq int64, why string, args ...any) error {
-	return &Broken{v.w.Campaign, v.line, hashchain.Broken{Seq: seq, Why: fmt.Sprintf(why, args...)}}
+	return &Broken{v.w.Campaign, v.in.N, hashchain.Broken{Seq: seq, Why: fmt.Sprintf(why, args...)}}
 }
 
 func (v *verifier) link(b *hashchain.Broken) error {
 	if b == nil {
 		return nil
 	}
-	return &Broken{v.w.Campaign, v.line, *b}
+	return &Broken{v.w.Campaign, v.in.N, *b}
 }
 
 func (v *verifier) end() error {
@@ -170,29 +168,28 @@ func (v *verifier) end() error {
 
 // next takes a line.
 func (v *verifier) next() error {
-	v.line++
-	b, err := v.r.ReadBytes('\n')
+	b, err := v.in.Next()
 	switch {
-	case errors.Is(err, io.EOF) && len(b) == 0:
-		return io.EOF
 	case errors.Is(err, io.EOF):
+		return io.EOF
+	case errors.Is(err, hashchain.ErrCut):
 		return v.broken(v.w.Seq+1, "the file ends within a line: it was cut")
+	case errors.Is(err, hashchain.ErrLong):
+		return fault.New(fault.Invalid, "line %d is longer than %d bytes: this is no file of decisions", v.in.N, mostLine)
 	case err != nil:
-		return fmt.Errorf("line %d: %w", v.line, err)
-	case len(b) > mostLine:
-		return fault.New(fault.Invalid, "line %d is longer than %d bytes: this is no file of decisions", v.line, mostLine)
+		return fmt.Errorf("line %d: %w", v.in.N, err)
 	}
 	var kind struct {
 		Type string `json:"type"`
 	}
 	if err := json.Unmarshal(b, &kind); err != nil {
-		return fault.New(fault.Invalid, "line %d is no JSON: this is no file of decisions", v.line)
+		return fault.New(fault.Invalid, "line %d is no JSON: this is no file of decisions", v.in.N)
 	}
 	switch {
 	case v.rep == nil && kind.Type == "header":
 		return v.header(b)
 	case v.rep == nil:
-		return fault.New(fault.Invalid, "line %d begins no chain of decisions; make a file with: parley compliance export --org ORGANISATION", v.line)
+		return fault.New(fault.Invalid, "line %d begins no chain of decisions; make a file with: parley compliance export --org ORGANISATION", v.in.N)
 	case kind.Type == "decision":
 		return v.record(b)
 	case kind.Type == "head":
