@@ -200,6 +200,29 @@ func TestTrunkIsFull(t *testing.T) {
 	r.record(id)
 }
 
+// Lines that are kept for calls that come in are not a campaign's, and are everybody else's.
+func TestKeptLines(t *testing.T) {
+	r := newExchangeRig(t)
+	carrier := ringer(t, r, "pcmu", nil)
+	r.listen(nil)
+	r.caller()
+	r.trunk(carrier)
+	r.max = 2
+	campaign := DialOut{OrgID: ours, Agent: "caller", Number: "+4930123456", Variables: map[string]string{"name": "Anna"}, Kept: 1}
+	first := must(r.DialOut(t.Context(), campaign))(t)
+	far := carrier.answered(t)
+	if _, err := r.DialOut(t.Context(), campaign); !fault.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "kept-lines") {
+		t.Errorf("a campaign takes the last line: %v", err)
+	}
+	person := campaign
+	person.Kept = 0
+	second := must(r.DialOut(t.Context(), person))(t)
+	hangUp(t, carrier.answered(t))
+	hangUp(t, far)
+	r.record(first)
+	r.record(second)
+}
+
 // A trunk that fails is left alone after a while, and says so; one whose callees are busy is not.
 func TestTrunkIsBroken(t *testing.T) {
 	var status atomic.Int64
