@@ -226,6 +226,8 @@ test("a campaign starts when nothing is in the way, is watched live, paused with
   await page.getByText("3 people", { exact: true }).waitFor();
   await page.getByRole("navigation", { name: "Steps" }).getByRole("link", { name: "Check and start" }).click();
   await page.getByRole("heading", { name: "What to expect" }).waitFor();
+  await page.getByRole("button", { name: "Mark as checked" }).click();
+  await page.getByText("Checked", { exact: true }).waitFor();
   await page.getByRole("button", { name: "Start calling" }).click();
   const sure = page.getByRole("dialog", { name: "Start calling?" });
   await sure.getByText(/calls 3 people/).waitFor();

@@ -171,7 +171,7 @@ function Mapping({ campaign, uploaded, written, started, back }: MappingProps) {
         <Table.Tbody>
           <Table.Tr>
             {sample.columns.map((c) => (
-              <Table.Td key={c} style={{ verticalAlign: "top" }}>
+              <Table.Td key={c} data-named style={{ verticalAlign: "top" }}>
                 <Meaning column={c} value={mapping[c] ?? ""} change={(v) => setMapping({ ...mapping, [c]: v })} />
               </Table.Td>
             ))}

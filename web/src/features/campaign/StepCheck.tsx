@@ -62,8 +62,8 @@ export function StepCheck({ campaign, saved }: { campaign: Campaign; saved: bool
               </Alert>
             )}
             {p.prediction && <Prediction of={p.prediction} currency={campaign.settings.budget.currency} />}
-            {markable && p.ready && <Mark campaign={campaign} busy={check.isFetching} />}
             {startable && <Start campaign={campaign} preflight={p} busy={check.isFetching} />}
+            {markable && p.ready && <Mark campaign={campaign} busy={check.isFetching} />}
           </>
         )}
       </Loaded>
