@@ -329,12 +329,14 @@ test("people of a campaign are added, changed, called at a time and deleted by h
 
 test("who is done is called again, by how the last call ended, after a question that says how many", async () => {
   const { page, base, session } = here;
-  // Selling by a machine's voice needs consent, which nobody gave: they are done without a call, whatever the hour. One is
-  // to be called much later, so that the campaign goes on.
+  // Selling by a machine's voice needs consent, which two did not give: they are done without a call, whatever the hour. One
+  // gave it and is to be called much later: without anybody to call it would not start, and would be over at once.
   const settings = { agent: "front-desk", country: "DE", purpose: "sales" };
   const { id } = await (await session.api("POST", "/campaigns", { name: "Offers", settings })).json();
   const leads = [1, 2, 3].map((n) => ({ number: `+49 30 2345670${n}`, name: `Buyer ${n}` }));
   const { items } = await (await session.api("POST", `/campaigns/${id}/leads`, { leads })).json();
+  const consent = { subject: "+493023456703", scope: "offers", source: "form", proof: "Form 12", channels: ["ai_call"] };
+  assert.equal((await session.api("POST", "/consents", consent)).status, 201);
   const at = new Date(Date.now() + 20 * 86_400_000).toISOString();
   assert.equal((await session.api("POST", `/campaigns/${id}/leads/${items[2].id}/callback`, { at })).status, 200);
   assert.equal((await session.api("POST", `/campaigns/${id}/start`)).status, 200);
