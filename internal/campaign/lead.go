@@ -132,19 +132,21 @@ func setLeads(ctx context.Context, tx *db.Tx, rows []*leadRow) error {
 	}
 	for chunk := range slices.Chunk(rows, rowsAtOnce) {
 		query := "WITH v (id, state, outcome, disposition, attempts, why, urgency, due_at, updated_at) AS (VALUES "
+		var ids []string
 		var args []any
 		for i, r := range chunk {
 			if i > 0 {
 				query += ", "
 			}
 			query += "(?, ?, ?, ?, ?, ?, ?, " + cast + ", ?)"
+			ids = append(ids, r.ID)
 			args = append(args, r.ID, r.State, r.Outcome, r.Disposition, r.Attempts, r.Why, r.Urgency, r.DueAt, r.UpdatedAt)
 		}
-		// The organisation is compared in a way that no index helps with, so that leads are found by their ids: PostgreSQL knows
-		// nothing of a list that was just imported, thinks it short, and would read all of it for each lead.
+		// The ids are named once more, and the organisation is compared in a way that no index helps with, so that leads are found by
+		// their ids: PostgreSQL knows nothing of a list that was just imported, thinks it short, and would compare all of it with each.
 		query += `) UPDATE campaign_leads SET state = v.state, outcome = v.outcome, disposition = v.disposition, attempts = v.attempts, why = v.why, urgency = v.urgency,
-			due_at = v.due_at, updated_at = v.updated_at FROM v WHERE campaign_leads.organisation_id || '' = ? AND campaign_leads.id = v.id`
-		if _, err := tx.ExecContext(ctx, query, append(args, tx.OrgID())...); err != nil {
+			due_at = v.due_at, updated_at = v.updated_at FROM v WHERE campaign_leads.organisation_id || '' = ? AND campaign_leads.id IN (?) AND campaign_leads.id = v.id`
+		if _, err := tx.ExecContext(ctx, query, append(args, tx.OrgID(), bun.List(ids))...); err != nil {
 			return fmt.Errorf("update leads: %w", err)
 		}
 	}
