@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -86,7 +87,7 @@ func (c *Config) strictSIP(bad complain) {
 
 // strictStores judges how this process reaches what keeps its data. What is embedded is not reached over a network.
 func (c *Config) strictStores(bad complain) {
-	for setting, values := range map[string][]string{"database-url": {c.DatabaseURL}, "regions": values(c.regions())} {
+	for setting, values := range map[string][]string{"database-url": {c.DatabaseURL}, "regions": slices.Collect(maps.Values(c.regions()))} {
 		for _, v := range values {
 			if why := strictPostgres(v); why != "" {
 				bad(setting, "use postgres://USER@HOST/NAME?sslmode=verify-full&sslrootcert=FILE&sslcert=FILE&sslkey=FILE", "%s (ASVS V12.3.1, V13.2.1)", why)
@@ -104,14 +105,14 @@ func (c *Config) strictStores(bad complain) {
 				"strict proves to NATS who it is by signing (ASVS V13.2.1)")
 		}
 	}
-	for setting, values := range map[string][]string{"blob-url": {c.BlobURL}, "region-blobs": values(pairs(c.RegionBlobs))} {
+	for setting, values := range map[string][]string{"blob-url": {c.BlobURL}, "region-blobs": slices.Collect(maps.Values(pairs(c.RegionBlobs)))} {
 		for _, v := range values {
 			if u, err := url.Parse(v); err == nil && plainEndpoint(u.Query()) {
 				bad(setting, "give its endpoint with https://", "strict speaks to S3 by TLS only (ASVS V12.3.1)")
 			}
 		}
 	}
-	for setting, values := range map[string][]string{"search-url": {c.SearchURL}, "region-search": values(pairs(c.RegionSearch))} {
+	for setting, values := range map[string][]string{"search-url": {c.SearchURL}, "region-search": slices.Collect(maps.Values(pairs(c.RegionSearch)))} {
 		for _, v := range values {
 			if u, err := url.Parse(v); err == nil && v != "" && (u.Scheme != "https" || u.User != nil || !u.Query().Has("cert")) {
 				bad(setting, "use https://HOST:9200?cert=FILE&key=FILE&ca=FILE, or leave it empty for an index in the data folder",
@@ -119,13 +120,6 @@ func (c *Config) strictStores(bad complain) {
 			}
 		}
 	}
-}
-
-func values(m map[string]string) (out []string) {
-	for _, v := range m {
-		out = append(out, v)
-	}
-	return out
 }
 
 // strictPostgres says what is wrong with a URL of PostgreSQL; "" is nothing, as with the folder of SQLite.
@@ -210,7 +204,8 @@ func (c *Config) strictLogs(bad complain) {
 	if c.LogLevel != "info" && c.LogLevel != "debug" {
 		bad("log-level", "set it to info", "strict logs refused requests too (ASVS V16.3.3)")
 	}
-	q, err := url.ParseQuery(lastPart(c.PlatformLogURL, "?"))
+	_, query, _ := strings.Cut(c.PlatformLogURL, "?")
+	q, err := url.ParseQuery(query)
 	mechanism := strings.ToUpper(q.Get("authMechanism"))
 	switch {
 	case c.PlatformLogURL == "":
@@ -223,11 +218,6 @@ func (c *Config) strictLogs(bad complain) {
 	if !c.CopyLogs {
 		bad("copy-logs", "set it to true", "strict keeps a copy of the organisations' trails and of the process's log elsewhere (ASVS V16.4.3)")
 	}
-}
-
-func lastPart(s, after string) string {
-	_, rest, _ := strings.Cut(s, after)
-	return rest
 }
 
 // strictly sets what follows from strict in SIP.

@@ -185,8 +185,8 @@ func (s *Service) StartImport(ctx context.Context, orgID, campaignID, id string,
 		return Import{}, err
 	}
 	return s.changeImport(ctx, orgID, campaignID, id, func(ctx context.Context, tx *db.Tx, row *importRow, c *campaignRow) error {
-		if row.State != ImportUploaded {
-			return fault.New(fault.Conflict, "the import is %s; send the file again", row.State)
+		if err := row.mustBeUploaded(); err != nil {
+			return err
 		}
 		if err := c.State.may("append"); err != nil {
 			return err
@@ -277,8 +277,16 @@ func (r *importRow) fit(head, required []string) error {
 // requiredOf gives the variables that each lead must have. A draft may have no agent yet; then nothing is asked for.
 func (s *Service) requiredOf(ctx context.Context, orgID, campaignID string) ([]string, error) {
 	c, err := s.Get(ctx, orgID, campaignID)
-	if err != nil || c.Settings.Agent == "" {
+	if err != nil {
 		return nil, err
+	}
+	return s.required(ctx, orgID, c)
+}
+
+// required is requiredOf a campaign that was read.
+func (s *Service) required(ctx context.Context, orgID string, c Campaign) ([]string, error) {
+	if c.Settings.Agent == "" {
+		return nil, nil
 	}
 	a, err := s.c.Agents.Ready(ctx, orgID, c.Settings.Agent)
 	if fault.Is(err, fault.NotFound) {

@@ -27,7 +27,7 @@ func (s *Service) LookAgain(ctx context.Context, orgID, campaignID, id string, f
 	if err != nil {
 		return out, sample, err
 	}
-	if err := row.mayLook(); err != nil {
+	if err := row.mustBeUploaded(); err != nil {
 		return out, sample, err
 	}
 	key, err := s.c.Sealer.Open(ctx, orgID, row.FileKey, listAAD(orgID, id))
@@ -46,7 +46,7 @@ func (s *Service) LookAgain(ctx context.Context, orgID, campaignID, id string, f
 		return out, sample, err
 	}
 	out, err = s.changeImport(ctx, orgID, campaignID, id, func(ctx context.Context, tx *db.Tx, row *importRow, _ *campaignRow) error {
-		if err := row.mayLook(); err != nil {
+		if err := row.mustBeUploaded(); err != nil {
 			return err
 		}
 		if err := row.found(ctx, tx, &sample, required); err != nil {
@@ -57,7 +57,8 @@ func (s *Service) LookAgain(ctx context.Context, orgID, campaignID, id string, f
 	return out, sample, err
 }
 
-func (r *importRow) mayLook() error {
+// mustBeUploaded refuses what can only be said of a list before it is read.
+func (r *importRow) mustBeUploaded() error {
 	if r.State != ImportUploaded {
 		return fault.New(fault.Conflict, "the import is %s; send the file again", r.State)
 	}

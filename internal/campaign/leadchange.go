@@ -22,11 +22,11 @@ type LeadChange struct {
 
 // UpdateLead changes what is known of a person. The audit trail names the fields and not what they hold: it outlives an erasure.
 func (s *Service) UpdateLead(ctx context.Context, orgID, campaignID, id string, c LeadChange) (Lead, error) {
-	required, err := s.requiredOf(ctx, orgID, campaignID)
+	campaign, err := s.Get(ctx, orgID, campaignID)
 	if err != nil {
 		return Lead{}, err
 	}
-	campaign, err := s.Get(ctx, orgID, campaignID)
+	required, err := s.required(ctx, orgID, campaign)
 	if err != nil {
 		return Lead{}, err
 	}

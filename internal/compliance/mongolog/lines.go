@@ -2,12 +2,10 @@ package mongolog
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
-	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
@@ -35,20 +33,8 @@ func (s *Sink) WriteLines(ctx context.Context, run string, lines []Line) error {
 		documents[i] = bson.D{{Key: "_id", Value: fmt.Sprintf("%s/%d", run, l.N)}, {Key: "at", Value: l.At}, {Key: "process", Value: run}, {Key: "line", Value: l.Text}}
 	}
 	_, err = c.InsertMany(ctx, documents, options.InsertMany().SetOrdered(false))
-	if bulk := (mongo.BulkWriteException{}); errors.As(err, &bulk) && bulk.WriteConcernError == nil && onlyDuplicates(bulk.WriteErrors) {
+	if _, there := duplicates(err, len(lines)); err == nil || there {
 		return nil
 	}
-	if err != nil {
-		return s.fault(err)
-	}
-	return nil
-}
-
-func onlyDuplicates(all []mongo.BulkWriteError) bool {
-	for _, e := range all {
-		if e.Code != duplicateKey {
-			return false
-		}
-	}
-	return len(all) > 0
+	return s.fault(err)
 }

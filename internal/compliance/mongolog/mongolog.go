@@ -199,26 +199,30 @@ func (s *Sink) write(ctx context.Context, collection string, entries []complianc
 	if err == nil {
 		return nil
 	}
-	there, ok := duplicates(err, entries)
+	at, ok := duplicates(err, len(entries))
 	if !ok {
 		return s.fault(err)
+	}
+	there := make([]*compliance.AuditEntry, len(at))
+	for i, n := range at {
+		there[i] = &entries[n]
 	}
 	return s.compare(ctx, c, there)
 }
 
-// duplicates gives the entries that were not written because there is a document with their key, where nothing else failed.
-func duplicates(err error, entries []compliance.AuditEntry) (there []*compliance.AuditEntry, ok bool) {
+// duplicates tells which of n documents were not written because there is one with their key, where nothing else failed.
+func duplicates(err error, n int) (at []int, ok bool) {
 	var bulk mongo.BulkWriteException
 	if !errors.As(err, &bulk) || bulk.WriteConcernError != nil || len(bulk.WriteErrors) == 0 {
 		return nil, false
 	}
 	for _, e := range bulk.WriteErrors {
-		if e.Code != duplicateKey || e.Index < 0 || e.Index >= len(entries) {
+		if e.Code != duplicateKey || e.Index < 0 || e.Index >= n {
 			return nil, false
 		}
-		there = append(there, &entries[e.Index])
+		at = append(at, e.Index)
 	}
-	return there, true
+	return at, true
 }
 
 // compare proves that what is there already is what would have been written. What is not was written by somebody else, or
